@@ -1,0 +1,69 @@
+import type { Topic } from "../topic.ts";
+
+/**
+ * What a gateway is told by its node, always on the gateway's own thread, in the order in which each shard
+ * said it. None of these may throw or wait. `bytes` is ring memory: valid until the call returns.
+ */
+export interface GatewayHandler {
+  /** A run of `count` records of one publisher is as durable as `durability` (index into DURABILITIES). */
+  onAck(
+    sessionId: number,
+    topicId: number,
+    partition: number,
+    producerId: number,
+    firstSequence: number,
+    count: number,
+    baseOffset: number,
+    logEpoch: number,
+    durability: number,
+  ): void;
+  /** A batch was refused; `errorNumber` is the wire's. retryAfterMs 0 = not stated. */
+  onPublishError(
+    sessionId: number,
+    topicId: number,
+    partition: number,
+    producerId: number,
+    firstSequence: number,
+    count: number,
+    errorNumber: number,
+    retryAfterMs: number,
+  ): void;
+  /** An answer to read() (`shared` false, streamId = the reader's own) or a tail delivery (streamId = sharedStreamId). */
+  onDeliver(
+    streamId: number,
+    shared: boolean,
+    firstOffset: number,
+    nextOffset: number,
+    bytes: Buffer,
+    frameStart: number,
+    frameLength: number,
+  ): void;
+  /** The read stood at the end: from `offset` on the tail deliveries of `sharedStreamId` are for this stream too. */
+  onJoined(streamId: number, sharedStreamId: number, offset: number): void;
+  /** There are no records below nextOffset (a gap left by an unclean stop, or retention): read on from there. */
+  onProgress(streamId: number, nextOffset: number, reason: "gap" | "retention"): void;
+  /** The next entry's frame needs more bytes than the read allowed; read again with at least so many. */
+  onNeedsCredit(streamId: number, bytes: number): void;
+  onReadError(
+    streamId: number,
+    errorNumber: number,
+    logStartOffset: number,
+    highWatermark: number,
+    logEpoch: number,
+  ): void;
+  /** The shard's inbound ring has room again after a claim had failed. */
+  onSpace(shardId: number): void;
+  /** End of one drain: send what was collected (at most one frame of acks a session). */
+  onDrainEnd(): void;
+  /**
+   * The shard's thread died: its unacknowledged publishes are lost to this gateway (fail them as
+   * SHARD_RESTARTED), its reads will not be answered. Claims fail until onShardUp.
+   */
+  onShardDown(shardId: number): void;
+  /** The shard serves again, with fresh rings: read again every stream that stands on it. */
+  onShardUp(shardId: number): void;
+  /** The shard's journal failed: it stays down until an operator repairs it; publishes get JOURNAL_FAILED. */
+  onShardFailed(shardId: number, reason: string): void;
+  onTopicCreated(topic: Topic): void;
+  onTopicDeleted(topic: Topic): void;
+}

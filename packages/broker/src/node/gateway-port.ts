@@ -1,0 +1,56 @@
+import type { PartitionBounds, Topic, TopicConfig } from "../topic.ts";
+
+/**
+ * What a gateway may ask of its node, on the gateway's thread. The data path (claimBatch, commitBatch, read,
+ * untail) never allocates, waits or throws; the control path answers with promises that reject with
+ * MillraceError.
+ */
+export interface GatewayPort {
+  readonly shardCount: number;
+  readonly ready: boolean;
+
+  /** By name or id; undefined when unknown. Synchronous: the node keeps a copy of the catalog. */
+  topicByName(name: string): Topic | undefined;
+  topicById(topicId: number): Topic | undefined;
+  topics(): Iterable<Topic>;
+  createTopic(name: string, config: TopicConfig): Promise<Topic>;
+  deleteTopic(name: string): Promise<Topic>;
+  bounds(topic: Topic, partitions: readonly number[]): Promise<PartitionBounds[]>;
+  /** The first offset whose append time is at or after timeMs; the high watermark when there is none. */
+  offsetForTime(topic: Topic, partition: number, timeMs: number): Promise<number>;
+
+  /**
+   * Claims room for one BATCH record in the shard's inbound ring.
+   * @param storedBytes bytes of the stored payload (batch + checksum).
+   * @returns byte index of the ENTRY's first byte in batchBytes(shardId), or INSUFFICIENT_CAPACITY (ring
+   *   full: park the frame until onSpace), or SHARD_DOWN. The payload starts ENTRY_HEADER_BYTES behind it.
+   */
+  claimBatch(shardId: number, storedBytes: number): number;
+  /** Data region of the shard's inbound ring (changes after onShardUp). */
+  batchBytes(shardId: number): Buffer;
+  batchWords(shardId: number): Int32Array;
+  /** Hands the claimed batch over. The shard sees it after the current turn of the event loop. */
+  commitBatch(shardId: number, index: number): void;
+
+  /**
+   * Asks for records of one partition from `offset`, in one DELIVER frame of at most maxBytes bytes. Exactly
+   * one answer follows: onDeliver, onJoined, onProgress, onNeedsCredit or onReadError (or onShardDown).
+   * `streamId` is written into the frame; after onJoined tail deliveries carry `sharedStreamId`, which must
+   * be the same for all reads of a partition by this gateway.
+   * @returns 0, or INSUFFICIENT_CAPACITY / SHARD_DOWN: ask again after onSpace / onShardUp.
+   */
+  read(
+    shardId: number,
+    streamId: number,
+    sharedStreamId: number,
+    topicId: number,
+    partition: number,
+    offset: number,
+    maxBytes: number,
+  ): number;
+  /** The gateway's tail group of that partition is empty: stop delivering to it. 0 or as read(). */
+  untail(shardId: number, topicId: number, partition: number): number;
+}
+
+/** claimBatch/read/untail: the shard's thread is being restarted; onShardUp follows. */
+export const SHARD_DOWN = -20;

@@ -1,0 +1,40 @@
+/** How durable a record is when its publish is acknowledged. The wire names; see the README's table. */
+export type Durability = "memory" | "written" | "fsynced";
+
+/** Index = the number used in the rings and journal; append-only. */
+export const DURABILITIES: readonly Durability[] = ["memory", "written", "fsynced"];
+export const DURABILITY_MEMORY = 0;
+export const DURABILITY_WRITTEN = 1;
+export const DURABILITY_FSYNCED = 2;
+
+/** What a user may set when a topic is created. */
+export interface TopicConfig {
+  readonly partitions: number;
+  /** Age in ms after which records may be dropped; 0 = never. */
+  readonly retentionMs: number;
+  /** Bytes over all partitions after which the oldest may be dropped; 0 = no bound. */
+  readonly retentionBytes: number;
+  readonly durability: Durability;
+}
+
+/** A topic as the catalog knows it. */
+export interface Topic extends TopicConfig {
+  readonly name: string;
+  /** Never reused. 0 is `$catalog`. */
+  readonly topicId: number;
+  readonly createdMs: number;
+  /** Offset of the topic's record in `$catalog`. */
+  readonly catalogPosition: number;
+  /** Index = partition, value = the shard that owns it; fixed when the topic is created. */
+  readonly shards: readonly number[];
+}
+
+/** Bounds of one partition. Offsets count records. */
+export interface PartitionBounds {
+  readonly partition: number;
+  readonly logStartOffset: number;
+  /** One past the last offset that consumers may see. */
+  readonly highWatermark: number;
+  /** Raised whenever records that somebody may have seen can be gone. */
+  readonly logEpoch: number;
+}
