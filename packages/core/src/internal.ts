@@ -1,0 +1,6 @@
+export {
+  alignRecord,
+  PADDING_TYPE,
+  RECORD_ALIGNMENT,
+  RECORD_HEADER_BYTES,
+} from "./ring-layout.ts";
