@@ -1,0 +1,100 @@
+import type { ReceivedBatch, ReceivedRecord } from "./record.ts";
+
+/** Where a partition is to be read from. */
+export interface PartitionPosition {
+  readonly partition: number;
+  /** The first offset wanted. */
+  readonly offset: number;
+  /** As in `positions()`. Stated, a log that has lost records since is reported as a gap. */
+  readonly logEpoch?: number | undefined;
+}
+
+/**
+ * Where a subscription begins:
+ * - `"earliest"`: the oldest record that is still there; `"latest"`: the next one to be published;
+ * - `{ offset, partition }`: an offset of one partition (without `partition`: of each one subscribed to);
+ * - `{ time }`: the first records appended at or after a time (Date, or ms since the epoch);
+ * - `{ offsets }`: an own offset for each of the partitions, which are then the ones subscribed to: what
+ *   `subscription.positions()` returned, or an object or Map partition -> offset. With `topicId` a topic that was
+ *   deleted and created again since is refused.
+ */
+export type SubscribeFrom =
+  | "earliest"
+  | "latest"
+  | { readonly offset: number; readonly partition?: number | undefined }
+  | { readonly time: Date | number }
+  | {
+      readonly offsets:
+        | readonly PartitionPosition[]
+        | ReadonlyMap<number, number>
+        | Readonly<Record<number, number>>;
+      readonly topicId?: number | undefined;
+    };
+
+/** Offsets that this subscription will not deliver, because the broker no longer has them or did not send them. */
+export interface Gap {
+  readonly topic: string;
+  readonly partition: number;
+  /** First offset that is missing. */
+  readonly fromOffset: number;
+  /** One past the last that is missing. May equal `fromOffset` for "log-epoch": what is lost is then unknown. */
+  readonly toOffset: number;
+  /**
+   * "retention": dropped by age or size. "gap": offsets that hold no record, for instance skipped after an unclean
+   * stop of a topic weaker than `fsynced`. "log-epoch": the partition lost records that may have been seen.
+   * "reconnect": a live subscription was without a connection.
+   */
+  readonly reason: "retention" | "gap" | "log-epoch" | "reconnect" | (string & {});
+}
+
+/** Options of `client.subscribe`. */
+export interface SubscribeOptions {
+  /** Default "latest". */
+  readonly from?: SubscribeFrom | undefined;
+  /** Only these partitions; all of them by default. */
+  readonly partitions?: readonly number[] | undefined;
+  /**
+   * "stream" (the default) continues after a lost connection where it was; "live" continues with what is published
+   * then, and reports what it missed as a gap.
+   */
+  readonly mode?: "stream" | "live" | undefined;
+  /**
+   * Bytes that the broker may send ahead of the application. At least one frame (2 MiB), to which a smaller value is
+   * raised. Default 8,388,608.
+   */
+  readonly windowBytes?: number | undefined;
+  /** Ends the iteration at the high watermark that each partition had when the subscription began. Default false. */
+  readonly untilEnd?: boolean | undefined;
+  /** Checks the crc32 of each batch, end to end; a mismatch fails the iteration. Default true. */
+  readonly verifyChecksums?: boolean | undefined;
+  /** Ends the iteration with ABORTED. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told of each gap, before the record that follows it is delivered. */
+  readonly onGap?: ((gap: Gap) => void) | undefined;
+}
+
+/**
+ * Records of one topic, in order per partition. Iterate either the subscription itself, record by record, or its
+ * `batches()`; leaving the loop closes the subscription. The broker is allowed to send more only as records are
+ * consumed, so a slow loop holds back nothing but itself.
+ *
+ * The iteration fails with UNKNOWN_TOPIC, TOPIC_DELETED, OFFSET_OUT_OF_RANGE, INVALID_FROM, CHECKSUM_MISMATCH,
+ * ABORTED or another final error; lost connections are survived.
+ */
+export interface Subscription extends AsyncIterable<ReceivedRecord> {
+  readonly topic: string;
+  /** Resolves once the broker has accepted the subscription the first time; rejects like the iteration. */
+  ready(): Promise<void>;
+  [Symbol.asyncIterator](): AsyncIterableIterator<ReceivedRecord>;
+  /** The fast path: whole batches, without an object per record. */
+  batches(): AsyncIterableIterator<ReceivedBatch>;
+  /**
+   * Where the application is: per partition the offset after the last record (or batch) whose successor was asked
+   * for. To be stored and given back as `from: { offsets, topicId }`. Empty before `ready()`.
+   */
+  positions(): PartitionPosition[];
+  /** The topic's id; undefined before `ready()`. */
+  readonly topicId: number | undefined;
+  /** Ends the subscription; an iteration under way is done. */
+  close(): Promise<void>;
+}

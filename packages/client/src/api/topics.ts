@@ -1,0 +1,67 @@
+import type { Durability } from "./record.ts";
+
+/** What may be chosen when a topic is created; the broker's defaults apply to the rest. */
+export interface TopicConfig {
+  /** 1..1024, 1 by default; fixed for the topic's life. */
+  readonly partitions?: number | undefined;
+  /** Age in ms after which records may be dropped; 0 = never. 7 days by default. */
+  readonly retentionMs?: number | undefined;
+  /** Bytes over all partitions after which the oldest may be dropped; 0 = no bound, the default. */
+  readonly retentionBytes?: number | undefined;
+  /** What an acknowledgement promises: `fsynced` by default. */
+  readonly durability?: Durability | undefined;
+}
+
+/** A topic as the broker knows it. */
+export interface Topic {
+  readonly name: string;
+  /** Never reused: a topic that is deleted and created again gets another id. */
+  readonly topicId: number;
+  readonly partitions: number;
+  readonly retentionMs: number;
+  readonly retentionBytes: number;
+  readonly durability: Durability;
+  readonly createdMs: number;
+  readonly catalogPosition: number;
+}
+
+/** Bounds of one partition. */
+export interface PartitionInfo {
+  readonly partition: number;
+  readonly shard: number;
+  /** First offset that can still be read. */
+  readonly logStartOffset: number;
+  /** One past the last offset that can be read. */
+  readonly highWatermark: number;
+  /** Raised whenever records that somebody may have seen can be gone. */
+  readonly logEpoch: number;
+}
+
+/** A topic with the bounds of its partitions. */
+export interface TopicDescription extends Topic {
+  readonly partitionInfo: readonly PartitionInfo[];
+}
+
+/** Options of every request to the broker. */
+export interface RequestOptions {
+  /** Rejects the promise with ABORTED; the broker may still carry the request out. */
+  readonly signal?: AbortSignal | undefined;
+  /** Rejects with TIMEOUT after so many ms; `requestTimeoutMs` of `connect` by default. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/**
+ * Topic administration. Without a connection a request waits for the next one, within its time. `list` and
+ * `describe` are repeated after a lost connection; `create` and `delete` reject with CONNECTION_LOST (retriable),
+ * since only the caller can say whether TOPIC_EXISTS or UNKNOWN_TOPIC is then a success.
+ */
+export interface Topics {
+  /** Rejects with TOPIC_EXISTS, INVALID_TOPIC_NAME, INVALID_TOPIC_CONFIG or TOO_MANY_TOPICS. */
+  create(name: string, config?: TopicConfig, options?: RequestOptions): Promise<Topic>;
+  /** All topics, without the bounds of their partitions. */
+  list(options?: RequestOptions): Promise<Topic[]>;
+  /** Rejects with UNKNOWN_TOPIC. */
+  describe(name: string, options?: RequestOptions): Promise<TopicDescription>;
+  /** Rejects with UNKNOWN_TOPIC. */
+  delete(name: string, options?: RequestOptions): Promise<void>;
+}
