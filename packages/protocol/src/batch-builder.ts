@@ -1,0 +1,345 @@
+import {
+  BATCH_CODEC_AT,
+  BATCH_COUNT_AT,
+  BATCH_FIRST_BYTE,
+  BATCH_FLAGS_AT,
+  BATCH_HEAD_BYTES,
+  BATCH_RECORDS_AT,
+  BATCH_SCHEMA_AT,
+  BATCH_UNCOMPRESSED_AT,
+  BATCH_VERSION,
+  BATCH_VERSION_AT,
+  CHECKSUM_TRAILER_BYTES,
+  CODEC_NONE,
+  SCHEMA_NONE,
+} from "./batch-layout.ts";
+import { writeU16, writeU32 } from "./big-endian.ts";
+import { crc32 } from "./crc32.ts";
+import { FrameWriter } from "./frame-writer.ts";
+import { LIMITS } from "./limits.ts";
+import { MillraceError } from "./millrace-error.ts";
+import { MSGPACK } from "./msgpack-format.ts";
+import { PUBLISH_HEAD_ROOM_BYTES, writePublishHead } from "./publish-frame.ts";
+import { type OutgoingRecord, RECORD_ATTRIBUTE, RECORD_ELEMENTS } from "./record.ts";
+import { RECORD_FLAG } from "./record-flags.ts";
+import { utf8ByteLength, writeUtf8 } from "./utf8.ts";
+
+/** The flags of GROUP_KEY do not fit a fixint and take one byte more in front, see #start. */
+const FLAGS_SPARE_BYTES = 1;
+const BATCH_AT: number = PUBLISH_HEAD_ROOM_BYTES;
+const RECORDS_AT: number = BATCH_AT + BATCH_HEAD_BYTES;
+const INITIAL_BYTES = 2048;
+/** Array header, nil for attributes, key and headers. */
+const BARE_ENVELOPE_BYTES = 4;
+const BARE_ENVELOPE = MSGPACK.FIX_ARRAY | RECORD_ELEMENTS;
+const FIXINT_MAX = 0x7f;
+
+/**
+ * Builds one batch after another in one buffer of its own: each append writes the record's envelope and value straight
+ * to its place. `finish` and `finishPublish` give views of that buffer, valid until `reset` or the next append; to keep
+ * a batch (for a retry), keep its builder and build the next batch with another one.
+ */
+export class BatchBuilder {
+  readonly #maxBytes: number;
+  #bytes: Uint8Array = new Uint8Array(INITIAL_BYTES);
+  /** End of the records written so far. */
+  #position = RECORDS_AT;
+  #count = 0;
+  #flags = 0;
+  /** Records with more than a value are put together here. */
+  readonly #scratch: FrameWriter = new FrameWriter();
+
+  /** `maxBytes` bounds the stored payload: batch head, records and checksum trailer. */
+  constructor(maxBytes: number) {
+    if (!(maxBytes > 0)) throw new RangeError(`maxBytes must be positive: maxBytes=${maxBytes}`);
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Records in the batch. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Bytes of the stored payload if the batch were finished now. */
+  get byteLength(): number {
+    return this.#position - BATCH_AT + CHECKSUM_TRAILER_BYTES;
+  }
+
+  /** RECORD_FLAG bits of the records so far. */
+  get flags(): number {
+    return this.#flags;
+  }
+
+  /** Drops the records; the buffer is kept. */
+  reset(): void {
+    this.#position = RECORDS_AT;
+    this.#count = 0;
+    this.#flags = 0;
+  }
+
+  /**
+   * Appends a record without key and headers. False when it does not fit any more: finish the batch first. The first
+   * record of a batch always fits, so that one above `maxBytes` travels alone.
+   * @throws MillraceError RECORD_TOO_LARGE
+   */
+  appendValue(value: Uint8Array | string): boolean {
+    return typeof value === "string" ? this.#appendString(value) : this.#appendBytes(value);
+  }
+
+  /**
+   * Appends a record; see `appendValue`.
+   * @throws MillraceError RECORD_TOO_LARGE for a record, key or header map above its limit
+   */
+  append(record: OutgoingRecord): boolean {
+    const { key, headers, value, timestamp, groupKey } = record;
+    if (
+      (key === undefined || key === null) &&
+      (headers === undefined || headers === null) &&
+      timestamp === undefined &&
+      groupKey === undefined
+    ) {
+      if (typeof value === "string") return this.#appendString(value);
+      if (value instanceof Uint8Array) return this.#appendBytes(value);
+    }
+    return this.#appendFull(record);
+  }
+
+  /** Completes the batch: its stored payload, that is the batch and its checksum trailer. May be called again. */
+  finish(): Uint8Array {
+    const start = this.#complete();
+    return this.#bytes.subarray(start, this.#position + CHECKSUM_TRAILER_BYTES);
+  }
+
+  /** Completes the batch as a whole PUBLISH frame, in the same buffer. May be called again, with another head. */
+  finishPublish(
+    topicId: number,
+    partition: number,
+    producerId: number,
+    producerEpoch: number,
+    baseSequence: number,
+  ): Uint8Array {
+    const batchStart = this.#complete();
+    const bytes = this.#bytes;
+    const start = writePublishHead(
+      bytes,
+      batchStart,
+      topicId,
+      partition,
+      producerId,
+      producerEpoch,
+      baseSequence,
+    );
+    return bytes.subarray(start, this.#position + CHECKSUM_TRAILER_BYTES);
+  }
+
+  #appendBytes(value: Uint8Array): boolean {
+    const length = value.length;
+    const content = BARE_ENVELOPE_BYTES + binHeaderBytes(length) + length;
+    let at = this.#claim(content);
+    if (at < 0) return false;
+    const bytes = this.#bytes;
+    at = writeBinHeader(bytes, at, content);
+    bytes[at] = BARE_ENVELOPE;
+    bytes[at + 1] = MSGPACK.NIL;
+    bytes[at + 2] = MSGPACK.NIL;
+    bytes[at + 3] = MSGPACK.NIL;
+    at = writeBinHeader(bytes, at + BARE_ENVELOPE_BYTES, length);
+    bytes.set(value, at);
+    this.#position = at + length;
+    this.#count += 1;
+    return true;
+  }
+
+  #appendString(value: string): boolean {
+    const length = utf8ByteLength(value);
+    const content = BARE_ENVELOPE_BYTES + strHeaderBytes(length) + length;
+    let at = this.#claim(content);
+    if (at < 0) return false;
+    const bytes = this.#bytes;
+    at = writeBinHeader(bytes, at, content);
+    bytes[at] = BARE_ENVELOPE;
+    bytes[at + 1] = MSGPACK.NIL;
+    bytes[at + 2] = MSGPACK.NIL;
+    bytes[at + 3] = MSGPACK.NIL;
+    at = writeStrHeader(bytes, at + BARE_ENVELOPE_BYTES, length);
+    this.#position = at + writeUtf8(bytes, at, value);
+    this.#count += 1;
+    return true;
+  }
+
+  #appendFull(record: OutgoingRecord): boolean {
+    const scratch = this.#scratch;
+    scratch.reset();
+    let flags = writeAttributes(scratch, record);
+    const key = record.key ?? undefined;
+    const headers = record.headers ?? undefined;
+    if (key === undefined) scratch.nil();
+    else {
+      flags |= RECORD_FLAG.KEY;
+      const before = scratch.byteLength;
+      if (typeof key === "string") scratch.str(key);
+      else scratch.bin(key);
+      checkPart("key", scratch.byteLength - before, LIMITS.keyBytesMax + 3);
+    }
+    if (headers === undefined) scratch.nil();
+    else {
+      flags |= RECORD_FLAG.HEADERS;
+      const before = scratch.byteLength;
+      writeHeaders(scratch, headers);
+      checkPart("headers", scratch.byteLength - before, LIMITS.headersBytesMax);
+    }
+    scratch.any(record.value ?? null);
+
+    const encoded = scratch.bytes();
+    const content = 1 + encoded.length;
+    let at = this.#claim(content);
+    if (at < 0) return false;
+    const bytes = this.#bytes;
+    at = writeBinHeader(bytes, at, content);
+    bytes[at] = BARE_ENVELOPE;
+    bytes.set(encoded, at + 1);
+    this.#position = at + content;
+    this.#count += 1;
+    this.#flags |= flags;
+    return true;
+  }
+
+  /** Makes room for a record of `content` bytes in its bin and returns its place, or -1 when the batch is full. */
+  #claim(content: number): number {
+    const at = this.#position;
+    if (content > LIMITS.recordBytesMax) refuse("record", content, LIMITS.recordBytesMax);
+    const end = at + binHeaderBytes(content) + content + CHECKSUM_TRAILER_BYTES;
+    if (end - BATCH_AT > this.#maxBytes && this.#count > 0) return -1;
+    if (end > this.#bytes.length) this.#grow(end);
+    return at;
+  }
+
+  #grow(needed: number): void {
+    const larger = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+    larger.set(this.#bytes.subarray(0, this.#position));
+    this.#bytes = larger;
+  }
+
+  /** Writes head and trailer around the records and returns where the batch starts. */
+  #complete(): number {
+    const bytes = this.#bytes;
+    const end = this.#position;
+    const recordBytes = end - RECORDS_AT;
+    const start = this.#writeHeadStart();
+    bytes[BATCH_AT + BATCH_CODEC_AT] = CODEC_NONE;
+    bytes[BATCH_AT + BATCH_COUNT_AT] = MSGPACK.UINT_32;
+    writeU32(bytes, BATCH_AT + BATCH_COUNT_AT + 1, this.#count);
+    bytes[BATCH_AT + BATCH_UNCOMPRESSED_AT] = MSGPACK.UINT_32;
+    writeU32(bytes, BATCH_AT + BATCH_UNCOMPRESSED_AT + 1, recordBytes);
+    bytes[BATCH_AT + BATCH_SCHEMA_AT] = SCHEMA_NONE;
+    bytes[BATCH_AT + BATCH_RECORDS_AT] = MSGPACK.BIN_32;
+    writeU32(bytes, BATCH_AT + BATCH_RECORDS_AT + 1, recordBytes);
+    bytes[end] = MSGPACK.UINT_32;
+    writeU32(bytes, end + 1, crc32(bytes, start, end));
+    return start;
+  }
+
+  #writeHeadStart(): number {
+    const bytes = this.#bytes;
+    const flags = this.#flags;
+    // Flags above a fixint take a byte more: then the batch starts one byte earlier, in the head room.
+    const start = flags > FIXINT_MAX ? BATCH_AT - FLAGS_SPARE_BYTES : BATCH_AT;
+    bytes[start] = BATCH_FIRST_BYTE;
+    bytes[start + BATCH_VERSION_AT] = BATCH_VERSION;
+    if (flags > FIXINT_MAX) bytes[start + BATCH_FLAGS_AT] = MSGPACK.UINT_8;
+    bytes[BATCH_AT + BATCH_FLAGS_AT] = flags;
+    return start;
+  }
+}
+
+/** Writes the attribute map, or nil, and returns the flags that it raises. */
+function writeAttributes(writer: FrameWriter, record: OutgoingRecord): number {
+  const { timestamp, groupKey } = record;
+  const pairs = (timestamp === undefined ? 0 : 1) + (groupKey === undefined ? 0 : 1);
+  if (pairs === 0) {
+    writer.nil();
+    return 0;
+  }
+  let flags = 0;
+  writer.mapHeader(pairs);
+  if (timestamp !== undefined) {
+    writer.str(RECORD_ATTRIBUTE.timestamp);
+    writer.uint(timestamp);
+    flags |= RECORD_FLAG.TIMESTAMP;
+  }
+  if (groupKey !== undefined) {
+    writer.str(RECORD_ATTRIBUTE.groupKey);
+    writer.str(groupKey);
+    flags |= RECORD_FLAG.GROUP_KEY;
+  }
+  return flags;
+}
+
+function writeHeaders(writer: FrameWriter, headers: NonNullable<OutgoingRecord["headers"]>): void {
+  const names = Object.keys(headers);
+  writer.mapHeader(names.length);
+  for (const name of names) {
+    const value = headers[name];
+    writer.str(name);
+    if (typeof value === "string") writer.str(value);
+    else if (value instanceof Uint8Array) writer.bin(value);
+    else throw new TypeError(`a header's value is a string or bytes: header=${name}`);
+  }
+}
+
+function checkPart(part: string, bytes: number, limit: number): void {
+  if (bytes > limit) refuse(part, bytes, limit);
+}
+
+function refuse(part: string, bytes: number, limit: number): never {
+  throw new MillraceError("RECORD_TOO_LARGE", `the ${part} is too large: bytes=${bytes} limit=${limit}`, {
+    details: { part, bytes, limit },
+  });
+}
+
+function binHeaderBytes(length: number): number {
+  if (length < 0x100) return 2;
+  return length < 0x1_0000 ? 3 : 5;
+}
+
+function strHeaderBytes(length: number): number {
+  return length < 32 ? 1 : binHeaderBytes(length);
+}
+
+/** Writes the header and returns the position after it. */
+function writeBinHeader(bytes: Uint8Array, at: number, length: number): number {
+  if (length < 0x100) {
+    bytes[at] = MSGPACK.BIN_8;
+    bytes[at + 1] = length;
+    return at + 2;
+  }
+  if (length < 0x1_0000) {
+    bytes[at] = MSGPACK.BIN_16;
+    writeU16(bytes, at + 1, length);
+    return at + 3;
+  }
+  bytes[at] = MSGPACK.BIN_32;
+  writeU32(bytes, at + 1, length);
+  return at + 5;
+}
+
+/** Writes the header and returns the position after it. */
+function writeStrHeader(bytes: Uint8Array, at: number, length: number): number {
+  if (length < 32) {
+    bytes[at] = MSGPACK.FIX_STR | length;
+    return at + 1;
+  }
+  if (length < 0x100) {
+    bytes[at] = MSGPACK.STR_8;
+    bytes[at + 1] = length;
+    return at + 2;
+  }
+  if (length < 0x1_0000) {
+    bytes[at] = MSGPACK.STR_16;
+    writeU16(bytes, at + 1, length);
+    return at + 3;
+  }
+  bytes[at] = MSGPACK.STR_32;
+  writeU32(bytes, at + 1, length);
+  return at + 5;
+}

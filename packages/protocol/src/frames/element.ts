@@ -1,0 +1,27 @@
+import type { FrameReader } from "../frame-reader.ts";
+import type { FrameWriter } from "../frame-writer.ts";
+
+// Shapes that several frames have in common.
+
+export function writeStrings(writer: FrameWriter, strings: readonly string[]): void {
+  writer.arrayHeader(strings.length);
+  for (const text of strings) writer.str(text);
+}
+
+export function readStrings(reader: FrameReader): string[] {
+  const strings: string[] = [];
+  for (let left = reader.arrayHeader(); left > 0; left -= 1) strings.push(reader.str());
+  return strings;
+}
+
+/** The header of a row: its number of elements, at least `atLeast`. */
+export function readRow(reader: FrameReader, atLeast: number): number {
+  const elements = reader.arrayHeader();
+  if (elements < atLeast) reader.malformed(`a row of ${atLeast} elements is needed, found ${elements}`);
+  return elements;
+}
+
+/** Passes what a newer peer added to a row. */
+export function skipRest(reader: FrameReader, elements: number, known: number): void {
+  for (let i = known; i < elements; i += 1) reader.skip();
+}

@@ -1,0 +1,154 @@
+import type { Durability } from "../durability.ts";
+import { isDurability } from "../durability.ts";
+import type { FrameReader } from "../frame-reader.ts";
+import { FRAME_TYPE } from "../frame-type.ts";
+import type { FrameWriter } from "../frame-writer.ts";
+import { readRow, skipRest } from "./element.ts";
+
+/** One partition as DESCRIBE_TOPIC shows it. */
+export interface PartitionInfo {
+  readonly partition: number;
+  readonly shard: number;
+  /** First offset that is still kept. */
+  readonly logStartOffset: number;
+  /** Offset after the last record that may be read. */
+  readonly highWatermark: number;
+  readonly logEpoch: number;
+}
+
+/**
+ * A topic as the catalog knows it, on the wire a map of these names; `partitionInfo` there is
+ * `[[partition, shard, logStartOffset, highWatermark, logEpoch]]`.
+ */
+export interface TopicInfo {
+  readonly name: string;
+  /** Never reused. */
+  readonly topicId: number;
+  readonly partitions: number;
+  /** null: without limit. */
+  readonly retentionMs: number | null;
+  /** null: without limit. */
+  readonly retentionBytes: number | null;
+  readonly durability: Durability;
+  /** ms since the epoch. */
+  readonly createdMs: number;
+  /** Position in the catalog after which the topic is known. */
+  readonly catalogPosition: number;
+  /** Only in the answer to DESCRIBE_TOPIC. */
+  readonly partitionInfo?: readonly PartitionInfo[] | undefined;
+}
+
+/** Server to client, the answer to CREATE_TOPIC and DESCRIBE_TOPIC: `[49, requestId, topic]` */
+export interface TopicFrame {
+  readonly requestId: number;
+  readonly topic: TopicInfo;
+}
+
+const PAIRS = 8;
+const PARTITION_ELEMENTS = 5;
+
+export function encodeTopic(writer: FrameWriter, frame: TopicFrame): void {
+  writer.arrayHeader(3);
+  writer.uint(FRAME_TYPE.TOPIC);
+  writer.uint(frame.requestId);
+  writeTopicInfo(writer, frame.topic);
+}
+
+export function decodeTopic(reader: FrameReader): TopicFrame {
+  const requestId = reader.required("requestId").uint();
+  const topic = readTopicInfo(reader.required("topic"));
+  reader.close();
+  return { requestId, topic };
+}
+
+export function writeTopicInfo(writer: FrameWriter, topic: TopicInfo): void {
+  const { partitionInfo } = topic;
+  writer.mapHeader(partitionInfo === undefined ? PAIRS : PAIRS + 1);
+  writer.str("name");
+  writer.str(topic.name);
+  writer.str("topicId");
+  writer.uint(topic.topicId);
+  writer.str("partitions");
+  writer.uint(topic.partitions);
+  writer.str("retentionMs");
+  writer.any(topic.retentionMs);
+  writer.str("retentionBytes");
+  writer.any(topic.retentionBytes);
+  writer.str("durability");
+  writer.str(topic.durability);
+  writer.str("createdMs");
+  writer.uint(topic.createdMs);
+  writer.str("catalogPosition");
+  writer.uint(topic.catalogPosition);
+  if (partitionInfo === undefined) return;
+  writer.str("partitionInfo");
+  writer.arrayHeader(partitionInfo.length);
+  for (const info of partitionInfo) {
+    writer.arrayHeader(PARTITION_ELEMENTS);
+    writer.uint(info.partition);
+    writer.uint(info.shard);
+    writer.uint(info.logStartOffset);
+    writer.uint(info.highWatermark);
+    writer.uint(info.logEpoch);
+  }
+}
+
+export function readTopicInfo(reader: FrameReader): TopicInfo {
+  let name: string | undefined;
+  let topicId: number | undefined;
+  let partitions: number | undefined;
+  let retentionMs: number | null = null;
+  let retentionBytes: number | null = null;
+  let durability: Durability = "fsynced";
+  let createdMs = 0;
+  let catalogPosition = 0;
+  let partitionInfo: PartitionInfo[] | undefined;
+  for (let left = reader.mapHeader(); left > 0; left -= 1) {
+    const field = reader.str();
+    if (field === "name") name = reader.str();
+    else if (field === "topicId") topicId = reader.uint();
+    else if (field === "partitions") partitions = reader.uint();
+    else if (field === "retentionMs") retentionMs = reader.nil() ? null : reader.uint();
+    else if (field === "retentionBytes") retentionBytes = reader.nil() ? null : reader.uint();
+    else if (field === "durability") durability = readDurability(reader);
+    else if (field === "createdMs") createdMs = reader.uint();
+    else if (field === "catalogPosition") catalogPosition = reader.uint();
+    else if (field === "partitionInfo") partitionInfo = reader.nil() ? undefined : readPartitionInfo(reader);
+    else reader.skip();
+  }
+  if (name === undefined || topicId === undefined || partitions === undefined) {
+    return reader.malformed("a topic has a name, a topicId and partitions");
+  }
+  return {
+    name,
+    topicId,
+    partitions,
+    retentionMs,
+    retentionBytes,
+    durability,
+    createdMs,
+    catalogPosition,
+    partitionInfo,
+  };
+}
+
+function readDurability(reader: FrameReader): Durability {
+  const durability = reader.str();
+  return isDurability(durability) ? durability : reader.malformed(`there is no durability ${durability}`);
+}
+
+function readPartitionInfo(reader: FrameReader): PartitionInfo[] {
+  const partitions: PartitionInfo[] = [];
+  for (let left = reader.arrayHeader(); left > 0; left -= 1) {
+    const elements = readRow(reader, PARTITION_ELEMENTS);
+    partitions.push({
+      partition: reader.uint(),
+      shard: reader.uint(),
+      logStartOffset: reader.uint(),
+      highWatermark: reader.uint(),
+      logEpoch: reader.uint(),
+    });
+    skipRest(reader, elements, PARTITION_ELEMENTS);
+  }
+  return partitions;
+}

@@ -1,0 +1,33 @@
+/**
+ * Every limit of the protocol. Names end in their unit; a count has none. The server repeats what a client must keep
+ * to in its WELCOME, so that a client never has to assume these values.
+ */
+export const LIMITS = {
+  /** The newest version of the protocol that this package speaks, and the oldest. */
+  protocolVersion: 1,
+  protocolVersionMin: 1,
+  /** A frame must stay below an eighth of a ring (16 MiB), with room for the ring's and the journal's own headers. */
+  frameBytesMax: 2_096_128,
+  deliverFrameBytesMax: 2_096_128,
+  /** Encoded record, that is the content of its bin. */
+  recordBytesMax: 1_048_576,
+  /** Encoded header map of one record. */
+  headersBytesMax: 65_536,
+  /** Raw bytes of a key (UTF-8 for a string). */
+  keyBytesMax: 4_096,
+  topicNameBytesMax: 249,
+  partitionsMax: 1024,
+  /** Per producer and partition. */
+  inFlightBatchesMax: 64,
+  subscriptionsPerSessionMax: 1024,
+  requestsInFlightMax: 1024,
+  helloTimeoutMs: 10_000,
+  pingIntervalMs: 15_000,
+  deadAfterMs: 45_000,
+  publishCreditInitialBytes: 16_384,
+  publishCreditPoolBytes: 67_108_864,
+  clientNameBytesMax: 256,
+  featuresMax: 64,
+  /** Arrays and maps inside each other, the frame itself included. */
+  nestingMax: 16,
+} as const;

@@ -1,0 +1,61 @@
+import { type Durability, isDurability } from "./durability.ts";
+import { LIMITS } from "./limits.ts";
+import { MillraceError } from "./millrace-error.ts";
+
+/** What CREATE_TOPIC may say; the server has a default for whatever is left out. */
+export interface TopicConfig {
+  /** 1..1024. */
+  readonly partitions?: number;
+  /** null: kept for ever, as far as age goes. */
+  readonly retentionMs?: number | null;
+  /** Of the whole topic; null: without limit. */
+  readonly retentionBytes?: number | null;
+  readonly durability?: Durability;
+}
+
+const NAMES: ReadonlySet<string> = new Set(["partitions", "retentionMs", "retentionBytes", "durability"]);
+
+/**
+ * The settings in the map of a CREATE_TOPIC.
+ * @throws MillraceError INVALID_TOPIC_CONFIG for a value out of its range, and for a name that this release does not
+ * know: it could be a promise that it would not keep.
+ */
+export function parseTopicConfig(map: Readonly<Record<string, unknown>>): TopicConfig {
+  for (const name of Object.keys(map)) {
+    if (!NAMES.has(name)) refuse(name, "there is no such setting");
+  }
+  const config: { -readonly [Name in keyof TopicConfig]: TopicConfig[Name] } = {};
+  const { partitions, retentionMs, retentionBytes, durability } = map;
+  if (partitions !== undefined) {
+    if (!isCount(partitions) || partitions > LIMITS.partitionsMax) {
+      refuse("partitions", `it is an integer of 1..${LIMITS.partitionsMax}`);
+    }
+    config.partitions = partitions;
+  }
+  if (retentionMs !== undefined) {
+    if (retentionMs !== null && !isCount(retentionMs))
+      refuse("retentionMs", "it is a positive integer or nil");
+    config.retentionMs = retentionMs;
+  }
+  if (retentionBytes !== undefined) {
+    if (retentionBytes !== null && !isCount(retentionBytes)) {
+      refuse("retentionBytes", "it is a positive integer or nil");
+    }
+    config.retentionBytes = retentionBytes;
+  }
+  if (durability !== undefined) {
+    if (!isDurability(durability)) refuse("durability", "it is memory, written or fsynced");
+    config.durability = durability;
+  }
+  return config;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) > 0;
+}
+
+function refuse(setting: string, rule: string): never {
+  throw new MillraceError("INVALID_TOPIC_CONFIG", `topic setting ${setting}: ${rule}`, {
+    details: { setting },
+  });
+}
