@@ -1,3 +1,5 @@
+import { LINE_BYTES } from "./ring-layout.ts";
+
 /**
  * The bytes of a doorbell:
  *
@@ -5,7 +7,6 @@
  *     byte 128 | sleeping int32 | ...    line 1: 1 while the owner sleeps or is about to, else 0
  */
 const DOORBELL_MAGIC = 0x4244_524d;
-const LINE_BYTES = 128;
 const SLEEPING_WORD = LINE_BYTES / 4;
 const DOORBELL_BYTES = 2 * LINE_BYTES;
 

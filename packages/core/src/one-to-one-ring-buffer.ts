@@ -254,12 +254,11 @@ export class OneToOneRingBuffer {
       index = 0;
     }
     const length = words[index >> 2] as number;
-    const bytes = alignRecord(length);
-    if (length < RECORD_HEADER_BYTES || bytes > readable - skip || bytes > this.capacity - index) {
+    if (length < RECORD_HEADER_BYTES || length > readable - skip || length > this.capacity - index) {
       refuseDamaged(length, index, this.readPosition, readable);
     }
     this.nextSkip = skip;
-    this.nextBytes = bytes;
+    this.nextBytes = alignRecord(length);
     return index;
   }
 

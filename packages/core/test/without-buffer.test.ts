@@ -1,0 +1,28 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import t from "tap";
+
+/** What a browser has: shared memory and Atomics, but no Buffer. */
+const SCRIPT = `
+  delete globalThis.Buffer;
+  const { OneToOneRingBuffer, copyBytes } = await import(process.argv[1]);
+  const ring = new OneToOneRingBuffer(OneToOneRingBuffer.allocate(8192));
+  const source = Uint8Array.from({ length: 1000 }, (_, i) => i & 255);
+  for (const length of [0, 5, 100, 1000]) {
+    ring.write(1, source.subarray(0, length));
+    ring.publish();
+    ring.read((type, index, got) => {
+      const copy = new Uint8Array(got);
+      copyBytes(copy, 0, ring.bytes, index, got);
+      if (got !== length || copy.some((byte, i) => byte !== source[i])) throw new Error("record of " + length);
+    });
+  }
+  console.log(typeof Buffer, ring.readPosition);
+`;
+
+t.test("rings and copies work where there is no Buffer", async (t) => {
+  const index = new URL("../src/index.js", import.meta.url).href;
+  const run = promisify(execFile);
+  const { stdout } = await run(process.execPath, ["--input-type=module", "-e", SCRIPT, index]);
+  t.equal(stdout.trim(), `undefined ${8 + 16 + 112 + 1008}`);
+});
