@@ -1,0 +1,63 @@
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import type { CommandContext, RunCommand } from "./command-context.ts";
+import { describeError, exitCodeOf } from "./command-error.ts";
+import { registerPub } from "./commands/pub.ts";
+import { registerServe } from "./commands/serve.ts";
+import { registerSub } from "./commands/sub.ts";
+import { registerTopic } from "./commands/topic.ts";
+import { EXIT, type ExitCode } from "./exit-code.ts";
+
+const HELP = `
+Exit codes: 0 done; 1 refused by the broker, the network or the input ("error CODE: message" says what);
+2 the command line is wrong; 130 interrupted before the work was complete.
+
+First steps:
+  millrace serve
+  millrace topic create hello --partitions 4
+  millrace pub hello "first record" --key k
+  millrace sub hello --from earliest --json`;
+
+/**
+ * Runs the command that `args` names (without node and script) and resolves with the exit code. Errors are printed;
+ * it does not reject, and it does not end the process, except at a second signal.
+ */
+export async function runCommandLine(args: readonly string[], context: CommandContext): Promise<ExitCode> {
+  let exitCode: ExitCode = EXIT.OK;
+  const run: RunCommand = async (work) => {
+    exitCode = await work(context);
+  };
+  try {
+    await createProgram(context, run).parseAsync(args, { from: "user" });
+    return exitCode;
+  } catch (error) {
+    // Commander has printed the help, the version, or what is wrong with the arguments.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.OK : EXIT.USAGE;
+    context.stderr.write(`${describeError(error)}\n`);
+    return exitCodeOf(error);
+  }
+}
+
+function createProgram(context: CommandContext, run: RunCommand): Command {
+  const program = new Command("millrace")
+    .description("a message broker and an event broker in one")
+    .version(packageVersion())
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void context.stdout.write(text),
+      writeErr: (text) => void context.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, "error USAGE: ")),
+    })
+    .addHelpText("after", HELP);
+  registerServe(program, run);
+  registerTopic(program, run);
+  registerPub(program, run);
+  registerSub(program, run);
+  return program;
+}
+
+function packageVersion(): string {
+  // dist/src/command-line.js -> package.json, in the repository as in the published package.
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { readonly version: string }).version;
+}

@@ -1,0 +1,3 @@
+export type { CommandContext } from "./command-context.ts";
+export { runCommandLine } from "./command-line.ts";
+export { EXIT, type ExitCode } from "./exit-code.ts";

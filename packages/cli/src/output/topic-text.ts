@@ -1,0 +1,42 @@
+import type { Topic, TopicDescription } from "@millrace/client";
+import { textTable } from "./text-table.ts";
+import { byteLimitText, durationText } from "./unit-text.ts";
+
+/** The lines of `topic list`: one row a topic, sorted by name. */
+export function topicListText(topics: readonly Topic[]): string[] {
+  return textTable(
+    ["TOPIC", "PARTITIONS", "RETENTION", "RETENTION BYTES", "DURABILITY"],
+    topics.map((topic) => [
+      topic.name,
+      topic.partitions,
+      durationText(topic.retentionMs),
+      byteLimitText(topic.retentionBytes),
+      topic.durability,
+    ]),
+  );
+}
+
+/** The lines of `topic describe`: the settings, then one row a partition. */
+export function topicDescriptionText(topic: TopicDescription): string[] {
+  const settings: readonly (readonly [string, string])[] = [
+    ["topic", topic.name],
+    ["topic id", String(topic.topicId)],
+    ["partitions", String(topic.partitions)],
+    ["retention", durationText(topic.retentionMs)],
+    ["retention bytes", byteLimitText(topic.retentionBytes)],
+    ["durability", topic.durability],
+    ["created", new Date(topic.createdMs).toISOString()],
+  ];
+  const partitions = textTable(
+    ["PARTITION", "SHARD", "LOG START", "HIGH WATERMARK", "RECORDS", "LOG EPOCH"],
+    topic.partitionInfo.map((info) => [
+      info.partition,
+      info.shard,
+      info.logStartOffset,
+      info.highWatermark,
+      info.highWatermark - info.logStartOffset,
+      info.logEpoch,
+    ]),
+  );
+  return [...settings.map(([name, value]) => `${name.padEnd(17)}${value}`), "", ...partitions];
+}

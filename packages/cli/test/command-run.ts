@@ -1,0 +1,73 @@
+import { EventEmitter } from "node:events";
+import { Readable, Writable } from "node:stream";
+import type { CommandContext } from "../src/command-context.ts";
+import { runCommandLine } from "../src/command-line.ts";
+import { failure, MemoryBroker } from "./memory-client.ts";
+
+/** What a run of the command line left behind. */
+export interface CommandRun {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How a run differs from an ordinary one. */
+export interface CommandRunOptions {
+  readonly broker?: MemoryBroker;
+  readonly stdin?: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>;
+  /** The reader of standard output goes away after so many writes. */
+  readonly stdoutClosesAfter?: number;
+  /** Called with each write to standard output; `signal` delivers a signal to the command. */
+  readonly onStdout?: (text: string, signal: (name: "SIGINT" | "SIGTERM") => void) => void;
+  readonly refuseConnection?: boolean;
+  readonly loadBroker?: CommandContext["loadBroker"];
+}
+
+/** Runs the command line in this process, against a broker in memory. */
+export async function runCommand(
+  args: readonly string[],
+  options: CommandRunOptions = {},
+): Promise<CommandRun> {
+  const broker = options.broker ?? new MemoryBroker();
+  const signals = Object.assign(new EventEmitter(), {
+    exit(code: number): never {
+      throw new Error(`exited at once with ${code}`);
+    },
+  });
+  let stdout = "";
+  let stderr = "";
+  let writes = 0;
+  const context: CommandContext = {
+    stdin: Readable.from(options.stdin ?? [], { objectMode: false }),
+    stdinBytes: () => undefined,
+    stdout: new Writable({
+      write(chunk: Buffer, _encoding, done) {
+        if (writes++ >= (options.stdoutClosesAfter ?? Number.POSITIVE_INFINITY)) {
+          done(failure("EPIPE", "write EPIPE"));
+          return;
+        }
+        stdout += chunk.toString();
+        options.onStdout?.(chunk.toString(), (name) => void signals.emit(name));
+        done();
+      },
+    }),
+    stderr: {
+      write(text: string): void {
+        stderr += text;
+      },
+    },
+    clock: { wallMs: () => 0, monotonicMs: () => 0 },
+    signals,
+    async connect(url) {
+      if (options.refuseConnection === true) throw failure("CONNECT_FAILED", `nobody listens on ${url}`);
+      return broker.client(url);
+    },
+    loadBroker:
+      options.loadBroker ??
+      (async () => {
+        throw new Error("this test has no broker to serve");
+      }),
+  };
+  const exitCode = await runCommandLine(args, context);
+  return { exitCode, stdout, stderr };
+}
