@@ -20,9 +20,9 @@ import { LIMITS } from "./limits.ts";
 import { MillraceError } from "./millrace-error.ts";
 import { MSGPACK } from "./msgpack-format.ts";
 import { PUBLISH_HEAD_ROOM_BYTES, writePublishHead } from "./publish-frame.ts";
-import { type OutgoingRecord, RECORD_ATTRIBUTE, RECORD_ELEMENTS } from "./record.ts";
+import { type OutgoingRecord, RECORD_ATTRIBUTE, RECORD_ELEMENTS, RESERVED_HEADER_PREFIX } from "./record.ts";
 import { RECORD_FLAG } from "./record-flags.ts";
-import { utf8ByteLength, writeUtf8 } from "./utf8.ts";
+import { SHORT_STRING_CHARS, utf8ByteLength, writeAscii, writeUtf8 } from "./utf8.ts";
 
 /** The flags of GROUP_KEY do not fit a fixint and take one byte more in front, see #start. */
 const FLAGS_SPARE_BYTES = 1;
@@ -51,7 +51,9 @@ export class BatchBuilder {
 
   /** `maxBytes` bounds the stored payload: batch head, records and checksum trailer. */
   constructor(maxBytes: number) {
-    if (!(maxBytes > 0)) throw new RangeError(`maxBytes must be positive: maxBytes=${maxBytes}`);
+    if (!(maxBytes > 0 && maxBytes <= LIMITS.batchBytesMax)) {
+      throw new RangeError(`maxBytes must be 1..${LIMITS.batchBytesMax}: maxBytes=${maxBytes}`);
+    }
     this.#maxBytes = maxBytes;
   }
 
@@ -89,6 +91,8 @@ export class BatchBuilder {
   /**
    * Appends a record; see `appendValue`.
    * @throws MillraceError RECORD_TOO_LARGE for a record, key or header map above its limit
+   * @throws TypeError for a header that is no string or bytes, or has a reserved name
+   * @throws RangeError for a value that is nested too deeply, or a timestamp that is no integer of 0..2^53-1
    */
   append(record: OutgoingRecord): boolean {
     const { key, headers, value, timestamp, groupKey } = record;
@@ -138,31 +142,37 @@ export class BatchBuilder {
     let at = this.#claim(content);
     if (at < 0) return false;
     const bytes = this.#bytes;
-    at = writeBinHeader(bytes, at, content);
-    bytes[at] = BARE_ENVELOPE;
-    bytes[at + 1] = MSGPACK.NIL;
-    bytes[at + 2] = MSGPACK.NIL;
-    bytes[at + 3] = MSGPACK.NIL;
-    at = writeBinHeader(bytes, at + BARE_ENVELOPE_BYTES, length);
+    at = writeBinHeader(bytes, writeBareEnvelope(bytes, writeBinHeader(bytes, at, content)), length);
     bytes.set(value, at);
-    this.#position = at + length;
-    this.#count += 1;
-    return true;
+    return this.#added(at + length);
   }
 
   #appendString(value: string): boolean {
+    const chars = value.length;
+    if (chars <= SHORT_STRING_CHARS) {
+      const at = this.#claim(BARE_ENVELOPE_BYTES + 1 + chars);
+      if (at < 0) return false;
+      const textAt = this.#writeStringEnvelope(at, chars);
+      if (writeAscii(this.#bytes, textAt, value)) return this.#added(textAt + chars);
+    }
     const length = utf8ByteLength(value);
-    const content = BARE_ENVELOPE_BYTES + strHeaderBytes(length) + length;
-    let at = this.#claim(content);
+    const at = this.#claim(BARE_ENVELOPE_BYTES + strHeaderBytes(length) + length);
     if (at < 0) return false;
+    const textAt = this.#writeStringEnvelope(at, length);
+    writeUtf8(this.#bytes, textAt, value, length);
+    return this.#added(textAt + length);
+  }
+
+  /** Everything in front of a string of `length` bytes; returns where the string goes. */
+  #writeStringEnvelope(at: number, length: number): number {
     const bytes = this.#bytes;
-    at = writeBinHeader(bytes, at, content);
-    bytes[at] = BARE_ENVELOPE;
-    bytes[at + 1] = MSGPACK.NIL;
-    bytes[at + 2] = MSGPACK.NIL;
-    bytes[at + 3] = MSGPACK.NIL;
-    at = writeStrHeader(bytes, at + BARE_ENVELOPE_BYTES, length);
-    this.#position = at + writeUtf8(bytes, at, value);
+    const content = BARE_ENVELOPE_BYTES + strHeaderBytes(length) + length;
+    const envelope = writeBinHeader(bytes, at, content);
+    return writeStrHeader(bytes, writeBareEnvelope(bytes, envelope), length);
+  }
+
+  #added(position: number): true {
+    this.#position = position;
     this.#count += 1;
     return true;
   }
@@ -176,19 +186,19 @@ export class BatchBuilder {
     if (key === undefined) scratch.nil();
     else {
       flags |= RECORD_FLAG.KEY;
-      const before = scratch.byteLength;
+      checkKey(key);
       if (typeof key === "string") scratch.str(key);
       else scratch.bin(key);
-      checkPart("key", scratch.byteLength - before, LIMITS.keyBytesMax + 3);
     }
     if (headers === undefined) scratch.nil();
     else {
       flags |= RECORD_FLAG.HEADERS;
       const before = scratch.byteLength;
       writeHeaders(scratch, headers);
-      checkPart("headers", scratch.byteLength - before, LIMITS.headersBytesMax);
+      const length = scratch.byteLength - before;
+      if (length > LIMITS.headersBytesMax) refuse("headers", length, LIMITS.headersBytesMax);
     }
-    scratch.any(record.value ?? null);
+    scratch.any(record.value, LIMITS.valueNestingMax);
 
     const encoded = scratch.bytes();
     const content = 1 + encoded.length;
@@ -198,10 +208,8 @@ export class BatchBuilder {
     at = writeBinHeader(bytes, at, content);
     bytes[at] = BARE_ENVELOPE;
     bytes.set(encoded, at + 1);
-    this.#position = at + content;
-    this.#count += 1;
     this.#flags |= flags;
-    return true;
+    return this.#added(at + content);
   }
 
   /** Makes room for a record of `content` bytes in its bin and returns its place, or -1 when the batch is full. */
@@ -280,6 +288,11 @@ function writeHeaders(writer: FrameWriter, headers: NonNullable<OutgoingRecord["
   writer.mapHeader(names.length);
   for (const name of names) {
     const value = headers[name];
+    if (name.startsWith(RESERVED_HEADER_PREFIX)) {
+      throw new TypeError(
+        `headers that start with ${RESERVED_HEADER_PREFIX} are the broker's own: header=${name}`,
+      );
+    }
     writer.str(name);
     if (typeof value === "string") writer.str(value);
     else if (value instanceof Uint8Array) writer.bin(value);
@@ -287,14 +300,27 @@ function writeHeaders(writer: FrameWriter, headers: NonNullable<OutgoingRecord["
   }
 }
 
-function checkPart(part: string, bytes: number, limit: number): void {
-  if (bytes > limit) refuse(part, bytes, limit);
+function checkKey(key: string | Uint8Array): void {
+  const limit = LIMITS.keyBytesMax;
+  // No UTF-16 unit takes more than three bytes of UTF-8, so that a usual key need not be measured.
+  if (key.length <= limit / 3) return;
+  const length = typeof key === "string" ? utf8ByteLength(key) : key.length;
+  if (length > limit) refuse("key", length, limit);
 }
 
 function refuse(part: string, bytes: number, limit: number): never {
   throw new MillraceError("RECORD_TOO_LARGE", `the ${part} is too large: bytes=${bytes} limit=${limit}`, {
     details: { part, bytes, limit },
   });
+}
+
+/** A record's array header, no attributes, no key, no headers; returns the position after them. */
+function writeBareEnvelope(bytes: Uint8Array, at: number): number {
+  bytes[at] = BARE_ENVELOPE;
+  bytes[at + 1] = MSGPACK.NIL;
+  bytes[at + 2] = MSGPACK.NIL;
+  bytes[at + 3] = MSGPACK.NIL;
+  return at + BARE_ENVELOPE_BYTES;
 }
 
 function binHeaderBytes(length: number): number {

@@ -1,11 +1,33 @@
-import { BATCH_ELEMENTS, BATCH_VERSION, CODEC_NONE, SCHEMA_NONE } from "./batch-layout.ts";
+import {
+  BATCH_CODEC_AT,
+  BATCH_COUNT_AT,
+  BATCH_ELEMENTS,
+  BATCH_FIRST_BYTE,
+  BATCH_FLAGS_AT,
+  BATCH_HEAD_BYTES,
+  BATCH_RECORDS_AT,
+  BATCH_SCHEMA_AT,
+  BATCH_UNCOMPRESSED_AT,
+  BATCH_VERSION,
+  BATCH_VERSION_AT,
+  CODEC_NONE,
+  SCHEMA_NONE,
+} from "./batch-layout.ts";
 import { readU16, readU32 } from "./big-endian.ts";
 import { MSGPACK } from "./msgpack-format.ts";
 import { MALFORMED, PARSED, UNSUPPORTED } from "./parse-outcome.ts";
 import { RECORD_FLAGS_KNOWN, RECORD_FLAGS_UNSUPPORTED } from "./record-flags.ts";
 import { skipValue } from "./skip-value.ts";
-import { arrayHeaderEnd, arrayLength, readUint, uintWidth } from "./uint-format.ts";
+import { arrayHeaderEnd, arrayLength, readUints } from "./uint-format.ts";
 
+/** The numbers of the head, in their order. */
+const VERSION = 0;
+const FLAGS = 1;
+const CODEC = 2;
+const COUNT = 3;
+const UNCOMPRESSED = 4;
+const SCHEMA = 5;
+const NUMBERS = 6;
 const UINT_32_MAX = 0xffff_ffff;
 
 /**
@@ -25,56 +47,86 @@ export class BatchHead {
   recordsEnd = 0;
   /** Position after the batch. */
   end = 0;
+  readonly #numbers: Float64Array = new Float64Array(NUMBERS);
 
   /** Parses the batch at `start`, which must end at or before `end`: PARSED, MALFORMED or UNSUPPORTED. */
   parse(bytes: Uint8Array, start: number, end: number): number {
-    let at = arrayHeaderEnd(bytes, start, end);
-    if (at < 0) return MALFORMED;
-    const elements = arrayLength(bytes, start);
-    if (elements < BATCH_ELEMENTS) return MALFORMED;
+    if (start < 0 || end > bytes.length) return MALFORMED;
+    const accepted = isFixedHead(bytes, start, end)
+      ? this.#parseFixed(bytes, start, end)
+      : this.#parseAnyWidth(bytes, start, end);
+    if (!accepted) return MALFORMED;
+    if (this.version !== BATCH_VERSION || this.codec !== CODEC_NONE || this.schemaId !== SCHEMA_NONE) {
+      return UNSUPPORTED;
+    }
+    const flags = this.flags;
+    if (flags > RECORD_FLAGS_KNOWN || (flags & RECORD_FLAGS_UNSUPPORTED) !== 0) return UNSUPPORTED;
+    return this.uncompressedBytes === this.recordsEnd - this.recordsStart ? PARSED : MALFORMED;
+  }
 
-    const version = readUint(bytes, at, end);
-    if (version < 0) return MALFORMED;
-    at += uintWidth(bytes, at);
-    const flags = readUint(bytes, at, end);
-    if (flags < 0) return MALFORMED;
-    at += uintWidth(bytes, at);
-    const codec = readUint(bytes, at, end);
-    if (codec < 0) return MALFORMED;
-    at += uintWidth(bytes, at);
-    const count = readUint(bytes, at, end);
-    if (count < 0 || count > UINT_32_MAX) return MALFORMED;
-    at += uintWidth(bytes, at);
-    const uncompressedBytes = readUint(bytes, at, end);
-    if (uncompressedBytes < 0) return MALFORMED;
-    at += uintWidth(bytes, at);
-    const schemaId = readUint(bytes, at, end);
-    if (schemaId < 0) return MALFORMED;
-    at += uintWidth(bytes, at);
+  /** The head as BatchBuilder writes it: a third of the time, on a path that every frame takes three times. */
+  #parseFixed(bytes: Uint8Array, start: number, end: number): boolean {
+    const recordsStart = start + BATCH_HEAD_BYTES;
+    const recordsEnd = recordsStart + readU32(bytes, start + BATCH_RECORDS_AT + 1);
+    if (recordsEnd > end) return false;
+    this.version = bytes[start + BATCH_VERSION_AT] as number;
+    this.flags = bytes[start + BATCH_FLAGS_AT] as number;
+    this.codec = bytes[start + BATCH_CODEC_AT] as number;
+    this.count = readU32(bytes, start + BATCH_COUNT_AT + 1);
+    this.uncompressedBytes = readU32(bytes, start + BATCH_UNCOMPRESSED_AT + 1);
+    this.schemaId = bytes[start + BATCH_SCHEMA_AT] as number;
+    this.recordsStart = recordsStart;
+    this.recordsEnd = recordsEnd;
+    this.end = recordsEnd;
+    return true;
+  }
+
+  #parseAnyWidth(bytes: Uint8Array, start: number, end: number): boolean {
+    let at = arrayHeaderEnd(bytes, start, end);
+    if (at < 0) return false;
+    const elements = arrayLength(bytes, start);
+    if (elements < BATCH_ELEMENTS) return false;
+    const numbers = this.#numbers;
+    at = readUints(bytes, at, end, numbers, NUMBERS);
+    if (at < 0 || (numbers[COUNT] as number) > UINT_32_MAX) return false;
 
     const recordsStart = binStart(bytes, at, end);
-    if (recordsStart < 0) return MALFORMED;
+    if (recordsStart < 0) return false;
     const recordsEnd = recordsStart + binLength(bytes, at);
-    if (recordsEnd > end) return MALFORMED;
+    if (recordsEnd > end) return false;
     at = recordsEnd;
     for (let extra = elements - BATCH_ELEMENTS; extra > 0; extra -= 1) {
       at = skipValue(bytes, at, end);
-      if (at < 0) return MALFORMED;
+      if (at < 0) return false;
     }
 
-    this.version = version;
-    this.flags = flags;
-    this.codec = codec;
-    this.count = count;
-    this.uncompressedBytes = uncompressedBytes;
-    this.schemaId = schemaId;
+    this.version = numbers[VERSION] as number;
+    this.flags = numbers[FLAGS] as number;
+    this.codec = numbers[CODEC] as number;
+    this.count = numbers[COUNT] as number;
+    this.uncompressedBytes = numbers[UNCOMPRESSED] as number;
+    this.schemaId = numbers[SCHEMA] as number;
     this.recordsStart = recordsStart;
     this.recordsEnd = recordsEnd;
     this.end = at;
-    if (version !== BATCH_VERSION || codec !== CODEC_NONE || schemaId !== SCHEMA_NONE) return UNSUPPORTED;
-    if (flags > RECORD_FLAGS_KNOWN || (flags & RECORD_FLAGS_UNSUPPORTED) !== 0) return UNSUPPORTED;
-    return uncompressedBytes === recordsEnd - recordsStart ? PARSED : MALFORMED;
+    return true;
   }
+}
+
+/** Whether every field of the head has the width that batch-layout.ts draws. */
+function isFixedHead(bytes: Uint8Array, start: number, end: number): boolean {
+  return (
+    end - start >= BATCH_HEAD_BYTES &&
+    bytes[start] === BATCH_FIRST_BYTE &&
+    bytes[start + BATCH_COUNT_AT] === MSGPACK.UINT_32 &&
+    bytes[start + BATCH_UNCOMPRESSED_AT] === MSGPACK.UINT_32 &&
+    bytes[start + BATCH_RECORDS_AT] === MSGPACK.BIN_32 &&
+    ((bytes[start + BATCH_VERSION_AT] as number) |
+      (bytes[start + BATCH_FLAGS_AT] as number) |
+      (bytes[start + BATCH_CODEC_AT] as number) |
+      (bytes[start + BATCH_SCHEMA_AT] as number)) <
+      MSGPACK.FIX_MAP
+  );
 }
 
 /** Where the content of the bin at `at` starts, or MALFORMED when there is no bin. */

@@ -3,6 +3,7 @@ import { CHECKSUM_TRAILER_BYTES } from "./batch-layout.ts";
 import { readU16, readU32 } from "./big-endian.ts";
 import { crc32 } from "./crc32.ts";
 import { FrameReader } from "./frame-reader.ts";
+import { LIMITS } from "./limits.ts";
 import { MillraceError } from "./millrace-error.ts";
 import { MSGPACK } from "./msgpack-format.ts";
 import { MALFORMED, PARSED, UNSUPPORTED } from "./parse-outcome.ts";
@@ -186,7 +187,7 @@ function readRecord(reader: FrameReader): IncomingRecord {
   const attributes = reader.nil() ? undefined : reader.map();
   const key = reader.nil() ? undefined : readKey(reader);
   const headers = reader.nil() ? undefined : readHeaders(reader);
-  const value = reader.any();
+  const value = reader.any(LIMITS.valueNestingMax);
   for (let i = RECORD_ELEMENTS; i < elements; i += 1) reader.skip();
   if (reader.position !== reader.end) reader.malformed("bytes follow the record");
   const timestamp = attributes?.[RECORD_ATTRIBUTE.timestamp];

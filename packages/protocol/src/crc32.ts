@@ -1,7 +1,7 @@
 // CRC-32 (IEEE 802.3, reflected, polynomial 0xedb88320), as in zlib, gzip and PNG.
 
 /** From here on a call into zlib costs less than the tables. */
-const NATIVE_MIN_BYTES = 256;
+const NATIVE_MIN_BYTES = 384;
 const TABLES = 8;
 
 type NativeCrc32 = (bytes: Uint8Array, seed?: number) => number;

@@ -3,6 +3,7 @@ import type { ErrorName } from "./error-code.ts";
 import { LIMITS } from "./limits.ts";
 import { MillraceError } from "./millrace-error.ts";
 import { MSGPACK } from "./msgpack-format.ts";
+import { readName } from "./name-cache.ts";
 import { skipValue } from "./skip-value.ts";
 import { readUtf8 } from "./utf8.ts";
 
@@ -221,8 +222,13 @@ export class FrameReader {
 
   #key(): string {
     const first = this.#bytes[this.#position] as number;
-    if (this.#position < this.#end && isStr(first)) return this.str();
     this.#take(1);
+    if (isStr(first)) {
+      const length = this.#strLength(first);
+      const start = this.#position;
+      this.#advance(length);
+      return readName(this.#bytes, start, start + length);
+    }
     const value = this.#numberAfter(first);
     if (value === undefined) this.malformed("a map's key is neither a string nor a number");
     return String(value);

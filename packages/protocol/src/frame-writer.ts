@@ -1,6 +1,7 @@
 import { writeU16, writeU32, writeU64 } from "./big-endian.ts";
+import { LIMITS } from "./limits.ts";
 import { MSGPACK } from "./msgpack-format.ts";
-import { utf8ByteLength, writeUtf8 } from "./utf8.ts";
+import { SHORT_STRING_CHARS, utf8ByteLength, writeAscii, writeUtf8 } from "./utf8.ts";
 import { packValue } from "./value-codec.ts";
 
 const INITIAL_BYTES = 1024;
@@ -109,6 +110,14 @@ export class FrameWriter {
   }
 
   str(text: string): void {
+    if (text.length <= SHORT_STRING_CHARS) {
+      const at = this.#reserve(1 + text.length);
+      if (writeAscii(this.#bytes, at + 1, text)) {
+        this.#bytes[at] = MSGPACK.FIX_STR | text.length;
+        this.#position = at + 1 + text.length;
+        return;
+      }
+    }
     const length = utf8ByteLength(text);
     let at = this.#reserve(5 + length);
     const bytes = this.#bytes;
@@ -128,7 +137,8 @@ export class FrameWriter {
       writeU32(bytes, at + 1, length);
       at += 5;
     }
-    this.#position = at + writeUtf8(bytes, at, text);
+    writeUtf8(bytes, at, text, length);
+    this.#position = at + length;
   }
 
   bin(content: Uint8Array): void {
@@ -179,29 +189,51 @@ export class FrameWriter {
   }
 
   /**
-   * Any value. Plain data (null, booleans, numbers, strings, bytes, arrays, plain objects) is written here, so that an
-   * integer above 2^32 stays an integer for readers in other languages; everything else goes through msgpackr.
-   * `undefined` becomes nil; an object's undefined properties are left out.
+   * Any value. Plain data (null, booleans, numbers, strings, bytes, arrays, maps, plain objects) is written here, so
+   * that an integer above 2^32 stays an integer for readers in other languages; everything else, such as a Date or a
+   * bigint, goes through msgpackr. `undefined` becomes nil; an object's undefined properties are left out.
+   * @throws RangeError for what is nested more deeply than `depthLimit`, such as an object that contains itself
    */
-  any(value: unknown): void {
+  any(value: unknown, depthLimit: number = LIMITS.nestingMax): void {
     if (value === null || value === undefined) this.nil();
     else if (typeof value === "string") this.str(value);
     else if (typeof value === "number") this.#number(value);
     else if (typeof value === "boolean") this.bool(value);
     else if (value instanceof Uint8Array) this.bin(value);
-    else if (Array.isArray(value)) {
-      this.arrayHeader(value.length);
-      for (const element of value) this.any(element);
-    } else if (isPlainObject(value)) this.#object(value);
+    else if (Array.isArray(value)) this.#array(value, depthLimit);
+    else if (value instanceof Map) this.#map(value, depthLimit);
+    else if (isPlainObject(value)) this.#object(value, depthLimit);
     else this.raw(packValue(value));
   }
 
-  #object(value: Record<string, unknown>): void {
-    const keys = Object.keys(value).filter((key) => value[key] !== undefined);
-    this.mapHeader(keys.length);
+  #array(value: readonly unknown[], depthLimit: number): void {
+    if (depthLimit <= 0) refuseDepth();
+    this.arrayHeader(value.length);
+    for (const element of value) this.any(element, depthLimit - 1);
+  }
+
+  #map(value: ReadonlyMap<unknown, unknown>, depthLimit: number): void {
+    if (depthLimit <= 0) refuseDepth();
+    this.mapHeader(value.size);
+    for (const [key, element] of value) {
+      this.any(key, depthLimit - 1);
+      this.any(element, depthLimit - 1);
+    }
+  }
+
+  #object(value: Record<string, unknown>, depthLimit: number): void {
+    if (depthLimit <= 0) refuseDepth();
+    const keys = Object.keys(value);
+    let length = keys.length;
     for (const key of keys) {
+      if (value[key] === undefined) length -= 1;
+    }
+    this.mapHeader(length);
+    for (const key of keys) {
+      const element = value[key];
+      if (element === undefined) continue;
       this.str(key);
-      this.any(value[key]);
+      this.any(element, depthLimit - 1);
     }
   }
 
@@ -249,6 +281,10 @@ export class FrameWriter {
     }
     return this.#position;
   }
+}
+
+function refuseDepth(): never {
+  throw new RangeError("the value is nested too deeply, or contains itself");
 }
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {

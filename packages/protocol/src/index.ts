@@ -103,7 +103,13 @@ export { murmur2, partitionForKey } from "./murmur2.ts";
 export { MALFORMED, PARSED, UNSUPPORTED } from "./parse-outcome.ts";
 export { PUBLISH_HEAD_ROOM_BYTES, writePublishHead } from "./publish-frame.ts";
 export { PublishHead } from "./publish-head.ts";
-export { type HeaderValue, type IncomingRecord, type OutgoingRecord, RECORD_ATTRIBUTE } from "./record.ts";
+export {
+  type HeaderValue,
+  type IncomingRecord,
+  type OutgoingRecord,
+  RECORD_ATTRIBUTE,
+  RESERVED_HEADER_PREFIX,
+} from "./record.ts";
 export { RECORD_FLAG, RECORD_FLAGS_KNOWN, RECORD_FLAGS_UNSUPPORTED } from "./record-flags.ts";
 export { walkRecords } from "./record-walk.ts";
 export { parseTopicConfig, type TopicConfig } from "./topic-config.ts";

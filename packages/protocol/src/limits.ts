@@ -9,6 +9,8 @@ export const LIMITS = {
   /** A frame must stay below an eighth of a ring (16 MiB), with room for the ring's and the journal's own headers. */
   frameBytesMax: 2_096_128,
   deliverFrameBytesMax: 2_096_128,
+  /** Stored payload: a batch with its checksum trailer. Whatever was published must fit a DELIVER frame too. */
+  batchBytesMax: 2_096_000,
   /** Encoded record, that is the content of its bin. */
   recordBytesMax: 1_048_576,
   /** Encoded header map of one record. */
@@ -28,6 +30,8 @@ export const LIMITS = {
   publishCreditPoolBytes: 67_108_864,
   clientNameBytesMax: 256,
   featuresMax: 64,
-  /** Arrays and maps inside each other, the frame itself included. */
+  /** Arrays and maps inside each other in a frame's own maps, such as details and extensions. */
   nestingMax: 16,
+  /** The same inside a record's value. */
+  valueNestingMax: 100,
 } as const;

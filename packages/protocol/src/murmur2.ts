@@ -41,5 +41,6 @@ export function partitionForKey(key: string | Uint8Array, partitions: number): n
   if (typeof key !== "string") return (murmur2(key) & 0x7fff_ffff) % partitions;
   const needed = utf8ByteLength(key);
   if (needed > scratch.length) scratch = new Uint8Array(needed * 2);
-  return (murmur2(scratch, writeUtf8(scratch, 0, key)) & 0x7fff_ffff) % partitions;
+  writeUtf8(scratch, 0, key, needed);
+  return (murmur2(scratch, needed) & 0x7fff_ffff) % partitions;
 }

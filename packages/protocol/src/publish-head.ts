@@ -4,10 +4,12 @@ import { FRAME_TYPE } from "./frame-type.ts";
 import { MSGPACK } from "./msgpack-format.ts";
 import { MALFORMED, PARSED } from "./parse-outcome.ts";
 import { skipValue } from "./skip-value.ts";
-import { arrayHeaderEnd, arrayLength, readUint, uintWidth } from "./uint-format.ts";
+import { arrayHeaderEnd, arrayLength, readUints } from "./uint-format.ts";
 
 /** type, topicId, partition, producerId, producerEpoch, baseSequence, batch; the checksum may be missing. */
 const REQUIRED_ELEMENTS = 7;
+/** type, topicId, partition, producerId, producerEpoch, baseSequence */
+const NUMBERS = 6;
 const CHECKSUM_ELEMENT = 8;
 const UINT_32_MAX = 0xffff_ffff;
 
@@ -36,40 +38,32 @@ export class PublishHead {
   /** bytes[batchStart, frameEnd) is a stored payload as it stands: the batch, ce and the checksum, nothing else. */
   tailIsStoredPayload = false;
   frameEnd = 0;
+  readonly #numbers: Float64Array = new Float64Array(NUMBERS);
   readonly #batch: BatchHead = new BatchHead();
 
   /** Parses the frame bytes[start, end), which must end exactly at `end`: PARSED, MALFORMED or UNSUPPORTED. */
   parse(bytes: Uint8Array, start: number, end: number): number {
+    if (start < 0 || end > bytes.length) return MALFORMED;
     let at = arrayHeaderEnd(bytes, start, end);
     if (at < 0) return MALFORMED;
     const elements = arrayLength(bytes, start);
-    if (elements < REQUIRED_ELEMENTS || readUint(bytes, at, end) !== FRAME_TYPE.PUBLISH) return MALFORMED;
-    at += uintWidth(bytes, at);
-
-    const topicId = readUint(bytes, at, end);
-    if (topicId < 0 || topicId > UINT_32_MAX) return MALFORMED;
-    at += uintWidth(bytes, at);
-    const partition = readUint(bytes, at, end);
-    if (partition < 0 || partition > UINT_32_MAX) return MALFORMED;
-    at += uintWidth(bytes, at);
-    const producerId = readUint(bytes, at, end);
-    if (producerId < 0) return MALFORMED;
-    at += uintWidth(bytes, at);
-    const producerEpoch = readUint(bytes, at, end);
-    if (producerEpoch < 0 || producerEpoch > UINT_32_MAX) return MALFORMED;
-    at += uintWidth(bytes, at);
-    const baseSequence = readUint(bytes, at, end);
-    if (baseSequence < 0) return MALFORMED;
-    at += uintWidth(bytes, at);
+    if (elements < REQUIRED_ELEMENTS) return MALFORMED;
+    const numbers = this.#numbers;
+    at = readUints(bytes, at, end, numbers, NUMBERS);
+    if (at < 0 || numbers[0] !== FRAME_TYPE.PUBLISH) return MALFORMED;
+    const topicId = numbers[1] as number;
+    const partition = numbers[2] as number;
+    const producerEpoch = numbers[4] as number;
+    if (topicId > UINT_32_MAX || partition > UINT_32_MAX || producerEpoch > UINT_32_MAX) return MALFORMED;
 
     const batch = this.#batch;
     const outcome = batch.parse(bytes, at, end);
     if (outcome === MALFORMED) return MALFORMED;
     this.topicId = topicId;
     this.partition = partition;
-    this.producerId = producerId;
+    this.producerId = numbers[3] as number;
     this.producerEpoch = producerEpoch;
-    this.baseSequence = baseSequence;
+    this.baseSequence = numbers[5] as number;
     this.batchStart = at;
     this.batchEnd = batch.end;
     this.count = batch.count;
@@ -90,12 +84,13 @@ export class PublishHead {
     if (at < end && bytes[at] === MSGPACK.NIL) {
       at += 1;
     } else {
-      const checksum = readUint(bytes, at, end);
-      if (checksum < 0 || checksum > UINT_32_MAX) return MALFORMED;
+      const numbers = this.#numbers;
+      const next = readUints(bytes, at, end, numbers, 1);
+      if (next < 0 || (numbers[0] as number) > UINT_32_MAX) return MALFORMED;
       this.hasChecksum = true;
-      this.checksum = checksum;
+      this.checksum = numbers[0] as number;
       this.tailIsStoredPayload = bytes[at] === MSGPACK.UINT_32 && end - at === CHECKSUM_TRAILER_BYTES;
-      at += uintWidth(bytes, at);
+      at = next;
     }
     for (let extra = elements - CHECKSUM_ELEMENT; extra > 0; extra -= 1) {
       at = skipValue(bytes, at, end);

@@ -29,6 +29,9 @@ export interface IncomingRecord {
   readonly removed: boolean;
 }
 
+/** Of the names of headers that only a broker sets. */
+export const RESERVED_HEADER_PREFIX = "millrace-";
+
 /** Names in a record's attribute map. */
 export const RECORD_ATTRIBUTE = {
   timestamp: "timestamp",

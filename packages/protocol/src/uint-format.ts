@@ -1,4 +1,4 @@
-import { readU16, readU32, readU64 } from "./big-endian.ts";
+import { readU16, readU32, readU64, SAFE_HIGH_WORD_MAX } from "./big-endian.ts";
 import { MSGPACK } from "./msgpack-format.ts";
 import { MALFORMED } from "./parse-outcome.ts";
 
@@ -10,6 +10,7 @@ const WIDTHS: Uint8Array = makeWidths();
 
 const floatBytes: Uint8Array = new Uint8Array(8);
 const floatValue: Float64Array = new Float64Array(floatBytes.buffer);
+const TWO_32 = 0x1_0000_0000;
 const LITTLE_ENDIAN: boolean = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /** Bytes that the number at `at` takes. Only after readUint has accepted it. */
@@ -39,6 +40,48 @@ export function readUint(bytes: Uint8Array, at: number, end: number): number {
     default:
       return readUnusual(bytes, at, first);
   }
+}
+
+/**
+ * Reads `count` integers that follow each other into `target`, and returns the position after them, or MALFORMED. One
+ * loop over one copy of the reader, into a typed array: a call per number would box each one above 2^31.
+ */
+export function readUints(
+  bytes: Uint8Array,
+  position: number,
+  end: number,
+  target: Float64Array,
+  count: number,
+): number {
+  let at = position;
+  for (let i = 0; i < count; i += 1) {
+    if (at >= end) return MALFORMED;
+    const first = bytes[at] as number;
+    if (first < MSGPACK.FIX_MAP) {
+      target[i] = first;
+      at += 1;
+      continue;
+    }
+    if (first === MSGPACK.UINT_32) {
+      if (end - at < 5) return MALFORMED;
+      target[i] = readU32(bytes, at + 1);
+      at += 5;
+      continue;
+    }
+    if (first === MSGPACK.UINT_64) {
+      if (end - at < 9) return MALFORMED;
+      const high = readU32(bytes, at + 1);
+      if (high > SAFE_HIGH_WORD_MAX) return MALFORMED;
+      target[i] = high * TWO_32 + readU32(bytes, at + 5);
+      at += 9;
+      continue;
+    }
+    const value = readUint(bytes, at, end);
+    if (value < 0) return MALFORMED;
+    target[i] = value;
+    at += uintWidth(bytes, at);
+  }
+  return at;
 }
 
 /** Position after the array header at `at` that announces at least one element, or MALFORMED. */

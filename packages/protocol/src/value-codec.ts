@@ -4,7 +4,7 @@ import { Packr } from "msgpackr";
 const packr: Packr = new Packr({ useRecords: false, variableMapSize: true, encodeUndefinedAsNil: true });
 
 /**
- * MessagePack of a value that is not plain data (Date, Map, bigint and so on). The result is a view that msgpackr may
+ * MessagePack of a value that is not plain data (a Date, a bigint and so on). The result is a view that msgpackr may
  * reuse: copy it before the next call.
  */
 export function packValue(value: unknown): Uint8Array {
