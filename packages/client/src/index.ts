@@ -1,3 +1,11 @@
+import type { Client, ConnectOptions } from "./api/client.ts";
+import { connectOn } from "./connect.ts";
+import type { Platform } from "./connection/link.ts";
+import { connectNodeTransport } from "./connection/node-transport.ts";
+import { systemEntropy } from "./entropy.ts";
+import { systemClock } from "./system-clock.ts";
+
+export { type ErrorName, MillraceError } from "@millrace/protocol";
 export type { Client, ClientEvents, ClientState, ConnectOptions } from "./api/client.ts";
 export type { FlushOptions, Producer, ProducerOptions } from "./api/producer.ts";
 export type {
@@ -25,8 +33,17 @@ export type {
   Topics,
 } from "./api/topics.ts";
 
-import type { Client, ConnectOptions } from "./api/client.ts";
+const platform: Platform = {
+  connectTransport: connectNodeTransport,
+  clock: systemClock(),
+  entropy: systemEntropy(),
+};
 
-export async function connect(url: string | URL, _options?: ConnectOptions): Promise<Client> {
-  throw new Error(`not built yet: ${String(url)}`);
+/**
+ * Connects to a broker, `ws://host:port` or `wss://…`. Resolves once the broker has said WELCOME.
+ * Rejects with CONNECT_FAILED (see `retryFirstConnect`), ABORTED, or what the broker refused with, such as
+ * UNSUPPORTED_VERSION, NOT_AUTHORIZED or TOO_MANY_SESSIONS; RangeError for an option out of its range.
+ */
+export function connect(url: string | URL, options: ConnectOptions = {}): Promise<Client> {
+  return connectOn(platform, url, options);
 }

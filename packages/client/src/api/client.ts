@@ -1,3 +1,4 @@
+import type { MillraceError } from "@millrace/protocol";
 import type { Producer, ProducerOptions } from "./producer.ts";
 import type { Gap, SubscribeOptions, Subscription } from "./subscription.ts";
 import type { Topics } from "./topics.ts";
@@ -44,13 +45,13 @@ export interface ClientEvents {
   /** The state changed. */
   state: ClientState;
   /** A connection was lost or could not be made; the client goes on by itself. */
-  disconnected: Error;
+  disconnected: MillraceError;
   /** A connection was made, also the first one. */
   connected: { readonly serverName: string; readonly sessionId: number };
   /** Offsets that a subscription will not deliver; see also `onGap` of `subscribe`. */
   gap: Gap;
   /** The client closed: without an error after `close()`, else with the reason. */
-  closed: Error | undefined;
+  closed: MillraceError | undefined;
 }
 
 /** One client: a WebSocket that is made again when it is lost, with its producers and subscriptions. */

@@ -4,10 +4,10 @@ import type { Durability } from "./record.ts";
 export interface TopicConfig {
   /** 1..1024, 1 by default; fixed for the topic's life. */
   readonly partitions?: number | undefined;
-  /** Age in ms after which records may be dropped; 0 = never. 7 days by default. */
-  readonly retentionMs?: number | undefined;
-  /** Bytes over all partitions after which the oldest may be dropped; 0 = no bound, the default. */
-  readonly retentionBytes?: number | undefined;
+  /** Age in ms after which records may be dropped; null = never. 7 days by default. */
+  readonly retentionMs?: number | null | undefined;
+  /** Bytes over all partitions after which the oldest may be dropped; null = no bound, the default. */
+  readonly retentionBytes?: number | null | undefined;
   /** What an acknowledgement promises: `fsynced` by default. */
   readonly durability?: Durability | undefined;
 }
@@ -18,10 +18,14 @@ export interface Topic {
   /** Never reused: a topic that is deleted and created again gets another id. */
   readonly topicId: number;
   readonly partitions: number;
-  readonly retentionMs: number;
-  readonly retentionBytes: number;
+  /** null: kept for ever, as far as age goes. */
+  readonly retentionMs: number | null;
+  /** null: without bound. */
+  readonly retentionBytes: number | null;
   readonly durability: Durability;
+  /** ms since the epoch. */
   readonly createdMs: number;
+  /** Position in the catalog after which the topic is known. */
   readonly catalogPosition: number;
 }
 

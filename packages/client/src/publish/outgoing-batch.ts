@@ -1,0 +1,103 @@
+import type { BatchBuilder, MillraceError } from "@millrace/protocol";
+import type { BatchResult, PublishResult } from "../api/record.ts";
+
+/** Settles the promise of one `send`. */
+export type ResolveSend = (result: PublishResult | Promise<PublishResult>) => void;
+
+/** Sequences were never given, or those of an earlier numbering. */
+export const UNNUMBERED = -1;
+
+/** One batch from its first record to its acknowledgement, with the promises that wait for it. */
+export class OutgoingBatch {
+  readonly builder: BatchBuilder;
+  /** On the client's clock: when its first record came. */
+  readonly createdAt: number;
+  /** It has lingered long enough and may be sent as soon as there is room. */
+  due = false;
+  /** The PUBLISH frame in the builder's buffer, once made; dropped when its head must change. */
+  frame: Uint8Array | undefined;
+  baseSequence: number = UNNUMBERED;
+  /** The numbering of its partition that `baseSequence` belongs to. */
+  numbering: number = UNNUMBERED;
+  /** How often it was sent under its present numbering. */
+  attempts = 0;
+  /** Answered in this session, with an error that leads to another attempt. */
+  answer: MillraceError | undefined;
+  /** Its time is over and its promises are rejected, but the broker's word on it is still to come. */
+  abandoned = false;
+  /** Bytes that count against the producer's buffer. */
+  bytes = 0;
+  /** By index of the record; holes where `append` was used. */
+  #sends: (ResolveSend | undefined)[] = [];
+  #waiters: (() => void)[] = [];
+  #whole:
+    | { promise: Promise<BatchResult>; resolve: (result: BatchResult | Promise<BatchResult>) => void }
+    | undefined;
+
+  constructor(builder: BatchBuilder, createdAt: number) {
+    this.builder = builder;
+    this.createdAt = createdAt;
+  }
+
+  get count(): number {
+    return this.builder.count;
+  }
+
+  /** Whether somebody asked for the promise of the whole batch, that is, used `append`. */
+  get isAwaitedAsWhole(): boolean {
+    return this.#whole !== undefined;
+  }
+
+  /** Ties a promise to the record appended last. */
+  addSend(resolve: ResolveSend): void {
+    const sends = this.#sends;
+    const index = this.builder.count - 1;
+    while (sends.length < index) sends.push(undefined);
+    sends.push(resolve);
+  }
+
+  /** The promise of the whole batch. It may be ignored: its rejection never counts as unhandled. */
+  get whole(): Promise<BatchResult> {
+    if (this.#whole === undefined) {
+      let resolve!: (result: BatchResult | Promise<BatchResult>) => void;
+      const promise = new Promise<BatchResult>((settle) => {
+        resolve = settle;
+      });
+      promise.catch(() => {});
+      this.#whole = { promise, resolve };
+    }
+    return this.#whole.promise;
+  }
+
+  /** Resolves, never rejects, once its promises are settled: for `flush`. */
+  get settled(): Promise<void> {
+    if (this.abandoned) return Promise.resolve();
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  resolve(result: BatchResult): void {
+    const sends = this.#sends;
+    const { topic, topicId, partition, baseOffset, logEpoch, durability } = result;
+    for (let i = 0; i < sends.length; i += 1) {
+      const offset = baseOffset < 0 ? baseOffset : baseOffset + i;
+      sends[i]?.({ topic, topicId, partition, offset, logEpoch, durability });
+    }
+    this.#whole?.resolve(result);
+    this.#finish();
+  }
+
+  reject(error: MillraceError): void {
+    // One rejected promise for all of them: a `send` keeps its resolve function only.
+    const failed = Promise.reject(error);
+    failed.catch(() => {});
+    for (const resolve of this.#sends) resolve?.(failed);
+    this.#whole?.resolve(failed);
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#sends = [];
+    for (const wake of this.#waiters) wake();
+    this.#waiters = [];
+  }
+}

@@ -1,0 +1,341 @@
+import { durabilityName, type MillraceError } from "@millrace/protocol";
+import type { Backoff } from "../backoff.ts";
+import { Deque } from "../deque.ts";
+import type { Clock, TimerHandle } from "../system-clock.ts";
+import type { OutgoingBatch } from "./outgoing-batch.ts";
+
+/** One entry of an ACK frame. */
+export interface AckRange {
+  readonly topicId: number;
+  readonly partition: number;
+  readonly producerId: number;
+  readonly firstSequence: number;
+  readonly count: number;
+  readonly baseOffset: number;
+  readonly logEpoch: number;
+  readonly durability: number;
+}
+
+/** What an outbox needs of its producer and of the session. */
+export interface OutboxOwner {
+  readonly topic: string;
+  readonly clock: Clock;
+  /** Draws an id and has the outbox found under it from now on. */
+  newProducerId(outbox: PartitionOutbox): number;
+  /** There may be something to send. */
+  schedule(outbox: PartitionOutbox): void;
+  /** So many batches fewer (or more) are without an answer in this session. */
+  countUnanswered(change: number): void;
+  /** The batch was taken out of `building`. */
+  onClosed(outbox: PartitionOutbox): void;
+  /** The batch is settled and its memory free; `error` is undefined for a stored one. */
+  onDone(batch: OutgoingBatch, error: MillraceError | undefined): void;
+}
+
+/** Errors that say for certain that the batch was not stored by this or any earlier attempt. */
+const NOT_STORED: ReadonlySet<string> = new Set(["OUT_OF_SEQUENCE", "THROTTLED", "DISK_FULL"]);
+
+/**
+ * The batches of one partition, in order, with their sequences. Sequences count records. A batch gets its own when it
+ * is first sent, and keeps it through every retry, so that the broker stores it once.
+ *
+ * When one is refused with an error that can be retried, its successors are refused as OUT_OF_SEQUENCE. The outbox
+ * then stops, waits until everything under way is answered, and sends all of it again in order.
+ *
+ * When one is refused for good it leaves a hole in the sequences. Once everything under way is answered, the outbox
+ * raises the producer's epoch for this partition, which fences whatever may still be travelling, and numbers the rest
+ * anew from 0. The same mends a partition whose broker lost acknowledged records (the oldest batch is then
+ * OUT_OF_SEQUENCE). UNKNOWN_PRODUCER and PRODUCER_FENCED are mended by a new producer id.
+ */
+export class PartitionOutbox {
+  readonly topicId: number;
+  readonly partition: number;
+  readonly #owner: OutboxOwner;
+  readonly #backoff: Backoff;
+  readonly #batches: Deque<OutgoingBatch> = new Deque();
+  /** The batch that takes records. Not yet one of the batches above. */
+  building: OutgoingBatch | undefined;
+  /** Whether it stands in the publisher's line. */
+  scheduled = false;
+  #producerId = 0;
+  #epoch = 0;
+  #nextSequence = 0;
+  #numbering = 0;
+  /** The first so many batches are under way; of these, so many have no answer yet. */
+  #sent = 0;
+  #unanswered = 0;
+  /** A refusal came: nothing is sent until all answers are there; then, if `pausing`, after a pause. */
+  #stalled = false;
+  #pausing = false;
+  #hole = false;
+  #idLost = false;
+  #retryTimer: TimerHandle;
+
+  constructor(owner: OutboxOwner, topicId: number, partition: number, backoff: Backoff) {
+    this.#owner = owner;
+    this.topicId = topicId;
+    this.partition = partition;
+    this.#backoff = backoff;
+    this.#producerId = owner.newProducerId(this);
+  }
+
+  get producerId(): number {
+    return this.#producerId;
+  }
+
+  /** Whether nothing is left, neither building nor under way. */
+  get isEmpty(): boolean {
+    return this.#batches.length === 0 && this.building === undefined;
+  }
+
+  /** All batches that are not settled, oldest first. */
+  *unsettled(): IterableIterator<OutgoingBatch> {
+    for (let i = 0; i < this.#batches.length; i += 1) yield this.#batches.at(i) as OutgoingBatch;
+    if (this.building !== undefined) yield this.building;
+  }
+
+  /** No more records for the batch that is building. */
+  closeBuilding(): void {
+    const batch = this.building;
+    if (batch === undefined) return;
+    this.building = undefined;
+    this.#batches.push(batch);
+    this.#owner.onClosed(this);
+    this.#owner.schedule(this);
+  }
+
+  /**
+   * The next PUBLISH frame, or undefined while nothing may be sent. The same one until `markSent`. A batch that is due
+   * but not full is closed only here: while it cannot be sent, it goes on taking records.
+   */
+  nextFrame(inFlightMax: number): Uint8Array | undefined {
+    if (this.#stalled || this.#sent >= inFlightMax) return undefined;
+    if (this.#sent === this.#batches.length && this.building?.due === true) this.closeBuilding();
+    const batch = this.#batches.at(this.#sent);
+    if (batch === undefined) return undefined;
+    if (batch.numbering !== this.#numbering) batch.baseSequence = this.#nextSequence;
+    batch.frame ??= batch.builder.finishPublish(
+      this.topicId,
+      this.partition,
+      this.#producerId,
+      this.#epoch,
+      batch.baseSequence,
+    );
+    return batch.frame;
+  }
+
+  /** The frame that `nextFrame` returned has been sent. */
+  markSent(): void {
+    const batch = this.#batches.at(this.#sent) as OutgoingBatch;
+    if (batch.numbering !== this.#numbering) {
+      batch.numbering = this.#numbering;
+      this.#nextSequence += batch.count;
+    }
+    batch.attempts += 1;
+    batch.answer = undefined;
+    this.#sent += 1;
+    this.#countUnanswered(1);
+  }
+
+  onAck(ack: AckRange): void {
+    const end = ack.firstSequence + ack.count;
+    const durability = durabilityName(ack.durability) ?? "memory";
+    for (let i = this.#find(ack.firstSequence, end); i >= 0; i = this.#find(ack.firstSequence, end)) {
+      const batch = this.#batches.at(i) as OutgoingBatch;
+      this.#remove(i);
+      const { topicId, partition } = this;
+      batch.resolve({
+        topic: this.#owner.topic,
+        topicId,
+        partition,
+        baseOffset: ack.baseOffset + (batch.baseSequence - ack.firstSequence),
+        count: batch.count,
+        logEpoch: ack.logEpoch,
+        durability,
+      });
+      this.#owner.onDone(batch, undefined);
+    }
+    this.#backoff.reset();
+    this.#settle();
+    if (!this.#stalled) this.#owner.schedule(this);
+  }
+
+  /** An error for the sequences [firstSequence, end), or for all that is without an answer. */
+  onError(error: MillraceError, firstSequence: number = 0, end: number = Number.POSITIVE_INFINITY): void {
+    for (let i = this.#find(firstSequence, end); i >= 0; i = this.#find(firstSequence, end)) {
+      this.#refuse(i, error);
+    }
+    this.#settle();
+  }
+
+  /** The session is over: whatever has no answer goes again, under the same sequences. */
+  onConnectionLost(): void {
+    this.#owner.clock.clearTimer(this.#retryTimer);
+    this.#countUnanswered(-this.#unanswered);
+    this.#stalled = false;
+    this.#pausing = false;
+    this.#sent = 0;
+    if (this.#hole) this.#renumber();
+  }
+
+  /** The next session is there. */
+  onConnected(): void {
+    if (this.#batches.length > 0 || this.building?.due === true) this.#owner.schedule(this);
+  }
+
+  /** Rejects the batches created before `createdBefore`. */
+  expire(createdBefore: number, error: () => MillraceError): void {
+    const building = this.building;
+    if (building !== undefined && building.createdAt < createdBefore) this.closeBuilding();
+    for (let i = 0; i < this.#batches.length; ) {
+      const batch = this.#batches.at(i) as OutgoingBatch;
+      if (batch.createdAt >= createdBefore) break;
+      if (batch.attempts === 0) {
+        // Never sent, so it has no sequence yet.
+        this.#fail(i, error());
+        continue;
+      }
+      if (!batch.abandoned) {
+        // Its sequence has to stay until the broker has spoken: a successor might be stored with or without it.
+        batch.abandoned = true;
+        batch.reject(error());
+      }
+      i += 1;
+    }
+  }
+
+  /** Rejects everything: the client is closed. */
+  abort(error: MillraceError): void {
+    this.#owner.clock.clearTimer(this.#retryTimer);
+    this.closeBuilding();
+    this.#countUnanswered(-this.#unanswered);
+    this.#sent = 0;
+    while (this.#batches.length > 0) this.#fail(0, error);
+  }
+
+  /** The first batch under way and without an answer that begins in the given sequences, or -1. */
+  #find(firstSequence: number, end: number): number {
+    for (let i = 0; i < this.#sent; i += 1) {
+      const batch = this.#batches.at(i) as OutgoingBatch;
+      if (batch.baseSequence >= end) return -1;
+      if (batch.baseSequence >= firstSequence && batch.answer === undefined) return i;
+    }
+    return -1;
+  }
+
+  #refuse(index: number, error: MillraceError): void {
+    const batch = this.#batches.at(index) as OutgoingBatch;
+    if (error.code === "DUPLICATE_SEQUENCE") {
+      this.#resolveForgotten(index, batch);
+      return;
+    }
+    this.#stalled = true;
+    if (error.code === "UNKNOWN_PRODUCER" || error.code === "PRODUCER_FENCED") {
+      this.#idLost = true;
+      this.#hole = true;
+    }
+    // What was sent only once under a forgotten id is certainly not stored; later attempts may have been.
+    const mayGoAgain = error.retriable || (error.code === "UNKNOWN_PRODUCER" && batch.attempts === 1);
+    if (mayGoAgain && !(batch.abandoned && (NOT_STORED.has(error.code) || !error.retriable))) {
+      batch.answer = error;
+      this.#countUnanswered(-1);
+      return;
+    }
+    this.#hole = true;
+    this.#remove(index);
+    batch.reject(error);
+    this.#owner.onDone(batch, error);
+  }
+
+  /** Stored by an earlier attempt, so long ago that the broker has forgotten the offsets. */
+  #resolveForgotten(index: number, batch: OutgoingBatch): void {
+    this.#remove(index);
+    const { topicId, partition } = this;
+    const { topic } = this.#owner;
+    batch.resolve({
+      topic,
+      topicId,
+      partition,
+      baseOffset: -1,
+      count: batch.count,
+      logEpoch: 0,
+      durability: "memory",
+    });
+    this.#owner.onDone(batch, undefined);
+  }
+
+  /** Takes an unanswered batch out of those under way. */
+  #remove(index: number): void {
+    this.#batches.removeAt(index);
+    this.#sent -= 1;
+    this.#countUnanswered(-1);
+  }
+
+  /** Rejects a batch that is not under way, or of which no answer matters any more. */
+  #fail(index: number, error: MillraceError): void {
+    const batch = this.#batches.at(index) as OutgoingBatch;
+    if (index < this.#sent) this.#sent -= 1;
+    this.#batches.removeAt(index);
+    if (!batch.abandoned) batch.reject(error);
+    this.#owner.onDone(batch, error);
+  }
+
+  #countUnanswered(change: number): void {
+    this.#unanswered += change;
+    if (change !== 0) this.#owner.countUnanswered(change);
+  }
+
+  /** After a refusal: once everything under way is answered, sends it again. */
+  #settle(): void {
+    if (!this.#stalled || this.#pausing || this.#unanswered > 0) return;
+    const oldest = this.#sent > 0 ? this.#batches.at(0)?.answer : undefined;
+    const isBehindHole = oldest?.code === "OUT_OF_SEQUENCE" && this.#hole;
+    const pauseMs = oldest === undefined || isBehindHole ? 0 : this.#pauseMs();
+    // Nothing is before it, and yet the broker misses something: records that it had acknowledged are lost.
+    if (oldest?.code === "OUT_OF_SEQUENCE") this.#hole = true;
+    this.#sent = 0;
+    if (this.#hole) this.#renumber();
+    if (pauseMs === 0) {
+      this.#resume();
+      return;
+    }
+    this.#pausing = true;
+    this.#retryTimer = this.#owner.clock.setTimer(() => this.#resume(), pauseMs);
+  }
+
+  #resume(): void {
+    this.#stalled = false;
+    this.#pausing = false;
+    this.#owner.schedule(this);
+  }
+
+  /** At least what the broker asked for. */
+  #pauseMs(): number {
+    let pauseMs = this.#backoff.next();
+    for (let i = 0; i < this.#batches.length; i += 1) {
+      const answer = this.#batches.at(i)?.answer;
+      if (answer === undefined) break;
+      const { retryAfterMs } = answer.details;
+      if (typeof retryAfterMs === "number") pauseMs = Math.max(pauseMs, retryAfterMs);
+    }
+    return Math.max(1, pauseMs);
+  }
+
+  #renumber(): void {
+    if (this.#idLost) {
+      this.#producerId = this.#owner.newProducerId(this);
+      this.#epoch = 0;
+    } else {
+      this.#epoch += 1;
+    }
+    this.#hole = false;
+    this.#idLost = false;
+    this.#numbering += 1;
+    this.#nextSequence = 0;
+    for (let i = 0; i < this.#batches.length; i += 1) {
+      const batch = this.#batches.at(i) as OutgoingBatch;
+      batch.frame = undefined;
+      batch.attempts = 0;
+    }
+  }
+}

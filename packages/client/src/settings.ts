@@ -1,0 +1,137 @@
+import { LIMITS, MillraceError } from "@millrace/protocol";
+import type { ConnectOptions } from "./api/client.ts";
+import type { ProducerOptions } from "./api/producer.ts";
+import type { SubscribeOptions } from "./api/subscription.ts";
+
+// Every default of the public options; the README's tables are tested against these.
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+type WithoutDefault = "headers" | "signal";
+type Defaults<O> = { readonly [K in keyof O]-?: NonNullable<O[K]> };
+
+/** Options of `connect` that have a default. */
+export type ConnectDefaults = Defaults<Omit<ConnectOptions, WithoutDefault>>;
+
+/** Options of `client.producer` with every default filled in. */
+export type ProducerSettings = Defaults<ProducerOptions>;
+
+/** Options of `client.subscribe` that have a default. */
+export type SubscribeDefaults = Defaults<
+  Pick<SubscribeOptions, "from" | "mode" | "windowBytes" | "untilEnd" | "verifyChecksums">
+>;
+
+/** Options of `connect` with every default filled in. */
+export interface ConnectSettings extends ConnectDefaults {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>> | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+export const CONNECT_DEFAULTS: ConnectDefaults = {
+  name: "millrace-client",
+  connectTimeoutMs: 10_000,
+  retryFirstConnect: false,
+  reconnect: true,
+  reconnectBackoffMinMs: 100,
+  reconnectBackoffMaxMs: 10_000,
+  requestTimeoutMs: 30_000,
+  pingIntervalMs: LIMITS.pingIntervalMs,
+  deadAfterMs: LIMITS.deadAfterMs,
+  closeTimeoutMs: 10_000,
+};
+
+export const PRODUCER_DEFAULTS: ProducerSettings = {
+  lingerMs: 1,
+  batchBytes: 64 * KIB,
+  maxBufferedBytes: 32 * MIB,
+  maxWaitingSends: 1_000_000,
+  deliveryTimeoutMs: 120_000,
+  retryBackoffMs: 100,
+  retryBackoffMaxMs: 5_000,
+};
+
+export const SUBSCRIBE_DEFAULTS: SubscribeDefaults = {
+  from: "latest",
+  mode: "stream",
+  windowBytes: 8 * MIB,
+  untilEnd: false,
+  verifyChecksums: true,
+};
+
+const BATCH_BYTES_MIN = KIB;
+const BATCH_BYTES_MAX = MIB;
+/** setTimeout turns a longer pause into none. */
+const TIMER_MS_MAX = 2_147_483_647;
+
+/** @throws RangeError for a value out of its range */
+export function connectSettings(url: string, options: ConnectOptions): ConnectSettings {
+  const settings = {
+    url,
+    name: options.name ?? CONNECT_DEFAULTS.name,
+    connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_DEFAULTS.connectTimeoutMs,
+    retryFirstConnect: options.retryFirstConnect ?? CONNECT_DEFAULTS.retryFirstConnect,
+    reconnect: options.reconnect ?? CONNECT_DEFAULTS.reconnect,
+    reconnectBackoffMinMs: options.reconnectBackoffMinMs ?? CONNECT_DEFAULTS.reconnectBackoffMinMs,
+    reconnectBackoffMaxMs: options.reconnectBackoffMaxMs ?? CONNECT_DEFAULTS.reconnectBackoffMaxMs,
+    requestTimeoutMs: options.requestTimeoutMs ?? CONNECT_DEFAULTS.requestTimeoutMs,
+    pingIntervalMs: options.pingIntervalMs ?? CONNECT_DEFAULTS.pingIntervalMs,
+    deadAfterMs: options.deadAfterMs ?? CONNECT_DEFAULTS.deadAfterMs,
+    closeTimeoutMs: options.closeTimeoutMs ?? CONNECT_DEFAULTS.closeTimeoutMs,
+    headers: options.headers,
+    signal: options.signal,
+  };
+  checkRange("connectTimeoutMs", settings.connectTimeoutMs, 1, TIMER_MS_MAX);
+  checkRange("reconnectBackoffMinMs", settings.reconnectBackoffMinMs, 1, TIMER_MS_MAX);
+  checkRange("reconnectBackoffMaxMs", settings.reconnectBackoffMaxMs, 1, TIMER_MS_MAX);
+  checkRange("requestTimeoutMs", settings.requestTimeoutMs, 1, TIMER_MS_MAX);
+  checkRange("pingIntervalMs", settings.pingIntervalMs, 1, TIMER_MS_MAX);
+  checkRange("deadAfterMs", settings.deadAfterMs, settings.pingIntervalMs, TIMER_MS_MAX);
+  checkRange("closeTimeoutMs", settings.closeTimeoutMs, 0, TIMER_MS_MAX);
+  return settings;
+}
+
+/** @throws RangeError for a value out of its range */
+export function producerSettings(options: ProducerOptions): ProducerSettings {
+  const settings = {
+    lingerMs: options.lingerMs ?? PRODUCER_DEFAULTS.lingerMs,
+    batchBytes: options.batchBytes ?? PRODUCER_DEFAULTS.batchBytes,
+    maxBufferedBytes: options.maxBufferedBytes ?? PRODUCER_DEFAULTS.maxBufferedBytes,
+    maxWaitingSends: options.maxWaitingSends ?? PRODUCER_DEFAULTS.maxWaitingSends,
+    deliveryTimeoutMs: options.deliveryTimeoutMs ?? PRODUCER_DEFAULTS.deliveryTimeoutMs,
+    retryBackoffMs: options.retryBackoffMs ?? PRODUCER_DEFAULTS.retryBackoffMs,
+    retryBackoffMaxMs: options.retryBackoffMaxMs ?? PRODUCER_DEFAULTS.retryBackoffMaxMs,
+  };
+  checkRange("lingerMs", settings.lingerMs, 0, TIMER_MS_MAX);
+  checkRange("batchBytes", settings.batchBytes, BATCH_BYTES_MIN, BATCH_BYTES_MAX);
+  checkRange("maxBufferedBytes", settings.maxBufferedBytes, 1, Number.MAX_SAFE_INTEGER);
+  checkRange("maxWaitingSends", settings.maxWaitingSends, 0, Number.MAX_SAFE_INTEGER);
+  checkRange("deliveryTimeoutMs", settings.deliveryTimeoutMs, 1, TIMER_MS_MAX);
+  checkRange("retryBackoffMs", settings.retryBackoffMs, 1, TIMER_MS_MAX);
+  checkRange("retryBackoffMaxMs", settings.retryBackoffMaxMs, 1, TIMER_MS_MAX);
+  return settings;
+}
+
+/** The window of a subscription: at least one frame, since a smaller one could not be served at all. */
+export function windowBytesOf(windowBytes: number | undefined, frameBytesMax: number): number {
+  const wanted = windowBytes ?? SUBSCRIBE_DEFAULTS.windowBytes;
+  checkRange("windowBytes", wanted, 1, Number.MAX_SAFE_INTEGER);
+  return Math.max(wanted, frameBytesMax);
+}
+
+function checkRange(name: string, value: number, min: number, max: number): void {
+  if (!(value >= min && value <= max)) {
+    throw new RangeError(`${name} must be a number of ${min}..${max}: ${name}=${value}`);
+  }
+}
+
+/** The error for whatever comes after `close()`. */
+export function closedError(what: string): MillraceError {
+  return new MillraceError("CLOSED", `the ${what} is closed`);
+}
+
+/** The error for an AbortSignal that fired. */
+export function abortedError(signal: AbortSignal): MillraceError {
+  return new MillraceError("ABORTED", "aborted by the caller's signal", { cause: signal.reason });
+}

@@ -1,0 +1,500 @@
+import {
+  DeliverReader,
+  encodeFlow,
+  encodeSubscribe,
+  encodeUnsubscribe,
+  LIMITS,
+  MillraceError,
+  type SubscribedFrame,
+  type SubscribeFrom as WireFrom,
+} from "@millrace/protocol";
+import type { ReceivedBatch, ReceivedRecord } from "../api/record.ts";
+import type { Gap, PartitionPosition, SubscribeOptions, Subscription } from "../api/subscription.ts";
+import type { Topics } from "../api/topics.ts";
+import { Backoff } from "../backoff.ts";
+import type { RequestTable } from "../connection/request-table.ts";
+import { Deque } from "../deque.ts";
+import type { Entropy } from "../entropy.ts";
+import { abortedError, closedError, SUBSCRIBE_DEFAULTS, windowBytesOf } from "../settings.ts";
+import type { Clock, TimerHandle } from "../system-clock.ts";
+import { DeliveryWindow } from "./delivery-window.ts";
+import { PartitionCursor } from "./partition-cursor.ts";
+import { openBatch, ReceivedRecordBatch } from "./received-record-batch.ts";
+import { type StartPosition, startPositionOf } from "./start-position.ts";
+import type { Subscriber } from "./subscriber.ts";
+import { TakeIterator } from "./take-iterator.ts";
+
+/** What a subscription needs of its client. */
+export interface SubscriptionContext {
+  readonly subscriber: Subscriber;
+  readonly requests: RequestTable;
+  readonly topics: Topics;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  onGap(gap: Gap): void;
+}
+
+/** What has arrived and was not consumed yet, in order. */
+type Arrival =
+  | {
+      readonly kind: "frame";
+      readonly cursor: PartitionCursor;
+      readonly bytes: Uint8Array;
+      readonly nextOffset: number;
+    }
+  | {
+      readonly kind: "skip";
+      readonly cursor: PartitionCursor;
+      readonly toOffset: number;
+      readonly reason: string;
+    };
+
+type FrameArrival = Extract<Arrival, { kind: "frame" }>;
+
+const RETRY_MIN_MS = 100;
+const RETRY_MAX_MS = 5_000;
+/** The broker's answers to a resume whose records, or whose log, are no longer there. */
+const MOVED: ReadonlySet<string> = new Set(["LOG_EPOCH_CHANGED", "OFFSET_OUT_OF_RANGE"]);
+
+/** One subscription, over as many sessions as it takes. */
+export class TopicSubscription implements Subscription {
+  readonly topic: string;
+  readonly #options: SubscribeOptions;
+  readonly #context: SubscriptionContext;
+  readonly #start: StartPosition;
+  readonly #cursors: Map<number, PartitionCursor> = new Map();
+  readonly #arrivals: Deque<Arrival> = new Deque();
+  readonly #window: DeliveryWindow = new DeliveryWindow();
+  readonly #reader: DeliverReader = new DeliverReader();
+  readonly #backoff: Backoff;
+  readonly #verify: boolean;
+  #topicId: number | undefined;
+  /** In this session; undefined while not subscribed. */
+  #subscriptionId: number | undefined;
+  /** Whether the broker has accepted the subscription at least once. */
+  #isAccepted = false;
+  #isPreparing = false;
+  #retryTimer: TimerHandle;
+  /** The frame that batches are being taken from. */
+  #frame: FrameArrival | undefined;
+  /** The batch that records are being taken from, and the next of them. */
+  #batch: ReceivedRecordBatch | undefined;
+  #index = 0;
+  /** Moves to the offset below when the next record or batch is asked for. */
+  #pendingCursor: PartitionCursor | undefined;
+  #pendingOffset = 0;
+  #waiters: (() => void)[] = [];
+  #isEnded = false;
+  #failure: MillraceError | undefined;
+  readonly #ready: { promise: Promise<void>; resolve: () => void; reject: (error: MillraceError) => void };
+
+  /** @throws MillraceError INVALID_FROM, RangeError */
+  constructor(topic: string, options: SubscribeOptions, context: SubscriptionContext) {
+    this.topic = topic;
+    this.#options = options;
+    this.#context = context;
+    this.#start = startPositionOf(options.from ?? SUBSCRIBE_DEFAULTS.from, options.partitions);
+    this.#verify = options.verifyChecksums ?? SUBSCRIBE_DEFAULTS.verifyChecksums;
+    windowBytesOf(options.windowBytes, 0);
+    this.#backoff = new Backoff(RETRY_MIN_MS, RETRY_MAX_MS, () => context.entropy.fraction());
+    let resolve!: () => void;
+    let reject!: (error: MillraceError) => void;
+    const promise = new Promise<void>((onResolve, onReject) => {
+      resolve = onResolve;
+      reject = onReject;
+    });
+    promise.catch(() => {});
+    this.#ready = { promise, resolve, reject };
+    const { signal } = options;
+    if (signal?.aborted === true) {
+      this.end(abortedError(signal));
+      return;
+    }
+    signal?.addEventListener("abort", this.#onAbort, { once: true });
+    context.subscriber.add(this);
+    this.#open();
+  }
+
+  get topicId(): number | undefined {
+    return this.#topicId;
+  }
+
+  ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  positions(): PartitionPosition[] {
+    if (!this.#isAccepted) return [];
+    return Array.from(this.#cursors.values(), ({ partition, consumed, logEpoch }) => ({
+      partition,
+      offset: consumed,
+      logEpoch,
+    }));
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<ReceivedRecord> {
+    return new TakeIterator(
+      () => this.#takeRecord(),
+      () => this.#more(),
+      () => this.close(),
+    );
+  }
+
+  batches(): AsyncIterableIterator<ReceivedBatch> {
+    return new TakeIterator<ReceivedBatch>(
+      () => this.#takeBatch(),
+      () => this.#more(),
+      () => this.close(),
+    );
+  }
+
+  async close(): Promise<void> {
+    const subscriptionId = this.#subscriptionId;
+    const { requests, subscriber } = this.#context;
+    this.end(undefined);
+    // Nobody has to wait for the answer: whatever still comes is ignored.
+    if (subscriptionId === undefined) return;
+    subscriber.connection?.sendFrame(encodeUnsubscribe, { requestId: requests.nextId(), subscriptionId });
+  }
+
+  /** Ends the iteration, with `error` or in peace; what has arrived and was not consumed is dropped. */
+  end(error: MillraceError | undefined): void {
+    if (this.#isEnded) return;
+    const { subscriber, clock } = this.#context;
+    this.#isEnded = true;
+    this.#failure = error;
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    clock.clearTimer(this.#retryTimer);
+    if (this.#subscriptionId !== undefined) subscriber.unregister(this.#subscriptionId);
+    this.#subscriptionId = undefined;
+    subscriber.remove(this);
+    this.#arrivals.clear();
+    this.#window.clear();
+    this.#frame = undefined;
+    this.#batch = undefined;
+    this.#ready.reject(error ?? closedError("subscription"));
+    this.#wake();
+  }
+
+  // From the subscriber.
+
+  onConnected(): void {
+    this.#open();
+  }
+
+  onDisconnected(): void {
+    this.#context.clock.clearTimer(this.#retryTimer);
+    this.#subscriptionId = undefined;
+  }
+
+  onSubscribed(frame: SubscribedFrame): void {
+    const { subscriber } = this.#context;
+    this.#topicId = frame.topicId;
+    this.#backoff.reset();
+    for (const {
+      partition,
+      streamId,
+      startOffset,
+      logStartOffset,
+      highWatermark,
+      logEpoch,
+    } of frame.streams) {
+      let cursor = this.#cursors.get(partition);
+      if (cursor === undefined) {
+        if (this.#isAccepted) continue;
+        const wanted = this.#start.wire?.kind === "offset" ? this.#start.wire.offset : startOffset;
+        cursor = new PartitionCursor(partition, wanted, logEpoch);
+        this.#cursors.set(partition, cursor);
+      }
+      cursor.logEpoch = logEpoch;
+      if (startOffset > cursor.received) {
+        const reason = logStartOffset > cursor.received ? "retention" : this.#isLive ? "reconnect" : "gap";
+        this.#skip(cursor, startOffset, reason);
+      }
+      if (!this.#isAccepted && this.#options.untilEnd === true) cursor.end = highWatermark;
+      subscriber.bind(streamId, this, cursor);
+    }
+    this.#isAccepted = true;
+    this.#ready.resolve();
+    this.#wake();
+  }
+
+  onDeliver(cursor: PartitionCursor, bytes: Uint8Array, nextOffset: number): void {
+    this.#window.onReceived(bytes.length);
+    cursor.received = Math.max(cursor.received, nextOffset);
+    this.#arrivals.push({ kind: "frame", cursor, bytes, nextOffset });
+    this.#wake();
+  }
+
+  onProgress(cursor: PartitionCursor, nextOffset: number, reason: string): void {
+    this.#skip(cursor, nextOffset, reason);
+  }
+
+  /** The broker refused the subscription, or has ended it. */
+  onError(error: MillraceError): void {
+    this.#subscriptionId = undefined;
+    if (MOVED.has(error.code) && this.#cursors.size > 0) {
+      this.#retryLater(() => void this.#follow(error));
+    } else if (error.retriable) {
+      this.#retryLater(() => this.#open());
+    } else {
+      this.end(error);
+    }
+  }
+
+  readonly #onAbort = (): void => this.end(abortedError(this.#options.signal as AbortSignal));
+
+  get #isLive(): boolean {
+    return this.#options.mode === "live";
+  }
+
+  /** Subscribes, or resumes, if there is a connection; otherwise the next one calls again. */
+  #open(): void {
+    const { subscriber, requests } = this.#context;
+    const { connection, welcome } = subscriber;
+    if (this.#isEnded || this.#subscriptionId !== undefined || this.#isPreparing) return;
+    if (connection === undefined || welcome === undefined) return;
+    if (this.#start.own !== undefined && this.#cursors.size === 0) {
+      void this.#prepare();
+      return;
+    }
+    const id = requests.nextId();
+    const frameBytesMax = welcome.limits.deliverFrameBytesMax ?? LIMITS.deliverFrameBytesMax;
+    const windowBytes = windowBytesOf(this.#options.windowBytes, frameBytesMax);
+    this.#subscriptionId = id;
+    subscriber.register(id, this);
+    connection.sendFrame(encodeSubscribe, {
+      requestId: id,
+      subscriptionId: id,
+      topic: this.topic,
+      partitions: this.#cursors.size > 0 ? [...this.#cursors.keys()] : this.#start.partitions,
+      from: this.#wireFrom(),
+      creditLimit: this.#window.open(windowBytes, frameBytesMax),
+      mode: this.#options.mode ?? SUBSCRIBE_DEFAULTS.mode,
+      extensions: {},
+    });
+  }
+
+  #wireFrom(): WireFrom {
+    if (this.#cursors.size === 0) return this.#start.wire as WireFrom;
+    if (this.#isLive && this.#isAccepted) return { kind: "latest" };
+    const positions = Array.from(this.#cursors.values(), ({ partition, received, logEpoch }) => ({
+      partition,
+      offset: received,
+      logEpoch,
+    }));
+    return { kind: "resume", topicId: this.#topicId as number, positions };
+  }
+
+  /** Own positions are a resume, for which the topic's id and the partitions' log epochs have to be known. */
+  async #prepare(): Promise<void> {
+    const own = this.#start.own as NonNullable<StartPosition["own"]>;
+    await this.#describing(({ topicId, partitionInfo }) => {
+      const epochs = new Map(partitionInfo.map(({ partition, logEpoch }) => [partition, logEpoch]));
+      const unknown = own.positions.find(({ partition }) => !epochs.has(partition));
+      if (unknown !== undefined) {
+        const message = `topic ${this.topic} has no partition ${unknown.partition}`;
+        throw new MillraceError("UNKNOWN_PARTITION", message);
+      }
+      this.#topicId = own.topicId ?? topicId;
+      for (const { partition, offset, logEpoch } of own.positions) {
+        const epoch = logEpoch ?? (epochs.get(partition) as number);
+        this.#cursors.set(partition, new PartitionCursor(partition, offset, epoch));
+      }
+    });
+  }
+
+  /** After LOG_EPOCH_CHANGED and the like: reports what is lost, and goes on with what is there. */
+  async #follow(cause: MillraceError): Promise<void> {
+    await this.#describing(({ topicId, partitionInfo }) => {
+      if (topicId !== this.#topicId) {
+        throw new MillraceError("TOPIC_DELETED", `topic ${this.topic} was deleted and created again`, {
+          cause,
+        });
+      }
+      for (const { partition, logStartOffset, highWatermark, logEpoch } of partitionInfo) {
+        const cursor = this.#cursors.get(partition);
+        if (cursor === undefined) continue;
+        if (cursor.logEpoch !== logEpoch || cursor.received > highWatermark) {
+          this.#skip(cursor, Math.max(cursor.received, logStartOffset), "log-epoch");
+          // What was to be read until the end may have become shorter.
+          if (Number.isFinite(cursor.end))
+            cursor.end = Math.min(cursor.end, Math.max(highWatermark, cursor.received));
+        } else if (cursor.received < logStartOffset) {
+          this.#skip(cursor, logStartOffset, "retention");
+        }
+        cursor.logEpoch = logEpoch;
+        // Offsets are never used again, so what is above the end of the log now stays above it.
+        cursor.received = Math.min(cursor.received, highWatermark);
+      }
+    });
+  }
+
+  /** Asks for the topic's present state, then subscribes. */
+  async #describing(use: (topic: Awaited<ReturnType<Topics["describe"]>>) => void): Promise<void> {
+    this.#isPreparing = true;
+    try {
+      use(await this.#context.topics.describe(this.topic));
+      this.#isPreparing = false;
+      this.#open();
+    } catch (error) {
+      this.#isPreparing = false;
+      if (!(error instanceof MillraceError)) throw error;
+      if (error.retriable) this.#retryLater(() => this.#open());
+      else this.end(error);
+    }
+  }
+
+  #retryLater(retry: () => void): void {
+    const { clock } = this.#context;
+    if (this.#isEnded) return;
+    clock.clearTimer(this.#retryTimer);
+    this.#retryTimer = clock.setTimer(retry, this.#backoff.next());
+  }
+
+  /** Queues the report of a gap behind the records that arrived before it. */
+  #skip(cursor: PartitionCursor, toOffset: number, reason: string): void {
+    cursor.received = Math.max(cursor.received, toOffset);
+    this.#arrivals.push({ kind: "skip", cursor, toOffset, reason });
+    this.#wake();
+  }
+
+  // The consuming side.
+
+  /** The next record, or undefined when none is there now. */
+  #takeRecord(): ReceivedRecord | undefined {
+    for (;;) {
+      this.#settlePending();
+      const batch = this.#batch ?? this.#nextBatch();
+      if (batch === undefined) return undefined;
+      if (this.#batch === undefined) this.#index = 0;
+      this.#batch = batch;
+      const index = this.#index;
+      this.#index += 1;
+      if (this.#index >= batch.count) this.#batch = undefined;
+      this.#pendingOffset = batch.baseOffset + index + 1;
+      this.#pendingCursor = this.#cursors.get(batch.partition);
+      const record = batch.recordAt(index);
+      if (record !== undefined) return record;
+    }
+  }
+
+  /** The next batch, or what is left of the present one; undefined when none is there now. */
+  #takeBatch(): ReceivedBatch | undefined {
+    this.#settlePending();
+    const current = this.#batch;
+    this.#batch = undefined;
+    const batch = current === undefined ? this.#nextBatch() : current.after(this.#index);
+    if (batch === undefined) return undefined;
+    this.#pendingOffset = batch.baseOffset + batch.count;
+    this.#pendingCursor = this.#cursors.get(batch.partition);
+    return batch;
+  }
+
+  /** What was handed out last is done with, now that its successor is asked for. */
+  #settlePending(): void {
+    const cursor = this.#pendingCursor;
+    if (cursor === undefined) return;
+    cursor.consumed = this.#pendingOffset;
+    this.#pendingCursor = undefined;
+  }
+
+  #nextBatch(): ReceivedRecordBatch | undefined {
+    try {
+      for (;;) {
+        const batch = this.#frame === undefined ? undefined : this.#batchOf(this.#frame);
+        if (batch !== undefined) return batch;
+        if (!this.#nextFrame()) return undefined;
+      }
+    } catch (error) {
+      if (!(error instanceof MillraceError)) throw error;
+      void this.close();
+      this.#failure ??= error;
+      return undefined;
+    }
+  }
+
+  /** Goes on to the next arrived frame, past gaps; false when nothing more has arrived. */
+  #nextFrame(): boolean {
+    for (let arrival = this.#arrivals.shift(); arrival !== undefined; arrival = this.#arrivals.shift()) {
+      if (arrival.kind === "skip") {
+        this.#passGap(arrival.cursor, arrival.toOffset, arrival.reason);
+        continue;
+      }
+      this.#frame = arrival;
+      this.#reader.reset(arrival.bytes, 0, arrival.bytes.length);
+      return true;
+    }
+    return false;
+  }
+
+  /** The next wanted batch of the frame; after the last one the frame's bytes are given back as credit. */
+  #batchOf(frame: FrameArrival): ReceivedRecordBatch | undefined {
+    const entry = this.#reader;
+    const { cursor, bytes } = frame;
+    const { topic } = this;
+    while (!cursor.isDone && entry.next()) {
+      const { baseOffset, count, appendTimeMs } = entry;
+      if (baseOffset > cursor.delivered) this.#passGap(cursor, baseOffset, "gap");
+      const from = Math.max(baseOffset, cursor.delivered);
+      const to = Math.min(baseOffset + count, cursor.end);
+      if (from >= to) continue;
+      const reader = openBatch(topic, cursor.partition, bytes, entry, this.#verify);
+      cursor.delivered = to;
+      return new ReceivedRecordBatch(topic, cursor.partition, reader, baseOffset, from, to, appendTimeMs);
+    }
+    this.#frame = undefined;
+    if (frame.nextOffset > cursor.delivered) this.#passGap(cursor, frame.nextOffset, "gap");
+    const limit = this.#window.onConsumed(bytes.length);
+    const { connection } = this.#context.subscriber;
+    if (limit !== undefined && this.#subscriptionId !== undefined) {
+      connection?.sendFrame(encodeFlow, { subscriptionId: this.#subscriptionId, creditLimit: limit });
+    }
+    return undefined;
+  }
+
+  #passGap(cursor: PartitionCursor, offset: number, reason: string): void {
+    const fromOffset = cursor.delivered;
+    const toOffset = Math.min(Math.max(offset, fromOffset), cursor.end);
+    // A changed log is worth a word even when nobody can say what is missing.
+    if (toOffset <= fromOffset && reason !== "log-epoch") return;
+    cursor.delivered = Math.max(toOffset, fromOffset);
+    cursor.consumed = cursor.delivered;
+    const gap: Gap = {
+      topic: this.topic,
+      partition: cursor.partition,
+      fromOffset,
+      toOffset: cursor.delivered,
+      reason,
+    };
+    this.#options.onGap?.(gap);
+    this.#context.onGap(gap);
+  }
+
+  /**
+   * After a take that found nothing: resolves with true once there may be something, with false at the end; rejects
+   * when the subscription has failed.
+   */
+  async #more(): Promise<boolean> {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#isEnded) return false;
+    if (this.#isAccepted && this.#options.untilEnd === true && this.#isComplete()) {
+      await this.close();
+      return false;
+    }
+    if (this.#arrivals.length === 0) await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    return true;
+  }
+
+  #isComplete(): boolean {
+    for (const cursor of this.#cursors.values()) if (!cursor.isDone) return false;
+    return true;
+  }
+
+  #wake(): void {
+    const waiters = this.#waiters;
+    if (waiters.length === 0) return;
+    this.#waiters = [];
+    for (const wake of waiters) wake();
+  }
+}
