@@ -1,0 +1,151 @@
+import { MillraceError } from "@millrace/protocol";
+import { crc32 } from "@millrace/protocol/internal";
+import { holdsFence } from "./fence.ts";
+import { type Storage, writeFully } from "./storage.ts";
+
+/** Work of the journal that is too slow for the shard's thread. Plain data: travels between threads. */
+export type BackgroundJob =
+  | {
+      /** Makes a file appear whole or not at all, if the epoch still owns the folder. */
+      readonly kind: "write-file";
+      readonly directory: string;
+      readonly path: string;
+      readonly temporaryPath: string;
+      /**
+       * The content. Each chunk covers all of its ArrayBuffer and is not used again by the journal, so the buffers may be
+       * transferred to another thread.
+       */
+      readonly chunks: readonly Uint8Array[];
+      /** Put the CRC-32 of all chunks behind them, little-endian: it is computed by whoever runs the job. */
+      readonly appendChecksum: boolean;
+      readonly epoch: number;
+    }
+  | {
+      /** Makes a file of zeros, durable, whose blocks are allocated. */
+      readonly kind: "prepare-segment";
+      readonly path: string;
+      readonly sizeBytes: number;
+    }
+  | {
+      /** Removes files, if the epoch still owns the folder. Those that are gone already do not matter. */
+      readonly kind: "unlink";
+      readonly directory: string;
+      readonly paths: readonly string[];
+      readonly epoch: number;
+    };
+
+/**
+ * Runs jobs off the shard's thread. `done` is called on the shard's thread, later or from within `submit`, once a job.
+ */
+export interface Background {
+  submit(job: BackgroundJob, done: (error?: Error) => void): void;
+}
+
+/** Runs each job at once on the calling thread. For tests, tools and simulations. */
+export class InlineBackground implements Background {
+  private readonly storage: Storage;
+
+  constructor(storage: Storage) {
+    this.storage = storage;
+  }
+
+  submit(job: BackgroundJob, done: (error?: Error) => void): void {
+    done(attemptBackgroundJob(this.storage, job));
+  }
+}
+
+const ZEROS_BYTES = 1024 * 1024;
+
+/** Runs one job to its end. Any thread. @throws what the storage throws; MillraceError JOURNAL_FAILED when fenced */
+export function runBackgroundJob(storage: Storage, job: BackgroundJob): void {
+  switch (job.kind) {
+    case "write-file":
+      return writeFile(storage, job);
+    case "prepare-segment":
+      return prepareSegment(storage, job.path, job.sizeBytes);
+    case "unlink":
+      requireFence(storage, job.directory, job.epoch);
+      for (const path of job.paths) {
+        if (storage.exists(path)) storage.unlink(path);
+      }
+      return storage.syncDirectory(job.directory);
+  }
+}
+
+/** The same, with the error as its result. */
+export function attemptBackgroundJob(storage: Storage, job: BackgroundJob): Error | undefined {
+  try {
+    runBackgroundJob(storage, job);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+function writeFile(storage: Storage, job: Extract<BackgroundJob, { kind: "write-file" }>): void {
+  const fd = storage.open(job.temporaryPath, "create");
+  try {
+    try {
+      let position = 0;
+      for (const chunk of job.chunks) {
+        writeFully(storage, fd, chunk, 0, chunk.length, position);
+        position += chunk.length;
+      }
+      if (job.appendChecksum) {
+        const trailer = Buffer.alloc(4);
+        trailer.writeUInt32LE(checksumOf(job.chunks));
+        writeFully(storage, fd, trailer, 0, trailer.length, position);
+      }
+      storage.sync(fd);
+    } finally {
+      storage.close(fd);
+    }
+    requireFence(storage, job.directory, job.epoch);
+    storage.rename(job.temporaryPath, job.path);
+  } catch (error) {
+    removeQuietly(storage, job.temporaryPath);
+    throw error;
+  }
+  storage.syncDirectory(job.directory);
+}
+
+function prepareSegment(storage: Storage, path: string, sizeBytes: number): void {
+  const fd = storage.open(path, "create");
+  try {
+    const zeros = new Uint8Array(Math.min(ZEROS_BYTES, sizeBytes));
+    for (let position = 0; position < sizeBytes; position += zeros.length) {
+      writeFully(storage, fd, zeros, 0, Math.min(zeros.length, sizeBytes - position), position);
+    }
+    storage.sync(fd);
+  } catch (error) {
+    removeQuietly(storage, path);
+    throw error;
+  } finally {
+    storage.close(fd);
+  }
+}
+
+function requireFence(storage: Storage, directory: string, epoch: number): void {
+  if (holdsFence(storage, directory, epoch)) return;
+  throw new MillraceError("JOURNAL_FAILED", `another owner has taken over ${directory}: epoch=${epoch}`, {
+    details: { reason: "fenced", epoch, directory },
+  });
+}
+
+function removeQuietly(storage: Storage, path: string): void {
+  try {
+    if (storage.exists(path)) storage.unlink(path);
+  } catch {
+    // A left-over temporary file is removed when the shard is opened next.
+  }
+}
+
+/** CRC-32 of the chunks one after another. */
+function checksumOf(chunks: readonly Uint8Array[]): number {
+  if (chunks.length === 1) {
+    const only = chunks[0] as Uint8Array;
+    return crc32(only, 0, only.length);
+  }
+  const whole = Buffer.concat(chunks);
+  return crc32(whole, 0, whole.length);
+}

@@ -1,0 +1,113 @@
+import type { Background } from "./background.ts";
+import { checkpointFileName, encodeCheckpointIndex } from "./checkpoint-layout.ts";
+import type { JournalIndex } from "./journal-index.ts";
+import { JOURNAL_LIMITS } from "./limits.ts";
+
+/** A checkpoint that waits until what it covers is committed and indexed durably. */
+interface WaitingCheckpoint {
+  readonly position: number;
+  readonly sealedSegments: number;
+  readonly chunks: Uint8Array[];
+}
+
+export interface CheckpointWriterOptions {
+  readonly directory: string;
+  readonly shardId: number;
+  readonly epoch: number;
+  readonly index: JournalIndex;
+  readonly background: Background;
+  /** Positions of the checkpoints that exist, oldest first. */
+  readonly existing: readonly number[];
+}
+
+/** Writes checkpoints in the background and keeps the newest two. Shard thread only. */
+export class CheckpointWriter {
+  private readonly options: CheckpointWriterOptions;
+  private readonly existing: number[];
+  private waiting: WaitingCheckpoint | undefined;
+  private inFlight = false;
+  private failed: Error | undefined;
+
+  constructor(options: CheckpointWriterOptions) {
+    this.options = options;
+    this.existing = [...options.existing];
+  }
+
+  /** True until what was requested is durable, or failed. */
+  get isPending(): boolean {
+    return this.inFlight || this.waiting !== undefined;
+  }
+
+  /** Why the last checkpoint could not be written, until one succeeds. */
+  get failure(): Error | undefined {
+    return this.failed;
+  }
+
+  /** The position that a commit must reach for the waiting checkpoint, or undefined. */
+  get waitsForPosition(): number | undefined {
+    return this.waiting?.position;
+  }
+
+  /** Takes a picture of the index as it is now. A checkpoint that still waits is replaced. */
+  request(position: number, sequence: number, state: Uint8Array, clean: boolean): void {
+    const { shardId, epoch, index } = this.options;
+    const head = encodeCheckpointIndex(
+      { shardId, epoch, clean, position, sequence },
+      index,
+      state.length,
+    );
+    this.waiting = {
+      position,
+      sealedSegments: index.sealedSegments.length + index.unsealedCount,
+      chunks: [head, wholeBuffer(state)],
+    };
+  }
+
+  /** Starts what may start. Cheap when there is nothing. */
+  advance(committedPosition: number): void {
+    const waiting = this.waiting;
+    if (waiting === undefined || this.inFlight || committedPosition < waiting.position) return;
+    const { directory, epoch, background, index } = this.options;
+    if (index.sealedSegments.length < waiting.sealedSegments) return;
+    this.waiting = undefined;
+    this.inFlight = true;
+    const path = `${directory}/${checkpointFileName(waiting.position)}`;
+    background.submit(
+      {
+        kind: "write-file",
+        directory,
+        path,
+        temporaryPath: `${path}.${epoch}.tmp`,
+        chunks: waiting.chunks,
+        appendChecksum: true,
+        epoch,
+      },
+      (error) => {
+        this.inFlight = false;
+        this.failed = error;
+        if (error === undefined) this.prune(waiting.position);
+        this.advance(committedPosition);
+      },
+    );
+  }
+
+  private prune(newest: number): void {
+    if (this.existing.at(-1) !== newest) this.existing.push(newest);
+    const surplus = this.existing.length - JOURNAL_LIMITS.checkpointsKept;
+    if (surplus <= 0) return;
+    const { directory, epoch, background } = this.options;
+    const removed = this.existing.slice(0, surplus);
+    const paths = removed.map((position) => `${directory}/${checkpointFileName(position)}`);
+    background.submit({ kind: "unlink", directory, paths, epoch }, (error) => {
+      // What could not be removed is tried again behind the next checkpoint.
+      if (error !== undefined) return;
+      for (const position of removed) this.existing.splice(this.existing.indexOf(position), 1);
+    });
+  }
+}
+
+/** Jobs may transfer their buffers, so a view into a larger one is copied out of it. */
+function wholeBuffer(bytes: Uint8Array): Uint8Array {
+  const whole = bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength;
+  return whole ? bytes : Uint8Array.prototype.slice.call(bytes);
+}

@@ -1,0 +1,417 @@
+import { copyBytes } from "@millrace/core";
+import { MillraceError } from "@millrace/protocol";
+import type { Background } from "./background.ts";
+import { CheckpointWriter } from "./checkpoint-writer.ts";
+import { ENTRY_CHECK, type EntryCheck, isEntryLength, payloadChecksum } from "./entry-check.ts";
+import {
+  alignEntry,
+  ENTRY_BATCH_CRC_WORD,
+  ENTRY_CHECKED_WORDS,
+  ENTRY_EPOCH_WORD,
+  ENTRY_HEADER_BYTES,
+  ENTRY_HEADER_CRC_WORD,
+  ENTRY_LENGTH_WORD,
+  ENTRY_SEQUENCE_WORD,
+  ENTRY_SYNCED_POSITION_WORD,
+  ENTRY_TYPE_BATCH,
+  ENTRY_TYPE_STATE,
+  ENTRY_TYPE_WORD,
+  ENTRY_VERSION,
+  ENTRY_VERSION_WORD,
+  type EntryFields,
+  writeEntryFields,
+  writeU64,
+} from "./entry-layout.ts";
+import { checksumWords } from "./header-checksum.ts";
+import type { JournalIndex } from "./journal-index.ts";
+import { JOURNAL_LIMITS } from "./limits.ts";
+import { markQuarantined } from "./quarantine.ts";
+import { type Recovered, type RecoveryReport, type ReplayHandler, recover } from "./recovery.ts";
+import { SegmentAppender } from "./segment-appender.ts";
+import { SegmentFile } from "./segment-file.ts";
+import { SEGMENT_HEADER_BYTES, segmentSeed } from "./segment-layout.ts";
+import { SidecarWriter } from "./sidecar-writer.ts";
+import { type EntryMemory, StagedRuns } from "./staged-runs.ts";
+import { StagingMemory } from "./staging-memory.ts";
+import { errorCodeOf, isDiskFull, type Storage } from "./storage.ts";
+import type { Syncer, SyncerFactory } from "./syncer.ts";
+
+/** `flush`: everything staged is written. */
+export const FLUSHED = 0;
+/** `flush`: there is no room. What is staged stays staged; call flush again later. */
+export const DISK_FULL = -1;
+/** `flush`: the journal has failed for good; `failure` says why. */
+export const FAILED = -2;
+
+export interface JournalOptions {
+  readonly storage: Storage;
+  /** The shard's folder; made when it is missing. */
+  readonly directory: string;
+  readonly shardId: number;
+  readonly syncer: SyncerFactory;
+  readonly background: Background;
+  readonly clock: { monotonicMs(): number };
+  readonly entropy: { uint32(): number };
+  /** Default 64 MiB. */
+  readonly segmentSizeBytes?: number;
+  readonly replay: ReplayHandler;
+  /** Called from `committedPosition` whenever that has moved. */
+  readonly onCommitted?: (position: number) => void;
+  /** Tests only: how entries are judged during recovery. */
+  readonly check?: EntryCheck;
+}
+
+/**
+ * The journal of one shard: an append-only sequence of entries, written straight from the memory they lie in, made
+ * durable by a syncer, and found again by the index and the cold reader.
+ *
+ *     stage ... stage -> flush -> requestSync -> (sync thread) -> committedPosition
+ *
+ * Positions count bytes from the journal's beginning and never go back. One thread calls all methods; none of them waits
+ * for a disk to sync, apart from `open`.
+ */
+export class Journal {
+  /** Of this owner: one more than the owner before. */
+  readonly epoch: number;
+  /** The owner before stopped with a clean checkpoint and nothing was written since, or the journal is new. */
+  readonly cleanShutdown: boolean;
+  readonly index: JournalIndex;
+  /** What recovery found. */
+  readonly recovery: RecoveryReport;
+
+  private readonly directory: string;
+  private readonly storage: Storage;
+  private readonly clock: { monotonicMs(): number };
+  private readonly journalId: number;
+  private readonly segmentSizeBytes: number;
+  private readonly syncer: Syncer;
+  private readonly appender: SegmentAppender;
+  private readonly sidecars: SidecarWriter;
+  private readonly checkpoints: CheckpointWriter;
+  private readonly onCommitted: ((position: number) => void) | undefined;
+  private readonly runs: StagedRuns = new StagedRuns();
+  private readonly staging: StagingMemory = new StagingMemory();
+
+  private segment: SegmentFile | undefined;
+  private seed = 0;
+  /** Bytes that fit into the segment; 0 also when staging is refused, so that one comparison covers both. */
+  private room = 0;
+  private staged: number;
+  private written: number;
+  private committed: number;
+  private sequence: number;
+  private checkpointMark: number;
+  private diskFull = false;
+  private failed: MillraceError | undefined;
+  private closed = false;
+
+  /**
+   * Takes the shard's folder over and recovers: blocks until everything that was found is durable.
+   *
+   * @throws MillraceError JOURNAL_DAMAGED (details.file, details.position), JOURNAL_QUARANTINED, DATA_FORMAT_NEWER,
+   * DISK_FULL, JOURNAL_FAILED when the storage fails.
+   */
+  static open(options: JournalOptions): Journal {
+    const size = options.segmentSizeBytes ?? JOURNAL_LIMITS.segmentBytesDefault;
+    const { segmentBytesMin, segmentBytesMax } = JOURNAL_LIMITS;
+    if (!(Number.isInteger(size) && size % 8 === 0 && size >= segmentBytesMin && size <= segmentBytesMax)) {
+      throw new RangeError(
+        `segmentSizeBytes must be a multiple of 8 from ${segmentBytesMin} to ${segmentBytesMax}: segmentSizeBytes=${size}`,
+      );
+    }
+    return new Journal(options, size, recoverOrExplain(options));
+  }
+
+  private constructor(options: JournalOptions, segmentSizeBytes: number, recovered: Recovered) {
+    const { storage, directory, shardId, background } = options;
+    const { epoch, index, position } = recovered;
+    this.epoch = epoch;
+    this.cleanShutdown = recovered.cleanShutdown;
+    this.index = index;
+    this.recovery = recovered.report;
+    this.directory = directory;
+    this.storage = storage;
+    this.clock = options.clock;
+    this.journalId = recovered.journalId;
+    this.segmentSizeBytes = segmentSizeBytes;
+    this.onCommitted = options.onCommitted;
+    this.staged = position;
+    this.written = position;
+    this.committed = position;
+    this.sequence = recovered.sequence;
+    this.checkpointMark = recovered.report.checkpointPosition;
+    this.appender = new SegmentAppender(
+      { storage, directory, shardId, epoch, segmentSizeBytes, background },
+      position,
+    );
+    this.checkpoints = new CheckpointWriter({
+      directory,
+      shardId,
+      epoch,
+      index,
+      background,
+      existing: recovered.checkpoints,
+    });
+    this.sidecars = new SidecarWriter(index, background, { directory, shardId, epoch }, () =>
+      this.checkpoints.advance(this.committed),
+    );
+    this.syncer = options.syncer({ directory, epoch, committedPosition: position });
+  }
+
+  /** Behind the last staged entry. */
+  get stagedPosition(): number {
+    return this.staged;
+  }
+
+  /** Behind the last entry that was written, though perhaps not to the disk itself. */
+  get writtenPosition(): number {
+    return this.written;
+  }
+
+  /** Everything before it survives whatever happens to the machine. Asks the syncer; call it once a duty cycle. */
+  committedPosition(): number {
+    const position = this.syncer.committedPosition();
+    if (position > this.committed) {
+      this.committed = position;
+      this.appender.closeCommitted(position);
+      this.checkpoints.advance(position);
+      this.onCommitted?.(position);
+    }
+    return this.committed;
+  }
+
+  /** Why the journal has failed for good, if it has: a failed write or sync (then it is quarantined), or a new owner. */
+  failure(): MillraceError | undefined {
+    if (this.failed === undefined) {
+      const failure = this.syncer.failure();
+      if (failure !== undefined) this.fail(failure);
+    }
+    return this.failed;
+  }
+
+  /** True while the disk is full, or indexing lags far behind: accept no batches. */
+  get isFull(): boolean {
+    return this.diskFull || this.index.unsealedCount > JOURNAL_LIMITS.sealedPendingMax;
+  }
+
+  /** Bytes staged since the last checkpoint was requested. */
+  get bytesSinceCheckpoint(): number {
+    return this.staged - this.checkpointMark;
+  }
+
+  /** True until the requested checkpoint is durable or has failed. */
+  get checkpointPending(): boolean {
+    return this.checkpoints.isPending;
+  }
+
+  /** Why the last checkpoint could not be written; undefined once one was. */
+  get checkpointFailure(): Error | undefined {
+    return this.checkpoints.failure;
+  }
+
+  /**
+   * Appends the entry that lies at byte `index` of `memory`, which must keep its bytes until `flush` has returned. The
+   * caller has filled in length, type and the fields from topicId to batchCrc; the others are filled in here.
+   *
+   * @returns the entry's position.
+   * @throws RangeError for an entry that cannot be; MillraceError DISK_FULL while `isFull`, JOURNAL_FAILED after a failure
+   */
+  stage(memory: EntryMemory, index: number): number {
+    const words = memory.words;
+    const word = index >> 2;
+    const length = words[word + ENTRY_LENGTH_WORD] as number;
+    const size = alignEntry(length);
+    if (size > this.room || !isEntryLength(length) || (index & 7) !== 0) {
+      this.makeRoom(index, length, size, false);
+    }
+    return this.append(memory, index, size);
+  }
+
+  /**
+   * Appends an entry from bytes that stay the caller's: they are copied. The checksum of the payload is made here.
+   * @returns the entry's position.
+   * @throws as `stage`; but a full disk refuses entries only once some MiB of them wait.
+   */
+  stageBytes(type: number, fields: EntryFields, payload: Uint8Array): number {
+    const length = ENTRY_HEADER_BYTES + payload.length;
+    const size = alignEntry(length);
+    if (!isEntryLength(length)) this.refuseEntry(0, length);
+    if (this.diskFull && this.staging.claimedBytes + size > JOURNAL_LIMITS.entryBytesMax) this.refuse();
+    const { staging } = this;
+    const index = staging.claim(size);
+    const { memory } = staging;
+    const { words, bytes } = memory;
+    const word = index >> 2;
+    words[word + ENTRY_LENGTH_WORD] = length;
+    words[word + ENTRY_TYPE_WORD] = type;
+    writeEntryFields(words, word, fields);
+    copyBytes(bytes, index + ENTRY_HEADER_BYTES, payload, 0, payload.length);
+    words[word + ENTRY_BATCH_CRC_WORD] = payloadChecksum(bytes, type, index + ENTRY_HEADER_BYTES, index + length) | 0;
+    if (size > this.room) this.makeRoom(index, length, size, true);
+    return this.append(memory, index, size);
+  }
+
+  /** Appends changes of the shard's state, which apply together. @returns the entry's position. */
+  stageState(payload: Uint8Array): number {
+    return this.stageBytes(ENTRY_TYPE_STATE, NO_FIELDS, payload);
+  }
+
+  /** Appends a batch with its trailer from private memory and adds it to the index. @returns the entry's position. */
+  stageBatch(
+    topicId: number,
+    partition: number,
+    baseOffset: number,
+    count: number,
+    appendTime: number,
+    payload: Uint8Array,
+  ): number {
+    const fields = { topicId, partition, baseOffset, count, appendTime };
+    const position = this.stageBytes(ENTRY_TYPE_BATCH, fields, payload);
+    const length = ENTRY_HEADER_BYTES + payload.length;
+    this.index.add(topicId, partition, baseOffset, count, appendTime, position, length);
+    return position;
+  }
+
+  /** Writes everything staged. @returns FLUSHED, DISK_FULL or FAILED */
+  flush(): number {
+    if (this.failure() !== undefined) return FAILED;
+    const nowMs = this.clock.monotonicMs();
+    if (!this.runs.isEmpty) {
+      try {
+        this.appender.write(this.runs, this.committed, nowMs);
+      } catch (error) {
+        return this.writeFailed(error);
+      }
+      this.written = this.staged;
+      this.staging.reset();
+      if (this.diskFull) this.acceptAgain();
+    }
+    // The sync of a complete segment is wanted soon anyway, and its index must not wait for durable entries.
+    if (this.appender.hasComplete) this.requestSync();
+    this.appender.prepareNext(nowMs);
+    this.sidecars.poll(nowMs);
+    return FLUSHED;
+  }
+
+  /** Asks for a sync of what was written; merged with others that are not served yet. Returns at once. */
+  requestSync(): void {
+    if (this.failed === undefined) this.appender.submit(this.syncer, this.written);
+  }
+
+  /**
+   * Takes a checkpoint of everything staged: `state` is the shard's memory as those entries made it, and is not used by
+   * the caller afterwards. It is written in the background once all of that is committed. `clean` says that nothing
+   * will be staged behind it.
+   */
+  checkpoint(state: Uint8Array, clean: boolean): void {
+    if (this.failed !== undefined) return;
+    this.checkpoints.request(this.staged, this.sequence, state, clean);
+    this.checkpointMark = this.staged;
+    this.sidecars.poll(this.clock.monotonicMs());
+    if (this.runs.isEmpty) this.requestSync();
+    this.checkpoints.advance(this.committedPosition());
+  }
+
+  /** Lets go of files and the syncer. What is not committed by then may be lost. Waits for a sync under way. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.room = 0;
+    this.syncer.close();
+    this.appender.close();
+  }
+
+  private append(memory: EntryMemory, index: number, size: number): number {
+    const words = memory.words;
+    const word = index >> 2;
+    const position = this.staged;
+    words[word + ENTRY_VERSION_WORD] = ENTRY_VERSION;
+    words[word + ENTRY_EPOCH_WORD] = this.epoch;
+    writeU64(words, word + ENTRY_SEQUENCE_WORD, this.sequence);
+    writeU64(words, word + ENTRY_SYNCED_POSITION_WORD, this.committed);
+    words[word + ENTRY_HEADER_CRC_WORD] = checksumWords(words, word, ENTRY_CHECKED_WORDS, this.seed);
+    this.runs.add(memory, index, size, this.segment as SegmentFile);
+    this.sequence++;
+    this.staged = position + size;
+    this.room -= size;
+    return position;
+  }
+
+  /** The rare cases of staging: the entry does not fit, cannot be, or is not accepted. */
+  private makeRoom(index: number, length: number, size: number, whileFull: boolean): void {
+    const fits = size <= this.segmentSizeBytes - SEGMENT_HEADER_BYTES;
+    if (index % 8 !== 0 || !isEntryLength(length) || !fits) this.refuseEntry(index, length);
+    if (this.closed || this.failed !== undefined || (this.diskFull && !whileFull)) this.refuse();
+    if (this.segment !== undefined && size <= this.roomIn(this.segment)) return;
+    const basePosition = this.staged;
+    this.seed = segmentSeed(this.journalId, basePosition, this.epoch);
+    this.segment = new SegmentFile(this.directory, basePosition, this.epoch, this.seed);
+    this.index.beginSegment(basePosition, this.epoch);
+    this.staged = basePosition + SEGMENT_HEADER_BYTES;
+    this.room = this.segmentSizeBytes - SEGMENT_HEADER_BYTES;
+  }
+
+  private roomIn(segment: SegmentFile): number {
+    return segment.basePosition + this.segmentSizeBytes - this.staged;
+  }
+
+  private writeFailed(error: unknown): number {
+    if (isDiskFull(error)) {
+      this.diskFull = true;
+      this.room = 0;
+      this.runs.copyOut((memory) => this.staging.owns(memory));
+      return DISK_FULL;
+    }
+    const errno = errorCodeOf(error) ?? "an error";
+    this.fail(
+      new MillraceError("JOURNAL_FAILED", `write failed with ${errno} in ${this.directory}`, {
+        details: { reason: "write", errno, directory: this.directory },
+        cause: error,
+      }),
+    );
+    return FAILED;
+  }
+
+  private acceptAgain(): void {
+    this.diskFull = false;
+    this.room = this.segment === undefined ? 0 : this.roomIn(this.segment);
+  }
+
+  private fail(failure: MillraceError): void {
+    this.failed = failure;
+    this.room = 0;
+    // A shard that somebody else owns by now is not ours to mark.
+    if (failure.details.reason !== "fenced") markQuarantined(this.storage, this.directory, failure.message);
+  }
+
+  private refuseEntry(index: number, length: number): never {
+    const lengthMax = Math.min(this.segmentSizeBytes - SEGMENT_HEADER_BYTES, JOURNAL_LIMITS.entryBytesMax);
+    throw new RangeError(
+      `not an entry: index=${index} length=${length} lengthMin=${ENTRY_HEADER_BYTES} lengthMax=${lengthMax}`,
+    );
+  }
+
+  private refuse(): never {
+    if (this.failed !== undefined) throw this.failed;
+    if (this.closed) throw new Error(`journal is closed: ${this.directory}`);
+    throw new MillraceError("DISK_FULL", `no room on the disk of ${this.directory}`);
+  }
+}
+
+const NO_FIELDS: EntryFields = {};
+
+/** Recovery, with errors of the file system told as what they mean for the shard. */
+function recoverOrExplain(options: JournalOptions): Recovered {
+  const { storage, directory, shardId, entropy, replay } = options;
+  try {
+    return recover({ storage, directory, shardId, entropy, replay, check: options.check ?? ENTRY_CHECK });
+  } catch (error) {
+    const code = errorCodeOf(error);
+    if (code === undefined || error instanceof MillraceError) throw error;
+    const name = isDiskFull(error) ? "DISK_FULL" : "JOURNAL_FAILED";
+    throw new MillraceError(name, `journal cannot be opened: ${code} in ${directory}`, {
+      details: { reason: "open", errno: code, directory },
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,25 @@
+import { segmentFileName } from "./segment-layout.ts";
+
+/** A segment of the running epoch, from the moment that an entry is staged for it. */
+export class SegmentFile {
+  readonly path: string;
+  readonly basePosition: number;
+  readonly epoch: number;
+  readonly seed: number;
+  /** -1 until the first write. */
+  fd = -1;
+  hasHeader = false;
+  /** The folder must be synced before anything in it counts as committed. */
+  nameIsNew = true;
+  /** Position behind what was written. */
+  writtenPosition: number;
+  openedAtMs = 0;
+
+  constructor(directory: string, basePosition: number, epoch: number, seed: number) {
+    this.path = `${directory}/${segmentFileName(basePosition, epoch)}`;
+    this.basePosition = basePosition;
+    this.epoch = epoch;
+    this.seed = seed;
+    this.writtenPosition = basePosition;
+  }
+}
