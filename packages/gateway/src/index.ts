@@ -1,1 +1,1 @@
-export {};
+export { type Broker, type BrokerOptions, createBroker } from "./create-broker.ts";

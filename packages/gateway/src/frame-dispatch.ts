@@ -1,0 +1,210 @@
+import {
+  decodeCreateTopic,
+  decodeCreditRequest,
+  decodeCreditReturned,
+  decodeDeleteTopic,
+  decodeDescribeTopic,
+  decodeError,
+  decodeFlow,
+  decodeHello,
+  decodeListTopics,
+  decodePing,
+  decodePong,
+  decodeSubscribe,
+  decodeUnsubscribe,
+  encodePong,
+  FRAME_TYPE,
+  FrameReader,
+  type FrameWriter,
+  type HelloFrame,
+  LIMITS,
+  MillraceError,
+  readFrameType,
+} from "@millrace/protocol";
+import { INVALID_LIMIT, type PublishCreditPool } from "./publish-credit.ts";
+import type { PublishPath } from "./publish-path.ts";
+import { asRequestError } from "./request-errors.ts";
+import { AWAITS_HELLO, type Session } from "./session.ts";
+import type { SubscribeRequests } from "./subscribe-requests.ts";
+import type { TopicRequests } from "./topic-requests.ts";
+
+/** What the dispatch leaves to the gateway. */
+export interface DispatchHost {
+  readonly isDraining: boolean;
+  /** @throws MillraceError when the client cannot be served; a close follows. */
+  welcome(session: Session, frame: HelloFrame): void;
+  /** A request failed for a reason that its client is not told. */
+  logRequestFailure(session: Session, error: unknown): void;
+  logClientError(session: Session, name: string, message: string): void;
+}
+
+export interface DispatchTargets {
+  readonly writer: FrameWriter;
+  readonly credit: PublishCreditPool;
+  readonly publishPath: PublishPath;
+  readonly subscribeRequests: SubscribeRequests;
+  readonly topicRequests: TopicRequests;
+}
+
+/** Hands each frame to whoever handles its type. A frame that breaks the protocol ends its session, and only that. */
+export class FrameDispatch {
+  readonly #host: DispatchHost;
+  readonly #targets: DispatchTargets;
+  readonly #reader: FrameReader = new FrameReader();
+
+  constructor(host: DispatchHost, targets: DispatchTargets) {
+    this.#host = host;
+    this.#targets = targets;
+  }
+
+  /** `bytes` is valid until the call returns. */
+  onFrame(session: Session, bytes: Uint8Array): void {
+    const length = bytes.length;
+    if (length > LIMITS.frameBytesMax) {
+      session.fail(
+        new MillraceError("FRAME_TOO_LARGE", `a frame has at most ${LIMITS.frameBytesMax} bytes`, {
+          details: { frameBytes: length, frameBytesMax: LIMITS.frameBytesMax },
+        }),
+      );
+      return;
+    }
+    const type = readFrameType(bytes, 0, length);
+    if (session.state === AWAITS_HELLO && type !== FRAME_TYPE.HELLO) {
+      session.fail(new MillraceError("HELLO_EXPECTED", "the first frame must be HELLO"));
+      return;
+    }
+    if (type === FRAME_TYPE.PUBLISH) {
+      this.#targets.publishPath.onPublish(session, bytes);
+      return;
+    }
+    try {
+      this.#reader.open(bytes, 0, length);
+      this.#dispatch(session, type);
+    } catch (error) {
+      if (!(error instanceof MillraceError)) throw error;
+      const requestId = error.code === "INVALID_FROM" ? this.#requestId(bytes) : undefined;
+      if (requestId === undefined) session.fail(error);
+      else session.sendError(error, requestId);
+    }
+  }
+
+  #dispatch(session: Session, type: number): void {
+    const reader = this.#reader;
+    const { credit, subscribeRequests, topicRequests } = this.#targets;
+    switch (type) {
+      case FRAME_TYPE.HELLO: {
+        if (session.state !== AWAITS_HELLO) throw new MillraceError("MALFORMED_FRAME", "a second HELLO");
+        this.#host.welcome(session, decodeHello(reader));
+        return;
+      }
+      case FRAME_TYPE.ERROR: {
+        const { name, message } = decodeError(reader);
+        this.#host.logClientError(session, name, message);
+        return;
+      }
+      case FRAME_TYPE.PING: {
+        const { nonce } = decodePing(reader);
+        const { writer } = this.#targets;
+        writer.reset();
+        encodePong(writer, { nonce });
+        session.sendWritten();
+        return;
+      }
+      case FRAME_TYPE.PONG:
+        decodePong(reader);
+        return;
+      case FRAME_TYPE.CREDIT_REQUEST:
+        credit.request(session.credit, decodeCreditRequest(reader).bytes);
+        return;
+      case FRAME_TYPE.CREDIT_RETURNED: {
+        const { publishCreditLimit } = decodeCreditReturned(reader);
+        if (credit.returned(session.credit, publishCreditLimit) !== INVALID_LIMIT) return;
+        throw new MillraceError(
+          "CREDIT_EXCEEDED",
+          "the returned limit was never granted, or lies below what was sent",
+          {
+            details: { publishCreditLimit },
+          },
+        );
+      }
+      case FRAME_TYPE.FLOW:
+        subscribeRequests.flow(session, decodeFlow(reader));
+        return;
+      case FRAME_TYPE.SUBSCRIBE: {
+        const frame = decodeSubscribe(reader);
+        this.#request(session, frame.requestId, true, () => subscribeRequests.subscribe(session, frame));
+        return;
+      }
+      case FRAME_TYPE.UNSUBSCRIBE: {
+        const frame = decodeUnsubscribe(reader);
+        this.#request(session, frame.requestId, false, () => subscribeRequests.unsubscribe(session, frame));
+        return;
+      }
+      case FRAME_TYPE.CREATE_TOPIC: {
+        const frame = decodeCreateTopic(reader);
+        this.#request(session, frame.requestId, true, () => topicRequests.create(session, frame));
+        return;
+      }
+      case FRAME_TYPE.DESCRIBE_TOPIC: {
+        const frame = decodeDescribeTopic(reader);
+        this.#request(session, frame.requestId, false, () => topicRequests.describe(session, frame));
+        return;
+      }
+      case FRAME_TYPE.DELETE_TOPIC: {
+        const frame = decodeDeleteTopic(reader);
+        this.#request(session, frame.requestId, true, () => topicRequests.delete(session, frame));
+        return;
+      }
+      case FRAME_TYPE.LIST_TOPICS: {
+        const frame = decodeListTopics(reader);
+        this.#request(session, frame.requestId, false, () => topicRequests.list(session, frame));
+        return;
+      }
+      default:
+        throw new MillraceError("UNKNOWN_FRAME_TYPE", `a client cannot send frames of type ${type}`, {
+          details: { type },
+        });
+    }
+  }
+
+  /** Runs a request and answers with its error if it fails. `isWork`: a draining broker does not begin it. */
+  #request(session: Session, requestId: number, isWork: boolean, run: () => Promise<void> | void): void {
+    if (isWork && this.#host.isDraining) {
+      session.sendError(new MillraceError("SERVER_DRAINING", "the broker is shutting down"), requestId);
+      return;
+    }
+    // What a client has asked for and does not read counts as asked for.
+    if (session.requestsInFlight >= LIMITS.requestsInFlightMax || !session.canSend()) {
+      session.sendError(
+        new MillraceError("TOO_MANY_REQUESTS", "too many requests are unanswered"),
+        requestId,
+      );
+      return;
+    }
+    session.requestsInFlight += 1;
+    void this.#run(session, requestId, run);
+  }
+
+  async #run(session: Session, requestId: number, run: () => Promise<void> | void): Promise<void> {
+    try {
+      const answered = run();
+      if (answered !== undefined) await answered;
+    } catch (error) {
+      const answer = asRequestError(error);
+      if (answer.code === "INTERNAL") this.#host.logRequestFailure(session, error);
+      session.sendError(answer, requestId);
+    } finally {
+      session.requestsInFlight -= 1;
+    }
+  }
+
+  /** The id of a request whose content was refused, if the frame has one. */
+  #requestId(bytes: Uint8Array): number | undefined {
+    try {
+      this.#reader.open(bytes, 0, bytes.length);
+      return this.#reader.required("requestId").uint();
+    } catch {
+      return undefined;
+    }
+  }
+}

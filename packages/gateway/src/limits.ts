@@ -1,0 +1,68 @@
+import { LIMITS } from "@millrace/protocol";
+
+/** Every bound of the gateway that is not part of the protocol; those that depend on each other are asserted below. */
+export const GATEWAY_LIMITS = {
+  /** Sessions of one gateway, those that have not said HELLO included. */
+  sessionsMax: 20_000,
+  /** Twice the frame limit. uWebSockets.js closes with a bare 1006 past this; our own check below it answers FRAME_TOO_LARGE. */
+  messageBytesMax: 4_192_256,
+  /** A socket with more unsent bytes gets no deliveries and no acks until it drains. */
+  outputHighWaterBytes: 1_048_576,
+  /** Unsent bytes from which even answers to requests stop: the session is closed instead. */
+  outputBytesMax: 6_291_456,
+  /** Past this uWebSockets.js would drop a frame. Never reached: see the assertions. */
+  backpressureBytesMax: 16_777_216,
+  /** Unsent bytes of all sockets: past this the high-water mark sinks, past twice as many the worst are closed. */
+  outputTotalBytesMax: 134_217_728,
+  /** High-water mark of a socket while the total is past its bound. */
+  outputHighWaterTightBytes: 65_536,
+  /** Seconds without a byte in either direction after which uWebSockets.js closes a socket: above deadAfterMs. */
+  socketIdleSeconds: 60,
+  /** One answer to a read, unless a single batch is larger. */
+  readBytesMax: 262_144,
+  /** A session's publish window doubles while it is active, up to this. */
+  publishWindowBytesMax: 8_388_608,
+  /** Free part of the credit pool below which windows no longer grow and idle ones are taken back. */
+  creditPoolReserveBytes: 16_777_216,
+  creditIdleMs: 5_000,
+  /** A session that has not answered a CREDIT_REVOKE for so long is closed: its credit starves others. */
+  creditRevokeTimeoutMs: 15_000,
+  /** A publish waits so long for room in its shard's ring before it is THROTTLED. */
+  parkedMsMax: 1_000,
+  throttleRetryAfterMs: 250,
+  shardRestartRetryAfterMs: 500,
+  /** Runs of acks and publish errors that wait for a slow socket. */
+  ackRunsMax: 16_384,
+  /** Deliveries to tail groups that one turn of the event loop sends before it lets others run. */
+  sendsPerTurn: 64,
+  /** Partitions that one session, and all together, may be subscribed to. */
+  streamsPerSessionMax: 8_192,
+  streamsMax: 1_000_000,
+  /** Requests to shards that one SUBSCRIBE from a time has under way. */
+  timeLookupsAtOnce: 16,
+  /** Copied frames that wait for the members of one tail group, and of all. */
+  fanOutGroupBytesMax: 8_388_608,
+  fanOutTotalBytesMax: 67_108_864,
+  /** Characters of an error's message that go over the wire. */
+  errorMessageCharsMax: 1_000,
+  tickMs: 1_000,
+  /** close(): how long sessions get to read what was sent before their sockets are closed. */
+  closeGraceMs: 2_000,
+} as const;
+
+const largestFrame = Math.max(LIMITS.frameBytesMax, LIMITS.deliverFrameBytesMax);
+if (GATEWAY_LIMITS.messageBytesMax !== 2 * LIMITS.frameBytesMax) {
+  throw new RangeError("messageBytesMax must be twice the frame limit");
+}
+if (GATEWAY_LIMITS.outputHighWaterBytes + 2 * largestFrame > GATEWAY_LIMITS.outputBytesMax) {
+  throw new RangeError("outputBytesMax must hold the high-water mark and a delivery beyond it");
+}
+if (GATEWAY_LIMITS.outputBytesMax + largestFrame > GATEWAY_LIMITS.backpressureBytesMax) {
+  throw new RangeError("backpressureBytesMax must lie above everything that is sent");
+}
+if (GATEWAY_LIMITS.socketIdleSeconds * 1000 <= LIMITS.deadAfterMs) {
+  throw new RangeError("socketIdleSeconds must lie above deadAfterMs");
+}
+if (LIMITS.frameBytesMax > GATEWAY_LIMITS.publishWindowBytesMax) {
+  throw new RangeError("a publish window must hold the largest frame");
+}

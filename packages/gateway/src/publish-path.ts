@@ -1,0 +1,291 @@
+import {
+  ENTRY_HEADER_BYTES,
+  fillEntryHeader,
+  type GatewayPort,
+  SHARD_DOWN,
+  type Topic,
+} from "@millrace/broker/internal";
+import { copyBytes } from "@millrace/core";
+import { ERROR_CODES, MALFORMED, MillraceError, PublishHead, UNSUPPORTED } from "@millrace/protocol";
+import { CHECKSUM_TRAILER_BYTES } from "@millrace/protocol/internal";
+import type { AckSender } from "./ack-sender.ts";
+import type { Clock } from "./clock.ts";
+import { Fifo } from "./fifo.ts";
+import { addInFlight } from "./in-flight.ts";
+import { GATEWAY_LIMITS } from "./limits.ts";
+import { CREDIT_EXCEEDED, type PublishCreditPool } from "./publish-credit.ts";
+import type { Session } from "./session.ts";
+
+const UNKNOWN_TOPIC = ERROR_CODES.UNKNOWN_TOPIC.code;
+const UNKNOWN_PARTITION = ERROR_CODES.UNKNOWN_PARTITION.code;
+const UNSUPPORTED_FEATURE = ERROR_CODES.UNSUPPORTED_FEATURE.code;
+const INVALID_BATCH = ERROR_CODES.INVALID_BATCH.code;
+const THROTTLED = ERROR_CODES.THROTTLED.code;
+const JOURNAL_FAILED = ERROR_CODES.JOURNAL_FAILED.code;
+const SHARD_RESTARTED = ERROR_CODES.SHARD_RESTARTED.code;
+const SERVER_DRAINING = ERROR_CODES.SERVER_DRAINING.code;
+
+const TRAILER_MARKER = 0xce;
+
+// What became of a frame that was offered to its shard.
+const HANDED_OVER = 0;
+/** The ring is full: park the frame behind those that wait already. */
+const NO_ROOM = -1;
+/** The client has been told why not. */
+const REFUSED = -2;
+
+/** A PUBLISH frame that waits for room in its shard's ring. Every byte of it is reserved in the publish credit pool. */
+interface ParkedPublish {
+  readonly session: Session;
+  /** A copy of the whole frame. */
+  readonly frame: Uint8Array;
+  readonly parkedMs: number;
+}
+
+/**
+ * The way of a publish from a message to the ring of its shard. Reads the frame's head only and copies the stored
+ * payload once, from uWebSockets.js's memory to the ring's; allocates nothing unless the ring is full.
+ */
+export class PublishPath {
+  readonly #port: GatewayPort;
+  readonly #credit: PublishCreditPool;
+  readonly #acks: AckSender;
+  readonly #clock: Clock;
+  readonly #head: PublishHead = new PublishHead();
+  readonly #parked: Fifo<ParkedPublish>[] = [];
+  readonly #failed: boolean[] = [];
+  #lastTopic: Topic | undefined;
+  #parkedTimer = false;
+  #draining = false;
+
+  constructor(port: GatewayPort, credit: PublishCreditPool, acks: AckSender, clock: Clock) {
+    this.#port = port;
+    this.#credit = credit;
+    this.#acks = acks;
+    this.#clock = clock;
+  }
+
+  /** Frames that wait for room in a ring. */
+  get parkedFrames(): number {
+    return this.#parked.reduce((sum, queue) => sum + queue.length, 0);
+  }
+
+  /** A PUBLISH frame; `bytes` is valid until the call returns. */
+  onPublish(session: Session, bytes: Uint8Array): void {
+    const length = bytes.length;
+    if (this.#credit.spend(session.credit, length) === CREDIT_EXCEEDED) {
+      const { limit, received } = session.credit;
+      session.fail(
+        new MillraceError("CREDIT_EXCEEDED", "the frame goes beyond the publish credit", {
+          details: { publishCreditLimit: limit, sentBytes: received, frameBytes: length },
+        }),
+      );
+      return;
+    }
+    const head = this.#head;
+    const outcome = head.parse(bytes, 0, length);
+    if (outcome === MALFORMED) {
+      session.fail(new MillraceError("MALFORMED_FRAME", "malformed PUBLISH frame"));
+      return;
+    }
+    if (outcome === UNSUPPORTED) {
+      this.#refuse(session, UNSUPPORTED_FEATURE, 0);
+    } else if (this.#offer(session, bytes, true) === NO_ROOM) {
+      this.#park(session, bytes);
+      return;
+    }
+    this.#credit.release(session.credit, length);
+  }
+
+  /** The shard's ring has room again. */
+  onSpace(shardId: number): void {
+    const parked = this.#parked[shardId];
+    if (parked === undefined) return;
+    for (let first = parked.first; first !== undefined; first = parked.first) {
+      const { session, frame } = first;
+      if (!session.isClosed) {
+        this.#head.parse(frame, 0, frame.length);
+        if (this.#offer(session, frame, false) === NO_ROOM) return;
+      }
+      parked.shift();
+      this.#credit.release(session.credit, frame.length);
+    }
+  }
+
+  /** The shard's thread died: what it held, and what waited for it, has to be sent again. */
+  onShardDown(shardId: number, sessions: Iterable<Session>): void {
+    this.#lose(shardId, sessions, SHARD_RESTARTED, GATEWAY_LIMITS.shardRestartRetryAfterMs);
+  }
+
+  onShardFailed(shardId: number, sessions: Iterable<Session>): void {
+    this.#failed[shardId] = true;
+    this.#lose(shardId, sessions, JOURNAL_FAILED, 0);
+  }
+
+  onShardUp(shardId: number): void {
+    this.#failed[shardId] = false;
+  }
+
+  onTopicDeleted(topic: Topic): void {
+    if (this.#lastTopic?.topicId === topic.topicId) this.#lastTopic = undefined;
+  }
+
+  /** From now on publishes are refused; those that wait are given up. */
+  drain(): void {
+    this.#draining = true;
+    for (let shardId = 0; shardId < this.#parked.length; shardId += 1) {
+      this.onSpace(shardId);
+      const parked = this.#parked[shardId];
+      for (let first = parked?.shift(); first !== undefined; first = parked?.shift()) {
+        this.#refuseParked(first, SERVER_DRAINING, 0);
+      }
+    }
+  }
+
+  /** Tells each session which partitions' unanswered publishes are lost, once for each partition. */
+  #lose(shardId: number, sessions: Iterable<Session>, errorNumber: number, retryAfterMs: number): void {
+    const parked = this.#parked[shardId];
+    for (let first = parked?.shift(); first !== undefined; first = parked?.shift()) {
+      const { session, frame } = first;
+      if (!session.isClosed) {
+        const head = this.#head;
+        head.parse(frame, 0, frame.length);
+        addInFlight(session, head.topicId, head.partition, shardId, head.count);
+      }
+      this.#credit.release(session.credit, frame.length);
+    }
+    for (const session of sessions) {
+      if (session.inFlight === undefined) continue;
+      for (const entry of session.inFlight.values()) {
+        if (entry.shardId !== shardId || entry.records === 0) continue;
+        entry.records = 0;
+        this.#acks.refuseAll(session, entry.topicId, entry.partition, errorNumber, retryAfterMs);
+      }
+    }
+  }
+
+  /** Checks the frame whose head was parsed, and copies it to its shard: HANDED_OVER, NO_ROOM or REFUSED. */
+  #offer(session: Session, bytes: Uint8Array, isNew: boolean): number {
+    const head = this.#head;
+    const { topicId, partition } = head;
+    let topic = this.#lastTopic;
+    if (topic === undefined || topic.topicId !== topicId) {
+      // Topic 0 is the catalog: the broker's own.
+      topic = topicId === 0 ? undefined : this.#port.topicById(topicId);
+      if (topic === undefined) return this.#refuse(session, UNKNOWN_TOPIC, 0);
+      this.#lastTopic = topic;
+    }
+    if (partition >= topic.partitions) return this.#refuse(session, UNKNOWN_PARTITION, 0);
+    const { count, baseSequence } = head;
+    if (count === 0 || baseSequence + count > Number.MAX_SAFE_INTEGER)
+      return this.#refuse(session, INVALID_BATCH, 0);
+    if (this.#draining && isNew) return this.#refuse(session, SERVER_DRAINING, 0);
+
+    const shardId = topic.shards[partition] as number;
+    if (isNew && (this.#parked[shardId]?.length ?? 0) > 0) return NO_ROOM;
+    const stored = head.batchEnd - head.batchStart + CHECKSUM_TRAILER_BYTES;
+    const port = this.#port;
+    const index = port.claimBatch(shardId, stored);
+    if (index < 0) {
+      if (this.#failed[shardId] === true) return this.#refuse(session, JOURNAL_FAILED, 0);
+      if (index === SHARD_DOWN) {
+        return this.#refuse(session, SHARD_RESTARTED, GATEWAY_LIMITS.shardRestartRetryAfterMs);
+      }
+      return NO_ROOM;
+    }
+    const target = port.batchBytes(shardId);
+    const at = index + ENTRY_HEADER_BYTES;
+    if (head.tailIsStoredPayload) {
+      copyBytes(target, at, bytes, head.batchStart, stored);
+    } else {
+      const batchBytes = stored - CHECKSUM_TRAILER_BYTES;
+      copyBytes(target, at, bytes, head.batchStart, batchBytes);
+      writeTrailer(target, at + batchBytes, head.checksum);
+    }
+    fillEntryHeader(
+      port.batchWords(shardId),
+      index,
+      session.id,
+      topicId,
+      partition,
+      head.producerId,
+      head.producerEpoch,
+      baseSequence,
+      count,
+      head.checksum,
+      head.hasChecksum,
+    );
+    port.commitBatch(shardId, index);
+    addInFlight(session, topicId, partition, shardId, count);
+    return HANDED_OVER;
+  }
+
+  /** Refuses the publish whose head was parsed. */
+  #refuse(session: Session, errorNumber: number, retryAfterMs: number): number {
+    const { topicId, partition, producerId, baseSequence, count } = this.#head;
+    this.#acks.refuse(
+      session,
+      topicId,
+      partition,
+      producerId,
+      baseSequence,
+      count,
+      errorNumber,
+      retryAfterMs,
+    );
+    return REFUSED;
+  }
+
+  #park(session: Session, bytes: Uint8Array): void {
+    const topic = this.#lastTopic as Topic;
+    const shardId = topic.shards[this.#head.partition] as number;
+    let parked = this.#parked[shardId];
+    if (parked === undefined) {
+      parked = new Fifo();
+      this.#parked[shardId] = parked;
+    }
+    parked.push({ session, frame: bytes.slice(), parkedMs: this.#clock.monotonicMs() });
+    this.#watchParked();
+  }
+
+  /** Looks for publishes that have waited too long, as long as any waits. */
+  #watchParked(): void {
+    if (this.#parkedTimer) return;
+    this.#parkedTimer = true;
+    this.#clock.after(GATEWAY_LIMITS.parkedMsMax / 4, () => {
+      this.#parkedTimer = false;
+      this.throttleOverdue();
+      if (this.parkedFrames > 0) this.#watchParked();
+    });
+  }
+
+  /** Refuses what waits longer than parkedMsMax; the shard refuses its successors as OUT_OF_SEQUENCE by itself. */
+  throttleOverdue(): void {
+    const before = this.#clock.monotonicMs() - GATEWAY_LIMITS.parkedMsMax;
+    for (let shardId = 0; shardId < this.#parked.length; shardId += 1) {
+      const parked = this.#parked[shardId];
+      if (parked === undefined) continue;
+      for (let first = parked.first; first !== undefined && first.parkedMs <= before; first = parked.first) {
+        parked.shift();
+        this.#refuseParked(first, THROTTLED, GATEWAY_LIMITS.throttleRetryAfterMs);
+      }
+    }
+  }
+
+  #refuseParked({ session, frame }: ParkedPublish, errorNumber: number, retryAfterMs: number): void {
+    if (!session.isClosed) {
+      this.#head.parse(frame, 0, frame.length);
+      this.#refuse(session, errorNumber, retryAfterMs);
+    }
+    this.#credit.release(session.credit, frame.length);
+  }
+}
+
+/** The checksum as the stored payload ends with it. Without one it is zero here, and the shard fills it in. */
+function writeTrailer(target: Buffer, at: number, checksum: number): void {
+  target[at] = TRAILER_MARKER;
+  target[at + 1] = checksum >>> 24;
+  target[at + 2] = checksum >>> 16;
+  target[at + 3] = checksum >>> 8;
+  target[at + 4] = checksum;
+}

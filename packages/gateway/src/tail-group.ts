@@ -1,0 +1,69 @@
+import type { Topic } from "@millrace/broker/internal";
+import { JOINED, type StreamReader } from "./stream-reader.ts";
+
+/** A copy of a shared frame that some members have not been sent. */
+export interface PendingFrame {
+  readonly bytes: Uint8Array;
+  readonly firstOffset: number;
+  readonly nextOffset: number;
+}
+
+/**
+ * The streams of one partition on this gateway. Those at the end of the log are members and share one read and one
+ * frame. Lives as long as its topic, because the shard knows it by its shared stream id.
+ */
+export class TailGroup {
+  readonly topic: Topic;
+  readonly partition: number;
+  readonly shardId: number;
+  readonly sharedStreamId: number;
+  /** All streams of the partition, members or not. */
+  readonly streams: Set<StreamReader> = new Set();
+  readonly members: StreamReader[] = [];
+  followers: StreamReader[] = [];
+  /** Reads under way; each may end as a join. */
+  readings = 0;
+  /** The shard sends tail deliveries: somebody has joined since it was told to stop. */
+  tailing = false;
+
+  // For FanOut: frames that are served later, and how far the pass over the members has come.
+  pending: PendingFrame[] = [];
+  pendingBytes = 0;
+  pass: readonly StreamReader[] | undefined;
+  passIndex = 0;
+  passFrames = 0;
+  /** Stands in the line of groups that have frames to be served. */
+  isServed = false;
+
+  constructor(topic: Topic, partition: number, sharedStreamId: number) {
+    this.topic = topic;
+    this.partition = partition;
+    this.shardId = topic.shards[partition] as number;
+    this.sharedStreamId = sharedStreamId;
+  }
+
+  /** Nobody needs, or may come to need, tail deliveries. */
+  get isIdle(): boolean {
+    return this.members.length === 0 && this.followers.length === 0 && this.readings === 0;
+  }
+
+  join(stream: StreamReader): void {
+    stream.state = JOINED;
+    stream.memberIndex = this.members.length;
+    this.members.push(stream);
+  }
+
+  /** Takes a member out; the last one moves to its place. */
+  leave(stream: StreamReader): void {
+    const last = this.members.pop() as StreamReader;
+    if (last !== stream) {
+      this.members[stream.memberIndex] = last;
+      last.memberIndex = stream.memberIndex;
+    }
+    stream.memberIndex = -1;
+  }
+
+  unfollow(stream: StreamReader): void {
+    this.followers = this.followers.filter((follower) => follower !== stream);
+  }
+}

@@ -1,0 +1,144 @@
+import type { GatewayPort, Topic, TopicConfig } from "@millrace/broker/internal";
+import {
+  type CreateTopicFrame,
+  type DeleteTopicFrame,
+  type DescribeTopicFrame,
+  encodeTopic,
+  encodeTopicDeleted,
+  encodeTopics,
+  type FrameWriter,
+  isValidTopicName,
+  type ListTopicsFrame,
+  MillraceError,
+  type PartitionInfo,
+  parseTopicConfig,
+  type TopicInfo,
+  topicNameProblem,
+} from "@millrace/protocol";
+import type { Session } from "./session.ts";
+
+/** What a topic is like when its creator does not say. */
+export const DEFAULT_TOPIC_CONFIG: TopicConfig = {
+  partitions: 1,
+  retentionMs: 7 * 86_400_000,
+  retentionBytes: 0,
+  durability: "fsynced",
+};
+
+/** The topics of the catalog as clients may see them, and their requests about them. */
+export class TopicRequests {
+  readonly #port: GatewayPort;
+  readonly #writer: FrameWriter;
+  readonly #autoCreate: TopicConfig | undefined;
+
+  constructor(port: GatewayPort, writer: FrameWriter, autoCreate: TopicConfig | undefined) {
+    this.#port = port;
+    this.#writer = writer;
+    this.#autoCreate = autoCreate;
+  }
+
+  /** The topic of a SUBSCRIBE or DESCRIBE_TOPIC; made now when topics are made automatically. */
+  async topic(name: string): Promise<Topic> {
+    // Internal topics have names that no client can use.
+    const topic = isValidTopicName(name) ? this.#port.topicByName(name) : undefined;
+    if (topic !== undefined) return topic;
+    if (this.#autoCreate === undefined) throw unknownTopic(name);
+    try {
+      return await this.#create(name, this.#autoCreate);
+    } catch (error) {
+      const other = this.#port.topicByName(name);
+      if (error instanceof MillraceError && error.code === "TOPIC_EXISTS" && other !== undefined)
+        return other;
+      throw error;
+    }
+  }
+
+  async create(session: Session, frame: CreateTopicFrame): Promise<void> {
+    const topic = await this.#create(frame.name, topicConfig(frame.config));
+    this.#writer.reset();
+    encodeTopic(this.#writer, { requestId: frame.requestId, topic: topicInfo(topic) });
+    session.sendWritten();
+  }
+
+  async describe(session: Session, frame: DescribeTopicFrame): Promise<void> {
+    const topic = await this.topic(frame.topic);
+    const partitions = Array.from({ length: topic.partitions }, (_, partition) => partition);
+    const bounds = await this.#port.bounds(topic, partitions);
+    const partitionInfo: PartitionInfo[] = bounds.map((entry) => ({
+      ...entry,
+      shard: topic.shards[entry.partition] as number,
+    }));
+    this.#writer.reset();
+    encodeTopic(this.#writer, { requestId: frame.requestId, topic: { ...topicInfo(topic), partitionInfo } });
+    session.sendWritten();
+  }
+
+  async delete(session: Session, frame: DeleteTopicFrame): Promise<void> {
+    const name = frame.topic;
+    if (!isValidTopicName(name)) throw unknownTopic(name);
+    const topic = await this.#port.deleteTopic(name);
+    this.#writer.reset();
+    encodeTopicDeleted(this.#writer, {
+      requestId: frame.requestId,
+      name,
+      catalogPosition: topic.catalogPosition,
+    });
+    session.sendWritten();
+  }
+
+  list(session: Session, frame: ListTopicsFrame): void {
+    const topics: TopicInfo[] = [];
+    for (const topic of this.#port.topics()) {
+      if (isValidTopicName(topic.name)) topics.push(topicInfo(topic));
+    }
+    topics.sort((a, b) => (a.name < b.name ? -1 : 1));
+    this.#writer.reset();
+    encodeTopics(this.#writer, { requestId: frame.requestId, topics });
+    session.sendWritten();
+  }
+
+  #create(name: string, config: TopicConfig): Promise<Topic> {
+    const problem = topicNameProblem(name);
+    if (problem !== undefined) throw new MillraceError("INVALID_TOPIC_NAME", problem, { details: { name } });
+    return this.#port.createTopic(name, config);
+  }
+}
+
+/**
+ * The settings in `map` over `defaults`. On the wire no bound is nil, in the catalog it is 0.
+ * @throws MillraceError INVALID_TOPIC_CONFIG
+ */
+export function topicConfig(
+  map: Readonly<Record<string, unknown>>,
+  defaults: TopicConfig = DEFAULT_TOPIC_CONFIG,
+): TopicConfig {
+  const config = parseTopicConfig(map);
+  return {
+    partitions: config.partitions ?? defaults.partitions,
+    retentionMs: config.retentionMs === undefined ? defaults.retentionMs : (config.retentionMs ?? 0),
+    retentionBytes:
+      config.retentionBytes === undefined ? defaults.retentionBytes : (config.retentionBytes ?? 0),
+    durability: config.durability ?? defaults.durability,
+  };
+}
+
+export function unknownTopic(name: string): MillraceError {
+  return new MillraceError("UNKNOWN_TOPIC", `there is no topic ${JSON.stringify(name)}`, {
+    details: { topic: name },
+  });
+}
+
+function topicInfo(topic: Topic): TopicInfo {
+  const { name, topicId, partitions, retentionMs, retentionBytes, durability, createdMs, catalogPosition } =
+    topic;
+  return {
+    name,
+    topicId,
+    partitions,
+    retentionMs: retentionMs === 0 ? null : retentionMs,
+    retentionBytes: retentionBytes === 0 ? null : retentionBytes,
+    durability,
+    createdMs,
+    catalogPosition,
+  };
+}
