@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { compiledFolders, deleteStaleOutput } from "./stale-output.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const stampFile = join(root, "node_modules", ".millrace-setup");
@@ -35,4 +36,5 @@ if (installed !== wanted) {
   run("npx", ["--yes", packageJson.packageManager, "install", "--frozen-lockfile"]);
   writeFileSync(stampFile, wanted);
 }
+for (const folder of compiledFolders(root)) deleteStaleOutput(folder);
 run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-b"]);

@@ -46,7 +46,8 @@ function checkImport(path: string, specifier: string): Finding[] {
   const finding = (message: string): Finding[] => [{ path, message: `imports "${specifier}": ${message}` }];
   const [area, name = ""] = path.split("/");
   if (specifier.startsWith(".")) {
-    if (!specifier.endsWith(".ts")) return finding("a relative import ends in .ts");
+    const ending = path.slice(path.lastIndexOf("."));
+    if (!specifier.endsWith(ending)) return finding(`a relative import ends in ${ending}`);
     const depth = area === "packages" || area === "examples" ? 2 : 1;
     const home = path.split("/").slice(0, depth).join("/");
     const target = posix.join(posix.dirname(path), specifier);
