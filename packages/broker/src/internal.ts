@@ -1,6 +1,10 @@
+export { ENTRY_HEADER_BYTES } from "@millrace/journal/internal";
+export { BROKER_LIMITS } from "./limits.ts";
+export { type Logger, type LogLevel, SILENT_LOGGER } from "./logger.ts";
+export { BrokerNode, type NodeOptions, type NodeStatus } from "./node/broker-node.ts";
 export type { GatewayHandler } from "./node/gateway-handler.ts";
-export type { GatewayPort } from "./node/gateway-port.ts";
-export { SHARD_DOWN } from "./node/gateway-port.ts";
+export { type GatewayPort, SHARD_DOWN } from "./node/gateway-port.ts";
+export { fillEntryHeader } from "./shard/entry-fields.ts";
 export type { Durability, PartitionBounds, Topic, TopicConfig } from "./topic.ts";
 export {
   DURABILITIES,
@@ -8,3 +12,4 @@ export {
   DURABILITY_MEMORY,
   DURABILITY_WRITTEN,
 } from "./topic.ts";
+export { VERSION } from "./version.ts";

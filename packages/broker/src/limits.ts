@@ -1,0 +1,64 @@
+import { LIMITS } from "@millrace/protocol";
+
+/** Every bound of the broker package; those that depend on each other are asserted below. */
+export const BROKER_LIMITS = {
+  /** Capacity of the ring from a gateway to a shard. */
+  inboundRingBytes: 16_777_216,
+  /**
+   * Consumed part of the inbound ring that stays readable: the tail cache from which consumers near the end
+   * of the log are served. The rest is room for what arrives.
+   */
+  tailCacheBytes: 8_388_608,
+  /** Capacity of the ring from a shard, or from the reader thread, to a gateway. */
+  outboundRingBytes: 16_777_216,
+  /** Capacity of the ring from a shard thread to the reader thread. */
+  readerRingBytes: 65_536,
+  /** Bytes of the inbound ring a shard handles before it writes, syncs and answers. */
+  drainBytesMax: 1_048_576,
+  /** Runs of records that wait for their commit. A shard stops draining when the table is full. */
+  pendingAcksMax: 65_536,
+  /** Cold reads that wait for room in the reader's ring; one more is refused as THROTTLED. */
+  pendingColdReadsMax: 65_536,
+  /** One answer to a read, and one tail delivery, unless a single entry is larger. */
+  deliverBytesTarget: 262_144,
+  producersPerShardMax: 100_000,
+  /** 7 days. */
+  producerIdleMsMax: 604_800_000,
+  /** Runs of acknowledged sequences kept per producer and partition: a batch in flight is at most one run. */
+  producerRunsMax: 64,
+  topicsMax: 10_000,
+  partitionsTotalMax: 65_536,
+  shardsMax: 1024,
+  /** Journal bytes after which a checkpoint is taken: bounds what a start has to read. */
+  checkpointBytes: 67_108_864,
+  segmentBytes: 67_108_864,
+  /** Offsets reserved at once for topics weaker than `fsynced`. */
+  offsetBlock: 1_048_576,
+  /** Weakly durable entries are synced in the background after so many bytes … */
+  lazySyncBytes: 33_554_432,
+  /** … or so many milliseconds. */
+  lazySyncMs: 1_000,
+  /** A publish refused because of a full disk or a restarting shard may be tried again after so long. */
+  retryAfterMs: 500,
+  controlTimeoutMs: 30_000,
+  shardRestartsMax: 10,
+} as const;
+
+/** Bytes of a journal entry's header; asserted against the journal package where the entry is read. */
+const FRAME_OVERHEAD = 256;
+
+if (LIMITS.frameBytesMax + FRAME_OVERHEAD > BROKER_LIMITS.inboundRingBytes / 8) {
+  throw new RangeError("frameBytesMax must stay below an eighth of the inbound ring");
+}
+if (LIMITS.frameBytesMax + FRAME_OVERHEAD > BROKER_LIMITS.outboundRingBytes / 8) {
+  throw new RangeError("frameBytesMax must stay below an eighth of the outbound ring");
+}
+if (BROKER_LIMITS.producerRunsMax < LIMITS.inFlightBatchesMax) {
+  throw new RangeError("the runs kept per producer must cover the batches that may be in flight");
+}
+if (BROKER_LIMITS.tailCacheBytes > BROKER_LIMITS.inboundRingBytes / 2) {
+  throw new RangeError("tailCacheBytes must leave half of the inbound ring to what arrives");
+}
+if (BROKER_LIMITS.drainBytesMax > BROKER_LIMITS.inboundRingBytes - BROKER_LIMITS.tailCacheBytes) {
+  throw new RangeError("drainBytesMax must fit into the inbound ring beside the tail cache");
+}

@@ -1,0 +1,29 @@
+import { OneToOneRingBuffer } from "@millrace/core";
+import { BROKER_LIMITS } from "../limits.ts";
+
+/** The shared memory that joins one gateway and one shard. Plain data: travels in workerData. */
+export interface LinkBuffers {
+  /** Gateway -> shard. */
+  readonly inbound: SharedArrayBuffer;
+  /** Shard -> gateway. */
+  readonly outbound: SharedArrayBuffer;
+  /** Int32 words, see LINK_STATE. */
+  readonly state: SharedArrayBuffer;
+}
+
+/** Word indexes of the link's state; each flag is set by the side that waits and cleared by the other. */
+export const LINK_STATE = {
+  /** The gateway failed to claim: ring its doorbell when the shard has released some of the inbound ring. */
+  GATEWAY_WAITS: 0,
+  /** The shard failed to claim: ring its doorbell when the gateway has released some of the outbound ring. */
+  SHARD_WAITS: 32,
+  WORDS: 64,
+} as const;
+
+export function allocateLink(): LinkBuffers {
+  return {
+    inbound: OneToOneRingBuffer.allocate(BROKER_LIMITS.inboundRingBytes),
+    outbound: OneToOneRingBuffer.allocate(BROKER_LIMITS.outboundRingBytes),
+    state: new SharedArrayBuffer(LINK_STATE.WORDS * 4),
+  };
+}

@@ -1,0 +1,520 @@
+import { availableParallelism } from "node:os";
+import { Doorbell } from "@millrace/core";
+import type { BackgroundJob } from "@millrace/journal";
+import { MillraceError } from "@millrace/protocol";
+import { BROKER_LIMITS } from "../limits.ts";
+import type { Logger } from "../logger.ts";
+import type { PartitionOpening, ShardRequestMap, ShardStatus } from "../shard/shard-requests.ts";
+import type { FromShardThread, RecoveredShard } from "../thread/thread-messages.ts";
+import { DURABILITIES, type PartitionBounds, type Topic, type TopicConfig } from "../topic.ts";
+import { VERSION } from "../version.ts";
+import { BackgroundPool } from "./background-pool.ts";
+import { CatalogView } from "./catalog-view.ts";
+import {
+  type DataFolder,
+  ensureFolder,
+  openDataFolder,
+  shardDirectory,
+  shardsDirectory,
+} from "./data-folder.ts";
+import { FolderLock } from "./folder-lock.ts";
+import type { GatewayHandler } from "./gateway-handler.ts";
+import { GatewayLink } from "./gateway-link.ts";
+import { type GatewayPort, SHARD_DOWN } from "./gateway-port.ts";
+import { ReaderThread } from "./reader-thread.ts";
+import { ShardRequestTable } from "./shard-request-table.ts";
+import { ShardThread } from "./shard-thread.ts";
+
+export interface NodeOptions {
+  readonly dataDir: string;
+  /** Fixed when the data folder is made; default: one a core, 2 to 64. */
+  readonly shards?: number;
+  /** Threads that share the shards; default: one a core but one, at most one a shard. */
+  readonly shardThreads?: number;
+  readonly logger: Logger;
+}
+
+export interface NodeStatus {
+  readonly ready: boolean;
+  readonly clusterId: string;
+  readonly topics: number;
+  readonly shards: readonly ShardStatus[];
+  readonly failedShards: readonly number[];
+}
+
+/** Bytes of one outbound ring that one turn hands to the gateway before the event loop may go on. */
+const TURN_BYTES_MAX = 1024 * 1024;
+
+interface ShardSlot {
+  readonly shardId: number;
+  thread: number;
+  link: GatewayLink | undefined;
+  failed: string | undefined;
+  dirty: boolean;
+}
+
+/**
+ * One node: owns the data folder, the shard threads, the reader thread and the pool, and is the port through
+ * which the gateway on this thread reaches them. All methods belong to the thread that opened it.
+ */
+export class BrokerNode implements GatewayPort {
+  readonly #options: NodeOptions;
+  readonly #folder: DataFolder;
+  readonly #lock: FolderLock;
+  readonly #catalog: CatalogView = new CatalogView();
+  readonly #requests: ShardRequestTable = new ShardRequestTable();
+  readonly #pool: BackgroundPool;
+  readonly #doorbell: Doorbell;
+  readonly #doorbellBuffer: SharedArrayBuffer;
+  readonly #slots: ShardSlot[];
+  readonly #threads: (ShardThread | undefined)[];
+  #restarts = 0;
+  #reader: ReaderThread | undefined;
+  #handler: GatewayHandler | undefined;
+  #ready = false;
+  #closing = false;
+  #turnScheduled = false;
+  readonly #turn: () => void = () => this.#runTurn();
+
+  private constructor(options: NodeOptions, folder: DataFolder, lock: FolderLock) {
+    this.#options = options;
+    this.#folder = folder;
+    this.#lock = lock;
+    this.#pool = new BackgroundPool();
+    this.#doorbellBuffer = Doorbell.allocate();
+    // This thread is an event loop: others wake it through their MessagePort.
+    this.#doorbell = new Doorbell(this.#doorbellBuffer, () => {});
+    const threads = shardThreadCount(options.shardThreads, folder.shards);
+    this.#threads = new Array<ShardThread | undefined>(threads).fill(undefined);
+    this.#slots = Array.from({ length: folder.shards }, (_, shardId) => ({
+      shardId,
+      thread: shardId % threads,
+      link: undefined,
+      failed: undefined,
+      dirty: false,
+    }));
+  }
+
+  /**
+   * Locks the data folder, and makes it if it is new.
+   * @throws MillraceError DATA_DIR_IN_USE, SHARD_COUNT_FIXED, DATA_FORMAT_NEWER, DATA_DIR_UNUSABLE
+   */
+  static async open(options: NodeOptions): Promise<BrokerNode> {
+    ensureFolder(options.dataDir);
+    const lock = await FolderLock.acquire(options.dataDir, VERSION);
+    try {
+      const folder = openDataFolder(options.dataDir, options.shards, defaultShards());
+      return new BrokerNode(options, folder, lock);
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+  }
+
+  /** The gateway that is told of everything from here on. Before start(). */
+  attach(handler: GatewayHandler): void {
+    this.#handler = handler;
+  }
+
+  /**
+   * Recovers all shards and reconciles them with the catalog.
+   * @throws MillraceError JOURNAL_DAMAGED, JOURNAL_QUARANTINED, …; close() must follow.
+   */
+  async start(): Promise<void> {
+    this.#reader = new ReaderThread({
+      shardsDirectory: shardsDirectory(this.#folder.path),
+      threads: this.#threads.length,
+      gatewayDoorbell: this.#doorbellBuffer,
+      replies: this.#requests,
+      onPoke: () => this.#poked(),
+      onLog: (message) => this.#options.logger.log(message.level, message.event, message.fields),
+      onDied: (error) => this.#readerDied(error),
+    });
+    const recovered = (await Promise.all(this.#threads.map((_, thread) => this.#startThread(thread)))).flat();
+    for (const shard of recovered) this.#options.logger.log("info", "shard-recovered", { ...shard });
+    this.#scheduleTurn();
+    for (const topic of await this.#ask(0, "catalog", [])) this.#catalog.add(topic);
+    await Promise.all(recovered.map((shard) => this.#reconcile(shard)));
+    this.#ready = true;
+  }
+
+  /** Every shard commits and answers what it took and leaves a clean checkpoint. Nothing is accepted after. */
+  async drain(): Promise<void> {
+    this.#closing = true;
+    this.#ready = false;
+    this.#flushLinks();
+    await Promise.all(this.#threads.map((thread) => thread?.drain()));
+    // The last answers are in the rings.
+    this.#runTurn();
+  }
+
+  /** Ends all threads and gives the data folder back. Without drain() this is like a crash. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#ready = false;
+    await Promise.all(this.#threads.map((thread) => thread?.terminate()));
+    await this.#reader?.terminate();
+    await this.#pool.close();
+    for (const slot of this.#slots) this.#requests.rejectShard(slot.shardId);
+    await this.#lock.release();
+  }
+
+  async status(): Promise<NodeStatus> {
+    const up = this.#slots.filter((slot) => slot.link !== undefined && slot.failed === undefined);
+    return {
+      ready: this.ready,
+      clusterId: this.#folder.clusterId,
+      topics: [...this.#catalog.topics()].length,
+      shards: await Promise.all(up.map((slot) => this.#ask(slot.shardId, "status", []))),
+      failedShards: this.#slots.filter((slot) => slot.failed !== undefined).map((slot) => slot.shardId),
+    };
+  }
+
+  /** For tests of supervision: the thread of this shard dies as if it had crashed. */
+  async crashShardThread(shardId: number): Promise<void> {
+    await this.#threads[this.#slot(shardId).thread]?.crash();
+  }
+
+  // GatewayPort
+
+  get shardCount(): number {
+    return this.#slots.length;
+  }
+
+  get ready(): boolean {
+    return this.#ready && this.#slots.every((slot) => slot.failed === undefined);
+  }
+
+  topicByName(name: string): Topic | undefined {
+    return this.#catalog.byName(name);
+  }
+
+  topicById(topicId: number): Topic | undefined {
+    return this.#catalog.byId(topicId);
+  }
+
+  topics(): Iterable<Topic> {
+    return this.#catalog.topics();
+  }
+
+  async createTopic(name: string, config: TopicConfig): Promise<Topic> {
+    const topic = await this.#ask(0, "createTopic", [name, config]);
+    // Known from here on, also to a shard that restarts now: reconciliation opens what the opening below misses.
+    this.#catalog.add(topic);
+    await Promise.all(
+      openingsByShard(topic).map(async ([shardId, openings]) => {
+        try {
+          await this.#ask(shardId, "open", [openings]);
+        } catch (error) {
+          if (!(error instanceof MillraceError && error.code === "SHARD_RESTARTED")) throw error;
+        }
+      }),
+    );
+    this.#handler?.onTopicCreated(topic);
+    return topic;
+  }
+
+  async deleteTopic(name: string): Promise<Topic> {
+    const { topic, catalogPosition } = await this.#ask(0, "deleteTopic", [name]);
+    this.#catalog.remove(topic);
+    this.#handler?.onTopicDeleted(topic);
+    await Promise.all(
+      [...new Set(topic.shards)].map(async (shardId) => {
+        try {
+          await this.#ask(shardId, "close", [topic.topicId]);
+        } catch (error) {
+          if (!(error instanceof MillraceError && error.code === "SHARD_RESTARTED")) throw error;
+        }
+      }),
+    );
+    return { ...topic, catalogPosition };
+  }
+
+  async bounds(topic: Topic, partitions: readonly number[]): Promise<PartitionBounds[]> {
+    const byShard = new Map<number, number[]>();
+    for (const partition of partitions) {
+      const shardId = topic.shards[partition] as number;
+      const list = byShard.get(shardId);
+      if (list === undefined) byShard.set(shardId, [partition]);
+      else list.push(partition);
+    }
+    const found = new Map<number, PartitionBounds>();
+    await Promise.all(
+      [...byShard].map(async ([shardId, list]) => {
+        const rows = await this.#ask(shardId, "bounds", [topic.topicId, list]);
+        rows.forEach(([logStartOffset, highWatermark, logEpoch], i) => {
+          const partition = list[i] as number;
+          found.set(partition, { partition, logStartOffset, highWatermark, logEpoch });
+        });
+      }),
+    );
+    return partitions.map((partition) => found.get(partition) as PartitionBounds);
+  }
+
+  offsetForTime(topic: Topic, partition: number, timeMs: number): Promise<number> {
+    return this.#ask(topic.shards[partition] as number, "time", [topic.topicId, partition, timeMs]);
+  }
+
+  claimBatch(shardId: number, storedBytes: number): number {
+    const slot = this.#slots[shardId] as ShardSlot;
+    const link = slot.link;
+    if (link === undefined || slot.failed !== undefined) return SHARD_DOWN;
+    return link.claimBatch(storedBytes);
+  }
+
+  batchBytes(shardId: number): Buffer {
+    return this.#link(shardId).inbound.bytes;
+  }
+
+  batchWords(shardId: number): Int32Array {
+    return this.#link(shardId).inbound.words;
+  }
+
+  commitBatch(shardId: number, index: number): void {
+    const slot = this.#slots[shardId] as ShardSlot;
+    slot.link?.commitBatch(index);
+    slot.dirty = true;
+    if (!this.#turnScheduled) this.#scheduleTurn();
+  }
+
+  read(
+    shardId: number,
+    streamId: number,
+    sharedStreamId: number,
+    topicId: number,
+    partition: number,
+    offset: number,
+    maxBytes: number,
+  ): number {
+    const slot = this.#slots[shardId] as ShardSlot;
+    const link = slot.link;
+    if (link === undefined || slot.failed !== undefined) return SHARD_DOWN;
+    const outcome = link.read(streamId, sharedStreamId, topicId, partition, offset, maxBytes);
+    slot.dirty = true;
+    if (!this.#turnScheduled) this.#scheduleTurn();
+    return outcome;
+  }
+
+  untail(shardId: number, topicId: number, partition: number): number {
+    const slot = this.#slots[shardId] as ShardSlot;
+    const link = slot.link;
+    if (link === undefined || slot.failed !== undefined) return SHARD_DOWN;
+    const outcome = link.untail(topicId, partition);
+    slot.dirty = true;
+    if (!this.#turnScheduled) this.#scheduleTurn();
+    return outcome;
+  }
+
+  // The turn: once per turn of the event loop that has something to say or to hear.
+
+  #scheduleTurn(): void {
+    if (this.#turnScheduled) return;
+    this.#turnScheduled = true;
+    setImmediate(this.#turn);
+  }
+
+  #poked(): void {
+    this.#scheduleTurn();
+  }
+
+  #runTurn(): void {
+    this.#turnScheduled = false;
+    this.#doorbell.cancelSleep();
+    this.#flushLinks();
+    const handler = this.#handler;
+    if (handler === undefined) return;
+    let more = false;
+    for (const slot of this.#slots) {
+      const link = slot.link;
+      if (link === undefined) continue;
+      link.outbound.drain(handler, TURN_BYTES_MAX);
+      if (link.takeSpace()) handler.onSpace(slot.shardId);
+    }
+    this.#reader?.outbound.drain(handler, TURN_BYTES_MAX);
+    handler.onDrainEnd();
+    this.#flushLinks();
+    more = this.#hasAnswers();
+    if (!more) {
+      this.#doorbell.prepareSleep();
+      if (!this.#hasAnswers()) return;
+      this.#doorbell.cancelSleep();
+    }
+    this.#scheduleTurn();
+  }
+
+  #hasAnswers(): boolean {
+    for (const slot of this.#slots) {
+      if (slot.link !== undefined && !slot.link.outbound.isEmpty()) return true;
+    }
+    return this.#reader !== undefined && !this.#reader.outbound.isEmpty();
+  }
+
+  #flushLinks(): void {
+    for (const slot of this.#slots) {
+      if (!slot.dirty) continue;
+      slot.dirty = false;
+      slot.link?.flush();
+    }
+  }
+
+  // Threads.
+
+  async #startThread(thread: number): Promise<readonly RecoveredShard[]> {
+    const slots = this.#slots.filter((slot) => slot.thread === thread && slot.failed === undefined);
+    const reader = this.#reader as ReaderThread;
+    const started = new ShardThread({
+      shards: slots.map(({ shardId }) => ({
+        shardId,
+        directory: shardDirectory(this.#folder.path, shardId),
+      })),
+      shardCount: this.#slots.length,
+      gatewayDoorbell: this.#doorbellBuffer,
+      readerDoorbell: reader.doorbellBuffer,
+      onPoke: () => this.#poked(),
+      onMessage: (message) => this.#onThreadMessage(started, message),
+      onDied: (error) => this.#threadDied(thread, error),
+    });
+    this.#threads[thread] = started;
+    reader.attach(thread, started.readerRing);
+    const recovered = await started.ready();
+    for (const slot of slots) {
+      const link = started.links.get(slot.shardId);
+      if (link !== undefined) slot.link = new GatewayLink(link, started.doorbell, this.#requests);
+    }
+    return recovered;
+  }
+
+  #onThreadMessage(thread: ShardThread, message: FromShardThread): void {
+    if (message.kind === "log") {
+      this.#options.logger.log(message.level, message.event, message.fields);
+    } else if (message.kind === "job") {
+      this.#runJob(thread, message.jobId, message.job);
+    } else if (message.kind === "shard-failed") {
+      this.#shardFailed(message.shardId, `${message.code}: ${message.message}`);
+    }
+  }
+
+  #runJob(thread: ShardThread, jobId: number, job: BackgroundJob): void {
+    this.#pool.run(job).then(
+      () => thread.send({ kind: "job-done", jobId }),
+      (error: NodeJS.ErrnoException) => {
+        const cause =
+          error.code === undefined
+            ? { message: error.message }
+            : { code: error.code, message: error.message };
+        thread.send({ kind: "job-done", jobId, error: cause });
+      },
+    );
+  }
+
+  #shardFailed(shardId: number, reason: string): void {
+    const slot = this.#slot(shardId);
+    slot.failed = reason;
+    this.#options.logger.log("error", "shard-failed", { shardId, reason });
+    this.#requests.rejectShard(shardId);
+    this.#handler?.onShardFailed(shardId, reason);
+  }
+
+  /** A dead thread is started again with fresh rings; what its gateway had in flight there failed. */
+  #threadDied(thread: number, error: Error): void {
+    const slots = this.#slots.filter((slot) => slot.thread === thread && slot.failed === undefined);
+    for (const slot of slots) {
+      slot.link = undefined;
+      this.#requests.rejectShard(slot.shardId);
+      if (this.#ready) this.#handler?.onShardDown(slot.shardId);
+    }
+    // Before the first start is through, start() itself reports the error.
+    if (this.#closing || !this.#ready) return;
+    this.#restarts += 1;
+    this.#options.logger.log("error", "shard-thread-died", {
+      thread,
+      error: error.message,
+      restarts: this.#restarts,
+    });
+    void this.#restartThread(thread, slots);
+  }
+
+  async #restartThread(thread: number, slots: readonly ShardSlot[]): Promise<void> {
+    try {
+      if (this.#restarts > BROKER_LIMITS.shardRestartsMax) {
+        throw new MillraceError("INTERNAL", `shard threads died ${this.#restarts} times; giving up`);
+      }
+      const recovered = await this.#startThread(thread);
+      this.#scheduleTurn();
+      await Promise.all(recovered.map((shard) => this.#reconcile(shard)));
+      this.#options.logger.log("info", "shard-thread-restarted", { thread });
+      for (const slot of slots) this.#handler?.onShardUp(slot.shardId);
+    } catch (error) {
+      if (this.#closing) return;
+      const reason = error instanceof Error ? error.message : String(error);
+      for (const slot of slots) this.#shardFailed(slot.shardId, reason);
+    }
+  }
+
+  /** Without the reader nobody can replay, and reads are lost with it: start it and all shards afresh. */
+  #readerDied(error: Error): void {
+    if (this.#closing) return;
+    this.#options.logger.log("error", "reader-thread-died", { error: error.message });
+    this.#reader?.restart();
+    for (const thread of this.#threads) void thread?.crash();
+  }
+
+  async #reconcile(shard: RecoveredShard): Promise<void> {
+    const openings: PartitionOpening[] = [];
+    for (const topic of this.#catalog.topics()) {
+      for (const [shardId, partitions] of openingsByShard(topic)) {
+        if (shardId === shard.shardId) openings.push(...partitions);
+      }
+    }
+    await this.#ask(shard.shardId, "reconcile", [openings, shard.cleanShutdown]);
+  }
+
+  #ask<K extends keyof ShardRequestMap>(
+    shardId: number,
+    kind: K,
+    args: ShardRequestMap[K]["args"],
+  ): Promise<ShardRequestMap[K]["reply"]> {
+    return this.#requests.ask(shardId, kind, args, (requestId, payload) => {
+      const slot = this.#slot(shardId);
+      if (slot.link === undefined || slot.failed !== undefined) return false;
+      const sent = slot.link.request(requestId, payload) >= 0;
+      slot.dirty = true;
+      this.#scheduleTurn();
+      return sent;
+    });
+  }
+
+  #slot(shardId: number): ShardSlot {
+    const slot = this.#slots[shardId];
+    if (slot === undefined)
+      throw new RangeError(`no such shard: shardId=${shardId} shards=${this.#slots.length}`);
+    return slot;
+  }
+
+  #link(shardId: number): GatewayLink {
+    const link = this.#slot(shardId).link;
+    if (link === undefined) throw new Error(`shard is down: shardId=${shardId}`);
+    return link;
+  }
+}
+
+function openingsByShard(topic: Topic): [number, PartitionOpening[]][] {
+  const byShard = new Map<number, PartitionOpening[]>();
+  const durability = DURABILITIES.indexOf(topic.durability);
+  topic.shards.forEach((shardId, partition) => {
+    const opening: PartitionOpening = [topic.topicId, partition, durability];
+    const list = byShard.get(shardId);
+    if (list === undefined) byShard.set(shardId, [opening]);
+    else list.push(opening);
+  });
+  return [...byShard];
+}
+
+function defaultShards(): number {
+  return Math.min(64, Math.max(2, availableParallelism()));
+}
+
+function shardThreadCount(asked: number | undefined, shards: number): number {
+  const threads = asked ?? Math.max(1, availableParallelism() - 1);
+  return Math.max(1, Math.min(threads, shards));
+}

@@ -1,0 +1,143 @@
+import { randomUUID } from "node:crypto";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { MillraceError } from "@millrace/protocol";
+import { BROKER_LIMITS } from "../limits.ts";
+
+/** Raised when a data folder of the new version cannot be read by the old one. */
+export const DATA_FORMAT_VERSION = 1;
+
+const FORMAT_FILE = "millrace.json";
+
+/** What is fixed when a data folder is made. */
+export interface DataFolder {
+  readonly path: string;
+  readonly shards: number;
+  readonly clusterId: string;
+}
+
+export function shardDirectory(dataDir: string, shardId: number): string {
+  return join(shardsDirectory(dataDir), String(shardId).padStart(4, "0"));
+}
+
+export function shardsDirectory(dataDir: string): string {
+  return join(dataDir, "shards");
+}
+
+/** Creates the folder if need be, so that it can be locked. */
+export function ensureFolder(dataDir: string): void {
+  try {
+    mkdirSync(dataDir, { recursive: true });
+  } catch (cause) {
+    throw new MillraceError(
+      "DATA_DIR_UNUSABLE",
+      `cannot create the data folder ${dataDir}: ${messageOf(cause)}`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+/**
+ * Opens the folder, or makes it with `shards` shards (defaultShards if not stated). The caller holds the lock.
+ * @throws MillraceError SHARD_COUNT_FIXED, DATA_FORMAT_NEWER, DATA_DIR_UNUSABLE
+ */
+export function openDataFolder(
+  dataDir: string,
+  shards: number | undefined,
+  defaultShards: number,
+): DataFolder {
+  if (
+    shards !== undefined &&
+    !(Number.isInteger(shards) && shards >= 1 && shards <= BROKER_LIMITS.shardsMax)
+  ) {
+    throw new MillraceError(
+      "SHARD_COUNT_FIXED",
+      `shards must be 1 to ${BROKER_LIMITS.shardsMax}: shards=${shards}`,
+    );
+  }
+  const file = join(dataDir, FORMAT_FILE);
+  if (!existsSync(file)) return createDataFolder(dataDir, shards ?? defaultShards);
+  const stored = parseFormat(file);
+  if (stored.version > DATA_FORMAT_VERSION) {
+    throw new MillraceError(
+      "DATA_FORMAT_NEWER",
+      `the data folder was written by a newer release: version=${stored.version} known=${DATA_FORMAT_VERSION} folder=${dataDir}`,
+    );
+  }
+  if (shards !== undefined && shards !== stored.shards) {
+    throw new MillraceError(
+      "SHARD_COUNT_FIXED",
+      `the data folder was made with ${stored.shards} shards, and their number never changes: asked=${shards} folder=${dataDir}`,
+      { details: { stored: stored.shards, asked: shards } },
+    );
+  }
+  return { path: dataDir, shards: stored.shards, clusterId: stored.clusterId };
+}
+
+function createDataFolder(dataDir: string, shards: number): DataFolder {
+  const clusterId = randomUUID();
+  try {
+    for (let shard = 0; shard < shards; shard += 1)
+      mkdirSync(shardDirectory(dataDir, shard), { recursive: true });
+    syncFolder(shardsDirectory(dataDir));
+    const text = `${JSON.stringify({ version: DATA_FORMAT_VERSION, shards, clusterId }, null, 2)}\n`;
+    const temporary = join(dataDir, `${FORMAT_FILE}.tmp`);
+    const fd = openSync(temporary, "w");
+    try {
+      const bytes = Buffer.from(text);
+      if (writeSync(fd, bytes) !== bytes.length) throw new Error(`short write to ${temporary}`);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    // The format file comes last: a folder without it is made again from the start.
+    renameSync(temporary, join(dataDir, FORMAT_FILE));
+    syncFolder(dataDir);
+  } catch (cause) {
+    throw new MillraceError(
+      "DATA_DIR_UNUSABLE",
+      `cannot make the data folder ${dataDir}: ${messageOf(cause)}`,
+      {
+        cause,
+      },
+    );
+  }
+  return { path: dataDir, shards, clusterId };
+}
+
+function parseFormat(file: string): { version: number; shards: number; clusterId: string } {
+  try {
+    const parsed: unknown = JSON.parse(readFileSync(file, "utf8"));
+    const { version, shards, clusterId } = parsed as Record<string, unknown>;
+    if (Number.isInteger(version) && Number.isInteger(shards) && typeof clusterId === "string") {
+      return { version: version as number, shards: shards as number, clusterId };
+    }
+    throw new Error("version, shards or clusterId is missing");
+  } catch (cause) {
+    throw new MillraceError("DATA_DIR_UNUSABLE", `cannot read ${file}: ${messageOf(cause)}`, { cause });
+  }
+}
+
+function syncFolder(path: string): void {
+  const fd = openSync(path, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

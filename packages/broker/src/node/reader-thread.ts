@@ -1,0 +1,99 @@
+import { Worker } from "node:worker_threads";
+import { Doorbell, OneToOneRingBuffer } from "@millrace/core";
+import { BROKER_LIMITS } from "../limits.ts";
+import { LINK_STATE } from "../link/link-buffers.ts";
+import {
+  CONTROL_PENDING,
+  CONTROL_WORDS,
+  type LogMessage,
+  type ReaderThreadData,
+  type ToReaderThread,
+} from "../thread/thread-messages.ts";
+import { OutboundReader, type ReplyHandler } from "./gateway-link.ts";
+
+export interface ReaderThreadOptions {
+  readonly shardsDirectory: string;
+  /** Number of shard threads; each gets a ring of requests by attach(). */
+  readonly threads: number;
+  readonly gatewayDoorbell: SharedArrayBuffer;
+  readonly replies: ReplyHandler;
+  readonly onPoke: () => void;
+  readonly onLog: (message: LogMessage) => void;
+  readonly onDied: (error: Error) => void;
+}
+
+/** The node's reader thread, which reads what has left the tail caches. Main thread. */
+export class ReaderThread {
+  readonly doorbellBuffer: SharedArrayBuffer = Doorbell.allocate();
+  readonly #options: ReaderThreadOptions;
+  readonly #doorbell: Doorbell;
+  readonly #control: SharedArrayBuffer = new SharedArrayBuffer(CONTROL_WORDS * 4);
+  #outbound: OutboundReader;
+  #worker: Worker;
+  #ending = false;
+
+  constructor(options: ReaderThreadOptions) {
+    this.#options = options;
+    this.#doorbell = new Doorbell(this.doorbellBuffer);
+    [this.#worker, this.#outbound] = this.#start();
+  }
+
+  get outbound(): OutboundReader {
+    return this.#outbound;
+  }
+
+  /** The shard thread's requests come through this ring from now on. */
+  attach(thread: number, ring: SharedArrayBuffer): void {
+    this.#send({ kind: "attach", thread, ring });
+  }
+
+  /** After it died: a new thread with a fresh outbound ring, to which the shard threads must be attached again. */
+  restart(): void {
+    [this.#worker, this.#outbound] = this.#start();
+  }
+
+  async terminate(): Promise<void> {
+    this.#ending = true;
+    await this.#worker.terminate();
+  }
+
+  #start(): [Worker, OutboundReader] {
+    const outbound = OneToOneRingBuffer.allocate(BROKER_LIMITS.outboundRingBytes);
+    const state = new SharedArrayBuffer(LINK_STATE.WORDS * 4);
+    const words = new Int32Array(state);
+    const workerData: ReaderThreadData = {
+      shardsDirectory: this.#options.shardsDirectory,
+      threads: this.#options.threads,
+      outbound,
+      state,
+      doorbell: this.doorbellBuffer,
+      control: this.#control,
+      gatewayDoorbell: this.#options.gatewayDoorbell,
+    };
+    const worker = new Worker(new URL("../thread/reader-thread-worker.js", import.meta.url), {
+      workerData,
+      name: "millrace-reader",
+    });
+    let failure: Error | undefined;
+    worker.on("message", (message: LogMessage | null) => {
+      if (message === null) this.#options.onPoke();
+      else this.#options.onLog(message);
+    });
+    worker.on("error", (error) => {
+      failure = error instanceof Error ? error : new Error(String(error));
+    });
+    worker.on("exit", (code) => {
+      if (!this.#ending) this.#options.onDied(failure ?? new Error(`reader thread ended with code ${code}`));
+    });
+    const reader = new OutboundReader(outbound, this.#options.replies, () => {
+      if (Atomics.exchange(words, LINK_STATE.SHARD_WAITS, 0) === 1) this.#doorbell.ring();
+    });
+    return [worker, reader];
+  }
+
+  #send(message: ToReaderThread): void {
+    this.#worker.postMessage(message);
+    Atomics.store(new Int32Array(this.#control), CONTROL_PENDING, 1);
+    this.#doorbell.ring();
+  }
+}

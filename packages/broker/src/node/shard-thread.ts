@@ -1,0 +1,123 @@
+import { Worker } from "node:worker_threads";
+import { Doorbell, OneToOneRingBuffer } from "@millrace/core";
+import { type ErrorName, MillraceError } from "@millrace/protocol";
+import { BROKER_LIMITS } from "../limits.ts";
+import { allocateLink, type LinkBuffers } from "../link/link-buffers.ts";
+import {
+  CONTROL_PENDING,
+  CONTROL_WORDS,
+  type FromShardThread,
+  type RecoveredShard,
+  type ShardThreadData,
+  type ToShardThread,
+} from "../thread/thread-messages.ts";
+
+export interface ShardThreadOptions {
+  readonly shards: readonly { shardId: number; directory: string }[];
+  readonly shardCount: number;
+  readonly gatewayDoorbell: SharedArrayBuffer;
+  readonly readerDoorbell: SharedArrayBuffer;
+  /** The thread published something into a ring while the main thread slept. */
+  readonly onPoke: () => void;
+  readonly onMessage: (message: FromShardThread) => void;
+  /** The thread ended without being asked to. */
+  readonly onDied: (error: Error) => void;
+}
+
+/** One shard thread as its node sees it: the worker, its doorbell, fresh links to its shards. Main thread. */
+export class ShardThread {
+  readonly links: ReadonlyMap<number, LinkBuffers>;
+  readonly doorbell: Doorbell;
+  readonly readerRing: SharedArrayBuffer;
+  readonly #control: Int32Array;
+  readonly #worker: Worker;
+  readonly #ready: Promise<readonly RecoveredShard[]>;
+  readonly #exited: Promise<void>;
+  #drained: (() => void) | undefined;
+  #ending = false;
+
+  constructor(options: ShardThreadOptions) {
+    const doorbell = Doorbell.allocate();
+    const control = new SharedArrayBuffer(CONTROL_WORDS * 4);
+    this.doorbell = new Doorbell(doorbell);
+    this.#control = new Int32Array(control);
+    this.readerRing = OneToOneRingBuffer.allocate(BROKER_LIMITS.readerRingBytes);
+    this.links = new Map(options.shards.map(({ shardId }) => [shardId, allocateLink()]));
+    const workerData: ShardThreadData = {
+      shards: options.shards.map((shard) => ({
+        ...shard,
+        link: this.links.get(shard.shardId) as LinkBuffers,
+      })),
+      shardCount: options.shardCount,
+      doorbell,
+      control,
+      gatewayDoorbell: options.gatewayDoorbell,
+      readerRing: this.readerRing,
+      readerDoorbell: options.readerDoorbell,
+    };
+    // The compiled file: workers need real files, and rewriteRelativeImportExtensions leaves URLs alone.
+    const worker = new Worker(new URL("../thread/shard-thread-worker.js", import.meta.url), {
+      workerData,
+      name: `millrace-shards-${options.shards.map(({ shardId }) => shardId).join("-")}`,
+    });
+    this.#worker = worker;
+    let failure: Error | undefined;
+    this.#ready = new Promise((resolve, reject) => {
+      worker.on("message", (message: FromShardThread | null) => {
+        if (message === null) options.onPoke();
+        else if (message.kind === "ready") resolve(message.shards);
+        else if (message.kind === "start-failed") {
+          this.#ending = true;
+          reject(new MillraceError(message.code as ErrorName, message.message, { details: message.details }));
+        } else if (message.kind === "drained") this.#drained?.();
+        else options.onMessage(message);
+      });
+      worker.on("error", (error) => {
+        failure = error instanceof Error ? error : new Error(String(error));
+        reject(failure);
+      });
+    });
+    // Whoever waits for the start handles its failure; without a waiter it must not end the process.
+    this.#ready.catch(() => {});
+    this.#exited = new Promise((resolve) => {
+      worker.on("exit", (code) => {
+        resolve();
+        this.#drained?.();
+        if (!this.#ending) options.onDied(failure ?? new Error(`shard thread ended with code ${code}`));
+      });
+    });
+  }
+
+  /** Resolves when all shards of the thread have recovered; rejects when one could not. */
+  ready(): Promise<readonly RecoveredShard[]> {
+    return this.#ready;
+  }
+
+  send(message: ToShardThread): void {
+    this.#worker.postMessage(message);
+    Atomics.store(this.#control, CONTROL_PENDING, 1);
+    this.doorbell.ring();
+  }
+
+  /** Everything taken is committed and answered, clean checkpoints are taken; the thread has ended. */
+  async drain(): Promise<void> {
+    this.#ending = true;
+    const drained = new Promise<void>((resolve) => {
+      this.#drained = resolve;
+    });
+    this.send({ kind: "drain" });
+    await drained;
+    await this.#exited;
+  }
+
+  /** Ends the thread where it stands. */
+  async terminate(): Promise<void> {
+    this.#ending = true;
+    await this.#worker.terminate();
+  }
+
+  /** For tests of supervision: the thread dies as if it had crashed. */
+  async crash(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}

@@ -1,0 +1,138 @@
+import type { OneToOneRingBuffer } from "@millrace/core";
+import { ERROR_CODES, MillraceError } from "@millrace/protocol";
+import { DELIVER_ENTRY_HEAD_BYTES, DELIVER_HEAD_BYTES, writeDeliverHead } from "@millrace/protocol/internal";
+import { Packr } from "msgpackr";
+import { BROKER_LIMITS } from "../limits.ts";
+import { DELIVER_FRAME, OUTBOUND, PROGRESS_GAP } from "../link/outbound-layout.ts";
+import {
+  commitDeliver,
+  writeNeedsCredit,
+  writeProgress,
+  writeReadError,
+  writeReply,
+} from "../shard/shard-link.ts";
+import type { ColdReadMessage } from "./cold-read-message.ts";
+
+const packr = new Packr({ useRecords: false });
+const RING_HEADER_BYTES = 8;
+
+/** What one read found; the journal's cold reader fills it. */
+export interface ColdReadResult {
+  /** Bytes of DELIVER entries written to the target; 0 when none fit or there are none. */
+  readonly bytes: number;
+  readonly entryCount: number;
+  /** Base offset of the first entry found, also if it did not fit; -1 when there is none below the limit. */
+  readonly firstOffset: number;
+  /** One past the last record written. */
+  readonly nextOffset: number;
+  /** Bytes that the first entry takes in a target when it did not fit, else 0. */
+  readonly bytesNeeded: number;
+}
+
+/** Reads entries that have left the tail cache. Throws MillraceError where they are damaged or unreadable. */
+export interface ColdEntries {
+  read(message: ColdReadMessage, target: Buffer, targetStart: number, maxBytes: number): ColdReadResult;
+  /** The base offset of the first entry appended at or after message.timeMs; limitOffset when there is none. */
+  findTime(message: ColdReadMessage): number;
+}
+
+/** Answers cold reads into the reader thread's outbound ring, in the gateway's terms. Reader thread only. */
+export class ColdReadServer {
+  readonly #entries: ColdEntries;
+  readonly #ring: OneToOneRingBuffer;
+  readonly #log: (event: string, fields: Record<string, unknown>) => void;
+
+  constructor(
+    entries: ColdEntries,
+    ring: OneToOneRingBuffer,
+    log: (event: string, fields: Record<string, unknown>) => void,
+  ) {
+    this.#entries = entries;
+    this.#ring = ring;
+    this.#log = log;
+  }
+
+  /** False: the ring has no room for the answer; serve the same message again later. */
+  serve(message: ColdReadMessage): boolean {
+    return message.kind === "read" ? this.#read(message) : this.#findTime(message);
+  }
+
+  #read(message: ColdReadMessage): boolean {
+    const ring = this.#ring;
+    const maxBytes = Math.min(Math.max(message.maxBytes, 0), ring.maxMessageLength - DELIVER_FRAME);
+    const index = ring.tryClaim(OUTBOUND.DELIVER, DELIVER_FRAME - RING_HEADER_BYTES + maxBytes);
+    if (index < 0) return false;
+    const frame = index - RING_HEADER_BYTES + DELIVER_FRAME;
+    let result: ColdReadResult;
+    try {
+      result = this.#entries.read(
+        message,
+        ring.bytes,
+        frame + DELIVER_HEAD_BYTES,
+        maxBytes - DELIVER_HEAD_BYTES,
+      );
+    } catch (error) {
+      ring.abort(index);
+      return this.#failed(message, error);
+    }
+    if (result.bytes > 0 && result.firstOffset <= message.offset) {
+      writeDeliverHead(ring.bytes, frame, message.id, result.nextOffset, result.entryCount);
+      commitDeliver(
+        ring,
+        frame,
+        message.id,
+        false,
+        result.firstOffset,
+        result.nextOffset,
+        DELIVER_HEAD_BYTES + result.bytes,
+      );
+      return true;
+    }
+    ring.abort(index);
+    if (result.bytesNeeded > 0 && result.firstOffset <= message.offset) {
+      const needed = DELIVER_HEAD_BYTES + result.bytesNeeded;
+      return writeNeedsCredit(ring, message.id, needed);
+    }
+    // Nothing stands at the offset: say where it goes on.
+    const next =
+      result.firstOffset < 0 ? message.limitOffset : Math.min(result.firstOffset, message.limitOffset);
+    return writeProgress(ring, message.id, next, PROGRESS_GAP);
+  }
+
+  #findTime(message: ColdReadMessage): boolean {
+    let reply: unknown;
+    try {
+      reply = [0, this.#entries.findTime(message)];
+    } catch (error) {
+      if (!(error instanceof MillraceError)) throw error;
+      this.#log("cold-read-failed", { ...describe(message), code: error.code, error: error.message });
+      reply = [ERROR_CODES.READ_FAILED.code, error.message, error.details];
+    }
+    return writeReply(this.#ring, message.id, packr.pack(reply));
+  }
+
+  #failed(message: ColdReadMessage, error: unknown): boolean {
+    if (!(error instanceof MillraceError)) throw error;
+    const answered = writeReadError(
+      this.#ring,
+      message.id,
+      ERROR_CODES.READ_FAILED.code,
+      message.offset,
+      message.limitOffset,
+      message.logEpoch,
+    );
+    if (answered) {
+      this.#log("cold-read-failed", { ...describe(message), code: error.code, error: error.message });
+    }
+    return answered;
+  }
+}
+
+function describe(message: ColdReadMessage): Record<string, unknown> {
+  const { shardId, topicId, partition, offset } = message;
+  return { shardId, topicId, partition, offset };
+}
+
+if (BROKER_LIMITS.deliverBytesTarget < DELIVER_HEAD_BYTES + DELIVER_ENTRY_HEAD_BYTES) {
+  throw new RangeError("deliverBytesTarget must have room for a head");
+}

@@ -1,0 +1,131 @@
+import { MillraceError } from "@millrace/protocol";
+import { Packr } from "msgpackr";
+import { BROKER_LIMITS } from "../limits.ts";
+import type { Durability, Topic, TopicConfig } from "../topic.ts";
+
+/** `$catalog`: topicId 0, one partition, on shard 0, always `fsynced`. */
+export const CATALOG_TOPIC_ID = 0;
+
+/** What stands in the value of a topic's record in `$catalog`; the key is the topic's name. */
+interface CatalogValue {
+  topicId: number;
+  partitions: number;
+  retentionMs: number;
+  retentionBytes: number;
+  durability: Durability;
+  createdMs: number;
+  shards: number[];
+}
+
+// Plain MessagePack maps: any library must be able to read the catalog.
+const packr = new Packr({ useRecords: false });
+
+/**
+ * The catalog as shard 0 holds it: rebuilt from the records of `$catalog`, newest record per name wins, nil
+ * deletes. Changes are planned here, staged by the shard, and visible to gateways once committed.
+ */
+export class CatalogState {
+  readonly #topics: Map<string, Topic> = new Map();
+  readonly #partitionsPerShard: number[];
+  #partitionsTotal = 0;
+  #nextTopicId = 1;
+
+  constructor(shardCount: number) {
+    this.#partitionsPerShard = new Array(shardCount).fill(0);
+  }
+
+  topics(): Topic[] {
+    return [...this.#topics.values()];
+  }
+
+  get(name: string): Topic | undefined {
+    return this.#topics.get(name);
+  }
+
+  /** A topic that does not exist yet, placed on the least loaded shards. Throws TOPIC_EXISTS and the like. */
+  plan(name: string, config: TopicConfig, createdMs: number, catalogPosition: number): Topic {
+    if (this.#topics.has(name)) {
+      throw new MillraceError("TOPIC_EXISTS", `topic already exists: ${name}`, { details: { topic: name } });
+    }
+    if (this.#topics.size >= BROKER_LIMITS.topicsMax) {
+      throw new MillraceError("TOO_MANY_TOPICS", `topicsMax reached: ${BROKER_LIMITS.topicsMax}`);
+    }
+    if (this.#partitionsTotal + config.partitions > BROKER_LIMITS.partitionsTotalMax) {
+      throw new MillraceError(
+        "TOO_MANY_TOPICS",
+        `partitionsTotalMax reached: have=${this.#partitionsTotal} asked=${config.partitions} max=${BROKER_LIMITS.partitionsTotalMax}`,
+      );
+    }
+    return {
+      ...config,
+      name,
+      topicId: this.#nextTopicId,
+      createdMs,
+      catalogPosition,
+      shards: this.#place(config.partitions),
+    };
+  }
+
+  /** The record for `$catalog`. */
+  encode(topic: Topic): Uint8Array {
+    const value: CatalogValue = {
+      topicId: topic.topicId,
+      partitions: topic.partitions,
+      retentionMs: topic.retentionMs,
+      retentionBytes: topic.retentionBytes,
+      durability: topic.durability,
+      createdMs: topic.createdMs,
+      shards: [...topic.shards],
+    };
+    return packr.pack(value);
+  }
+
+  /** Applies one record of `$catalog`. `value` empty = deleted. */
+  apply(name: string, value: Uint8Array, catalogPosition: number): void {
+    const previous = this.#topics.get(name);
+    if (previous !== undefined) {
+      this.#topics.delete(name);
+      this.#count(previous, -1);
+    }
+    if (value.length === 0) return;
+    const topic: Topic = { name, catalogPosition, ...(packr.unpack(value) as CatalogValue) };
+    this.#topics.set(name, topic);
+    this.#count(topic, 1);
+    // Ids are never reused, also when the topic with the highest one was deleted: nextTopicId is checkpointed.
+    this.#nextTopicId = Math.max(this.#nextTopicId, topic.topicId + 1);
+  }
+
+  snapshot(): { nextTopicId: number; topics: Topic[] } {
+    return { nextTopicId: this.#nextTopicId, topics: this.topics() };
+  }
+
+  restore(snapshot: { nextTopicId: number; topics: Topic[] }): void {
+    for (const topic of snapshot.topics) {
+      this.#topics.set(topic.name, topic);
+      this.#count(topic, 1);
+    }
+    this.#nextTopicId = snapshot.nextTopicId;
+  }
+
+  #count(topic: Topic, step: number): void {
+    for (const shard of topic.shards) {
+      this.#partitionsPerShard[shard] = (this.#partitionsPerShard[shard] ?? 0) + step;
+    }
+    this.#partitionsTotal += step * topic.partitions;
+  }
+
+  /** One shard a partition, always the one with the fewest partitions. */
+  #place(partitions: number): number[] {
+    const load = [...this.#partitionsPerShard];
+    const shards: number[] = [];
+    for (let partition = 0; partition < partitions; partition += 1) {
+      let least = 0;
+      for (let shard = 1; shard < load.length; shard += 1) {
+        if ((load[shard] as number) < (load[least] as number)) least = shard;
+      }
+      load[least] = (load[least] as number) + 1;
+      shards.push(least);
+    }
+    return shards;
+  }
+}

@@ -1,0 +1,270 @@
+import { copyBytes } from "@millrace/core";
+import { ENTRY_HEADER_BYTES } from "@millrace/journal/internal";
+import { ERROR_CODES } from "@millrace/protocol";
+import {
+  DELIVER_ENTRY_HEAD_BYTES,
+  DELIVER_HEAD_BYTES,
+  writeDeliverEntryHead,
+  writeDeliverHead,
+} from "@millrace/protocol/internal";
+import { BROKER_LIMITS } from "../limits.ts";
+import { PROGRESS_GAP, PROGRESS_RETENTION } from "../link/outbound-layout.ts";
+import { entryAppendTime, entryCount, entryLength } from "./entry-fields.ts";
+import type { Partition } from "./partition.ts";
+import type { ShardLink } from "./shard-link.ts";
+
+/** A read of records that are no longer in the tail cache, or a search among them. */
+export interface ColdRead {
+  readonly kind: "read" | "time";
+  /** read: the stream to answer. time: the request to reply to. */
+  readonly id: number;
+  readonly topicId: number;
+  readonly partition: number;
+  readonly offset: number;
+  /** time: the first entry appended at or after this is searched. */
+  readonly timeMs: number;
+  /** Records at or above this offset are not to be read: newer ones are in the tail cache. */
+  readonly limitOffset: number;
+  readonly logEpoch: number;
+  readonly maxBytes: number;
+}
+
+/** Takes cold reads to the reader thread. */
+export interface ColdReads {
+  /** False when there is no room now: the shard keeps the read and offers it again. */
+  submit(read: ColdRead): boolean;
+}
+
+/**
+ * Serves the readers of one shard from the tail cache: reads near the end of the log, and the tail groups.
+ * What is older goes to the reader thread. Shard thread only.
+ */
+export class Delivery {
+  readonly #link: ShardLink;
+  readonly #coldReads: ColdReads;
+  readonly #waitingColdReads: ColdRead[] = [];
+  readonly #tailQueue: Partition[] = [];
+
+  constructor(link: ShardLink, coldReads: ColdReads) {
+    this.#link = link;
+    this.#coldReads = coldReads;
+  }
+
+  get hasPendingTail(): boolean {
+    return this.#tailQueue.length > 0;
+  }
+
+  /** The partition's high watermark moved: its tail group, if there is one, gets what is new. */
+  advanced(partition: Partition): void {
+    if (!partition.tailed || partition.tailQueued) return;
+    partition.tailQueued = true;
+    this.#tailQueue.push(partition);
+  }
+
+  /** Answers one read. False: no room for the answer now, ask again. */
+  read(
+    partition: Partition | undefined,
+    streamId: number,
+    sharedStreamId: number,
+    offset: number,
+    maxBytes: number,
+  ): boolean {
+    const link = this.#link;
+    if (partition === undefined) {
+      return link.writeReadError(streamId, ERROR_CODES.UNKNOWN_PARTITION.code, 0, 0, 0);
+    }
+    if (offset < partition.logStartOffset) {
+      return link.writeProgress(streamId, partition.logStartOffset, PROGRESS_RETENTION);
+    }
+    if (offset > partition.highWatermark) {
+      return link.writeReadError(
+        streamId,
+        ERROR_CODES.OFFSET_OUT_OF_RANGE.code,
+        partition.logStartOffset,
+        partition.highWatermark,
+        partition.logEpoch,
+      );
+    }
+    if (offset === partition.highWatermark) return this.#join(partition, streamId, sharedStreamId);
+
+    partition.tail.evictBefore(link.inbound.headPosition);
+    const entry = partition.tail.find(offset);
+    if (entry < 0) return this.#readCold(partition, streamId, offset, maxBytes);
+    const outcome = this.#deliver(partition, entry, offset, streamId, false, maxBytes);
+    return outcome !== NO_ROOM;
+  }
+
+  untail(partition: Partition | undefined): void {
+    if (partition !== undefined) partition.tailed = false;
+  }
+
+  /** Sends what the tail groups are owed, and cold reads that waited. False if the outbound ring is full. */
+  flush(): boolean {
+    while (this.#waitingColdReads.length > 0) {
+      if (!this.#coldReads.submit(this.#waitingColdReads[0] as ColdRead)) break;
+      this.#waitingColdReads.shift();
+    }
+    const queue = this.#tailQueue;
+    let done = 0;
+    while (done < queue.length) {
+      const partition = queue[done] as Partition;
+      if (!this.#flushTail(partition)) break;
+      partition.tailQueued = false;
+      done += 1;
+    }
+    if (done > 0) queue.splice(0, done);
+    return queue.length === 0;
+  }
+
+  #join(partition: Partition, streamId: number, sharedStreamId: number): boolean {
+    // What the group is owed goes out first: the new member starts behind it.
+    if (partition.tailed && !this.#flushTail(partition)) return false;
+    if (!this.#link.writeJoined(streamId, sharedStreamId, partition.highWatermark)) return false;
+    if (!partition.tailed) {
+      partition.tailed = true;
+      partition.sharedStreamId = sharedStreamId;
+      partition.tailOffset = partition.highWatermark;
+    }
+    return true;
+  }
+
+  #flushTail(partition: Partition): boolean {
+    while (partition.tailed && partition.tailOffset < partition.highWatermark) {
+      // The shard drains nothing new while tail deliveries wait, so what the group is owed is still cached.
+      const entry = partition.tail.find(partition.tailOffset);
+      const outcome = this.#deliver(
+        partition,
+        entry,
+        partition.tailOffset,
+        partition.sharedStreamId,
+        true,
+        BROKER_LIMITS.deliverBytesTarget,
+      );
+      if (outcome === NO_ROOM) return false;
+      partition.tailOffset = outcome;
+    }
+    return true;
+  }
+
+  #readCold(partition: Partition, streamId: number, offset: number, maxBytes: number): boolean {
+    const tail = partition.tail;
+    const limitOffset =
+      tail.first < tail.end
+        ? Math.min(partition.highWatermark, tail.baseOffsetAt(tail.first))
+        : partition.highWatermark;
+    const read: ColdRead = {
+      kind: "read",
+      id: streamId,
+      topicId: partition.topicId,
+      partition: partition.partition,
+      offset,
+      timeMs: 0,
+      limitOffset,
+      logEpoch: partition.logEpoch,
+      maxBytes,
+    };
+    if (this.#waitingColdReads.length >= BROKER_LIMITS.pendingColdReadsMax) {
+      return this.#link.writeReadError(
+        streamId,
+        ERROR_CODES.THROTTLED.code,
+        partition.logStartOffset,
+        partition.highWatermark,
+        partition.logEpoch,
+      );
+    }
+    this.#submitCold(read);
+    return true;
+  }
+
+  /** Searches the first offset appended at or after timeMs; the reader thread replies to the request. */
+  findTime(partition: Partition, requestId: number, timeMs: number): void {
+    // Queued, not submitted: this cycle's entries must be written before somebody searches among them.
+    this.#waitingColdReads.push({
+      kind: "time",
+      id: requestId,
+      topicId: partition.topicId,
+      partition: partition.partition,
+      offset: 0,
+      timeMs,
+      limitOffset: partition.highWatermark,
+      logEpoch: partition.logEpoch,
+      maxBytes: 0,
+    });
+  }
+
+  #submitCold(read: ColdRead): void {
+    if (this.#waitingColdReads.length > 0 || !this.#coldReads.submit(read)) this.#waitingColdReads.push(read);
+  }
+
+  /**
+   * Puts consecutive cached batches from `entry` on into one DELIVER frame of at most maxBytes. A tail
+   * delivery takes at least one batch; a read is told how many bytes it would need.
+   * @returns the next offset, or NO_ROOM.
+   */
+  #deliver(
+    partition: Partition,
+    entry: number,
+    offset: number,
+    streamId: number,
+    shared: boolean,
+    maxBytes: number,
+  ): number {
+    const link = this.#link;
+    const inbound = link.inbound;
+    const words = inbound.words;
+    const tail = partition.tail;
+    const highWatermark = partition.highWatermark;
+    const end = tail.end;
+
+    // The entry found may end below the offset: a gap left by an unclean stop lies between two batches.
+    const firstBase = tail.baseOffsetAt(entry);
+    const firstIndex = inbound.positionToIndex(tail.ringPositionAt(entry));
+    if (firstBase + entryCount(words, firstIndex) <= offset) {
+      const next = entry + 1 < end ? Math.min(tail.baseOffsetAt(entry + 1), highWatermark) : highWatermark;
+      return link.writeProgress(streamId, next, PROGRESS_GAP) ? next : NO_ROOM;
+    }
+
+    let frameBytes = DELIVER_HEAD_BYTES;
+    let entries = 0;
+    let nextOffset = firstBase;
+    for (let e = entry; e < end; e += 1) {
+      const base = tail.baseOffsetAt(e);
+      if (base >= highWatermark || base !== nextOffset) break;
+      const index = inbound.positionToIndex(tail.ringPositionAt(e));
+      const bytes = DELIVER_ENTRY_HEAD_BYTES + entryLength(words, index) - ENTRY_HEADER_BYTES;
+      if (frameBytes + bytes > maxBytes && (entries > 0 || !shared)) break;
+      frameBytes += bytes;
+      entries += 1;
+      nextOffset = base + entryCount(words, index);
+    }
+    if (entries === 0) {
+      const needed =
+        DELIVER_HEAD_BYTES + DELIVER_ENTRY_HEAD_BYTES + entryLength(words, firstIndex) - ENTRY_HEADER_BYTES;
+      return link.writeNeedsCredit(streamId, needed) ? offset : NO_ROOM;
+    }
+
+    const frame = link.claimDeliver(frameBytes);
+    if (frame < 0) return NO_ROOM;
+    const target = link.outbound.bytes;
+    const source = inbound.bytes;
+    writeDeliverHead(target, frame, streamId, nextOffset, entries);
+    let at = frame + DELIVER_HEAD_BYTES;
+    for (let e = entry; e < entry + entries; e += 1) {
+      const index = inbound.positionToIndex(tail.ringPositionAt(e));
+      const stored = entryLength(words, index) - ENTRY_HEADER_BYTES;
+      writeDeliverEntryHead(
+        target,
+        at,
+        tail.baseOffsetAt(e),
+        entryCount(words, index),
+        entryAppendTime(words, index),
+      );
+      copyBytes(target, at + DELIVER_ENTRY_HEAD_BYTES, source, index + ENTRY_HEADER_BYTES, stored);
+      at += DELIVER_ENTRY_HEAD_BYTES + stored;
+    }
+    link.commitDeliver(frame, streamId, shared, firstBase, nextOffset, frameBytes);
+    return nextOffset;
+  }
+}
+
+const NO_ROOM = -1;

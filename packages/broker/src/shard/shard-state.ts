@@ -1,0 +1,193 @@
+import { MillraceError } from "@millrace/protocol";
+import { Packr } from "msgpackr";
+import type { Topic } from "../topic.ts";
+import { DURABILITY_FSYNCED } from "../topic.ts";
+import { CATALOG_TOPIC_ID, CatalogState } from "./catalog-state.ts";
+import { Partition, partitionKey } from "./partition.ts";
+import { ProducerState, ProducerTable } from "./producer-table.ts";
+
+const packr = new Packr({ useRecords: false });
+
+const CHECKPOINT_VERSION = 1;
+const PRODUCER_FIELDS = 7;
+
+interface CheckpointImage {
+  version: number;
+  /** [topicId, partition, durability, logStartOffset, nextOffset, logEpoch, lastTimeMs, reservedUntil] each. */
+  partitions: number[][];
+  /** Float64 columns as bytes: topicId, partition, producerId, epoch, nextSequence, lastActiveMs, run numbers, then the runs. */
+  producers: Uint8Array;
+  catalog: { nextTopicId: number; topics: Topic[] };
+}
+
+/** A change of state in a STATE entry of the journal; all changes of one entry apply together. */
+export type StateChange =
+  /** Offsets below `until` may be given out without another sync (topics weaker than fsynced). */
+  | readonly ["reserve", topicId: number, partition: number, until: number]
+  /** After an unclean stop: records that somebody may have seen can be gone; go on at nextOffset. */
+  | readonly ["epoch", topicId: number, partition: number, logEpoch: number, nextOffset: number];
+
+/**
+ * Everything a shard knows apart from what is in flight: its partitions, their producers, and on shard 0 the
+ * catalog. Rebuilt from a checkpoint and the entries behind it.
+ */
+export class ShardState {
+  readonly partitions: Map<number, Partition> = new Map();
+  readonly producers: ProducerTable = new ProducerTable();
+  readonly catalog: CatalogState;
+
+  constructor(shardId: number, shardCount: number) {
+    this.catalog = new CatalogState(shardCount);
+    if (shardId === 0) this.open(CATALOG_TOPIC_ID, 0, DURABILITY_FSYNCED);
+  }
+
+  find(topicId: number, partition: number): Partition | undefined {
+    return this.partitions.get(partitionKey(topicId, partition));
+  }
+
+  open(topicId: number, partition: number, durability: number): Partition {
+    const key = partitionKey(topicId, partition);
+    let found = this.partitions.get(key);
+    if (found === undefined) {
+      found = new Partition(topicId, partition, durability);
+      this.partitions.set(key, found);
+    }
+    found.durability = durability;
+    return found;
+  }
+
+  /**
+   * The partition that a journal entry speaks of. Opening a partition is not journaled (the catalog is what
+   * counts), so its first entry brings it back; reconciliation drops it again if the topic was deleted.
+   */
+  replayed(topicId: number, partition: number): Partition {
+    return this.find(topicId, partition) ?? this.open(topicId, partition, DURABILITY_FSYNCED);
+  }
+
+  close(partition: Partition): void {
+    partition.deleted = true;
+    partition.tail.clear();
+    this.producers.removed(partition.producers.size);
+    partition.producers.clear();
+    this.partitions.delete(partitionKey(partition.topicId, partition.partition));
+  }
+
+  /** A batch was appended: the producer's sequence moves on. Creates the producer's state when it is new. */
+  recordProducer(
+    partition: Partition,
+    producerId: number,
+    epoch: number,
+    baseSequence: number,
+    count: number,
+    baseOffset: number,
+    nowMs: number,
+  ): void {
+    let producer = partition.producers.get(producerId);
+    if (producer === undefined) {
+      if (this.producers.isFull) this.producers.sweep(this.partitions.values(), nowMs);
+      producer = new ProducerState(producerId, epoch, baseSequence, nowMs);
+      partition.producers.set(producerId, producer);
+      this.producers.added();
+    }
+    producer.record(epoch, baseSequence, count, baseOffset, nowMs);
+  }
+
+  applyChange(change: StateChange): void {
+    const partition = this.replayed(change[1], change[2]);
+    if (change[0] === "reserve") {
+      partition.reservedUntil = partition.reservationStaged = change[3];
+    } else {
+      partition.logEpoch = change[3];
+      partition.nextOffset = change[4];
+    }
+  }
+
+  encode(): Uint8Array {
+    const partitions: number[][] = [];
+    let producerNumbers = 0;
+    for (const p of this.partitions.values()) {
+      partitions.push([
+        p.topicId,
+        p.partition,
+        p.durability,
+        p.logStartOffset,
+        p.nextOffset,
+        p.logEpoch,
+        p.lastTimeMs,
+        p.reservedUntil,
+      ]);
+      for (const producer of p.producers.values()) producerNumbers += PRODUCER_FIELDS + producer.runs.length;
+    }
+    const producers = new Float64Array(producerNumbers);
+    let at = 0;
+    for (const p of this.partitions.values()) {
+      for (const producer of p.producers.values()) {
+        producers[at] = p.topicId;
+        producers[at + 1] = p.partition;
+        producers[at + 2] = producer.producerId;
+        producers[at + 3] = producer.epoch;
+        producers[at + 4] = producer.nextSequence;
+        producers[at + 5] = producer.lastActiveMs;
+        producers[at + 6] = producer.runs.length;
+        producers.set(producer.runs, at + PRODUCER_FIELDS);
+        at += PRODUCER_FIELDS + producer.runs.length;
+      }
+    }
+    const image: CheckpointImage = {
+      version: CHECKPOINT_VERSION,
+      partitions,
+      producers: new Uint8Array(producers.buffer),
+      catalog: this.catalog.snapshot(),
+    };
+    return packr.pack(image);
+  }
+
+  restore(bytes: Uint8Array): void {
+    const image = packr.unpack(bytes) as CheckpointImage;
+    if (image.version !== CHECKPOINT_VERSION) {
+      throw new MillraceError(
+        "DATA_FORMAT_NEWER",
+        `checkpoint has an unknown version: version=${image.version} known=${CHECKPOINT_VERSION}`,
+      );
+    }
+    for (const row of image.partitions) {
+      const [topicId, partition, durability, logStart, nextOffset, logEpoch, lastTimeMs, reserved] = row as [
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+        number,
+      ];
+      const p = this.open(topicId, partition, durability);
+      p.logStartOffset = logStart;
+      p.nextOffset = nextOffset;
+      p.logEpoch = logEpoch;
+      p.lastTimeMs = lastTimeMs;
+      p.reservedUntil = p.reservationStaged = reserved;
+    }
+    const producers = new Float64Array(
+      image.producers.buffer.slice(
+        image.producers.byteOffset,
+        image.producers.byteOffset + image.producers.byteLength,
+      ),
+    );
+    for (let at = 0; at < producers.length; ) {
+      const field = (index: number): number => producers[at + index] as number;
+      const p = this.find(field(0), field(1));
+      const runs = field(6);
+      if (p !== undefined) {
+        const producer = new ProducerState(field(2), field(3), field(4), field(5));
+        producer.restoreRuns(
+          Array.from(producers.subarray(at + PRODUCER_FIELDS, at + PRODUCER_FIELDS + runs)),
+        );
+        p.producers.set(producer.producerId, producer);
+        this.producers.added();
+      }
+      at += PRODUCER_FIELDS + runs;
+    }
+    this.catalog.restore(image.catalog);
+  }
+}

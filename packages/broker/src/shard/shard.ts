@@ -1,0 +1,312 @@
+import type { Doorbell } from "@millrace/core";
+import type { Journal } from "@millrace/journal";
+import { readU64 } from "@millrace/journal/internal";
+import { MillraceError } from "@millrace/protocol";
+import { BROKER_LIMITS } from "../limits.ts";
+import * as inbound from "../link/inbound-layout.ts";
+import type { LinkBuffers } from "../link/link-buffers.ts";
+import type { Clock } from "./clock.ts";
+import { type ColdReads, Delivery } from "./delivery.ts";
+import type { Partition } from "./partition.ts";
+import type { PendingAcks } from "./pending-acks.ts";
+import { Publisher } from "./publisher.ts";
+import { ShardLink } from "./shard-link.ts";
+import { ShardRequests } from "./shard-requests.ts";
+import type { ShardState, StateChange } from "./shard-state.ts";
+import { encodeStateChanges } from "./state-entry.ts";
+
+export interface ShardOptions {
+  readonly shardId: number;
+  readonly shardCount: number;
+  readonly state: ShardState;
+  readonly journal: Journal;
+  readonly link: LinkBuffers;
+  /** Wakes the gateway. */
+  readonly gatewayDoorbell: Doorbell;
+  readonly coldReads: ColdReads;
+  readonly clock: Clock;
+}
+
+/** Inbound records handled per duty cycle at most, whatever their size. */
+const DRAIN_RECORDS_MAX = 16_384;
+
+/**
+ * A shard: a journal and a single-threaded state machine over a fixed set of partitions.
+ *
+ *   drain inbound (bounded) -> apply -> write -> ask for a sync -> on commit: acks, deliveries -> ring doorbells
+ *
+ * `doWork` does one such cycle without waiting for anything; storage, clock and memory are injected, so the
+ * same class runs on a shard thread and in the simulator. State between append and commit is speculative:
+ * nothing shows it, and if the commit fails the instance is thrown away and recovery replays the journal.
+ */
+export class Shard {
+  readonly shardId: number;
+  readonly #state: ShardState;
+  readonly #journal: Journal;
+  readonly #link: ShardLink;
+  readonly #delivery: Delivery;
+  readonly #publisher: Publisher;
+  readonly #requests: ShardRequests;
+  readonly #clock: Clock;
+  readonly #onAdvanced: (partition: Partition) => void;
+  /** Work that waits until the journal is committed up to a position, oldest first. */
+  readonly #onCommit: { position: number; run: () => void }[] = [];
+  #cycle = 0;
+  #syncNeeded = false;
+  #lastSyncMs: number;
+  #lastSyncPosition: number;
+  #retryFlushAtMs = 0;
+  /** While runs wait for a sync: the ring position below which everything is committed, and the next mark. */
+  #heldRing = 0;
+  #markPosition = -1;
+  #markRing = 0;
+
+  constructor(options: ShardOptions) {
+    this.shardId = options.shardId;
+    this.#state = options.state;
+    this.#journal = options.journal;
+    this.#clock = options.clock;
+    this.#link = new ShardLink(options.link, options.gatewayDoorbell);
+    this.#delivery = new Delivery(this.#link, options.coldReads);
+    this.#publisher = new Publisher(options.state, options.journal, this.#link, {
+      reserveOffsets: (partition, until) => this.#reserveOffsets(partition, until),
+    });
+    this.#requests = new ShardRequests(options.shardId, options.shardCount, {
+      state: options.state,
+      journal: options.journal,
+      clock: options.clock,
+      reply: (requestId, payload) => this.#link.reply(requestId, payload),
+      afterCommit: (run) => this.#afterCommit(run),
+      stageChanges: (changes) => this.#stageChanges(changes),
+      findTime: (partition, requestId, timeMs) => this.#delivery.findTime(partition, requestId, timeMs),
+    });
+    this.#onAdvanced = (partition) => this.#delivery.advanced(partition);
+    this.#lastSyncMs = this.#clock.monotonicMs();
+    this.#lastSyncPosition = this.#journal.stagedPosition;
+    for (const partition of this.#state.partitions.values()) partition.highWatermark = partition.nextOffset;
+  }
+
+  get state(): ShardState {
+    return this.#state;
+  }
+
+  get journal(): Journal {
+    return this.#journal;
+  }
+
+  /**
+   * One duty cycle.
+   * @returns an amount of work; 0 = nothing to do, the thread may sleep.
+   * @throws MillraceError JOURNAL_FAILED when a write or sync failed: the shard is finished.
+   */
+  doWork(): number {
+    const failure = this.#journal.failure();
+    if (failure !== undefined) {
+      throw new MillraceError(
+        "JOURNAL_FAILED",
+        `journal of shard ${this.shardId} failed: ${failure.message}`,
+        {
+          cause: failure,
+        },
+      );
+    }
+    this.#cycle = (this.#cycle + 1) | 0;
+    const nowMs = this.#clock.monotonicMs();
+    let work = this.#releaseCommitted();
+    work += this.#drain();
+    work += this.#write(nowMs);
+    this.#delivery.flush();
+    this.#link.flushReplies();
+    if (this.#link.publish(this.#holdPosition())) work += 1;
+    this.#checkpointIfDue();
+    return work;
+  }
+
+  /** Milliseconds until doWork should run again even if nobody rings; Infinity when there is no timer. */
+  nextTimerMs(): number {
+    if (this.#retryFlushAtMs > 0) return Math.max(1, this.#retryFlushAtMs - this.#clock.monotonicMs());
+    if (this.#journal.stagedPosition > this.#lastSyncPosition) {
+      return Math.max(1, this.#lastSyncMs + BROKER_LIMITS.lazySyncMs - this.#clock.monotonicMs());
+    }
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * For the end: asks for the commit of everything taken so far.
+   * @returns true once all of it is committed and answered.
+   */
+  finish(): boolean {
+    this.#syncNeeded = true;
+    const publisher = this.#publisher;
+    return (
+      this.#link.inbound.poll() === 0 &&
+      this.#journal.committedPosition() >= this.#journal.stagedPosition &&
+      this.#onCommit.length === 0 &&
+      publisher.syncedAcks.size + publisher.writtenAcks.size + publisher.memoryAcks.size === 0 &&
+      !this.#delivery.hasPendingTail
+    );
+  }
+
+  #releaseCommitted(): number {
+    const committed = this.#journal.committedPosition();
+    if (this.#markPosition >= 0 && committed >= this.#markPosition) {
+      this.#heldRing = this.#markRing;
+      this.#markPosition = -1;
+    }
+    let work = 0;
+    // Reservations first: a run that waited for its reservation stands behind it in the table.
+    while (this.#onCommit.length > 0) {
+      const next = this.#onCommit[0] as { position: number; run: () => void };
+      if (next.position > committed) break;
+      this.#onCommit.shift();
+      next.run();
+      work += 1;
+    }
+    const before = this.#publisher.syncedAcks.size;
+    this.#release(this.#publisher.syncedAcks, committed);
+    return work + before - this.#publisher.syncedAcks.size;
+  }
+
+  #release(table: PendingAcks, position: number): void {
+    if (table.size > 0) this.#publisher.release(table, position, this.#onAdvanced);
+  }
+
+  /** Handles what stands in the inbound ring, within the limits of one cycle. */
+  #drain(): number {
+    const ring = this.#link.inbound;
+    if (ring.poll() === 0) return 0;
+    // Nothing new while consumers are owed older batches (they must not leave the cache unseen), or while
+    // acks have no room.
+    if (this.#delivery.hasPendingTail && !this.#delivery.flush()) return 0;
+    if (this.#publisher.isFull) return 0;
+    const words = ring.words;
+    const wallMs = this.#clock.wallMs();
+    const stopAt = ring.readPosition + BROKER_LIMITS.drainBytesMax;
+    let handled = 0;
+    // A record whose answer finds no room stays in the ring and is handled in a later cycle.
+    while (handled < DRAIN_RECORDS_MAX && ring.readPosition < stopAt) {
+      const index = ring.next();
+      if (index < 0) break;
+      const position = ring.recordPosition;
+      switch (words[(index >> 2) + 1]) {
+        case inbound.INBOUND.BATCH:
+          if (!this.#publisher.apply(index, position, this.#cycle, wallMs)) return handled;
+          break;
+        case inbound.INBOUND.READ:
+          if (!this.#read(index)) return handled;
+          break;
+        case inbound.INBOUND.UNTAIL: {
+          const w = index >> 2;
+          this.#delivery.untail(
+            this.#state.find(
+              words[w + inbound.UNTAIL_TOPIC_ID] as number,
+              words[w + inbound.UNTAIL_PARTITION] as number,
+            ),
+          );
+          break;
+        }
+        case inbound.INBOUND.REQUEST: {
+          const w = index >> 2;
+          const start = index + inbound.REQUEST_PAYLOAD;
+          const length = words[w + inbound.REQUEST_LENGTH] as number;
+          this.#requests.handle(
+            words[w + inbound.REQUEST_ID] as number,
+            Uint8Array.prototype.slice.call(ring.bytes, start, start + length),
+          );
+          break;
+        }
+        default:
+          throw new Error(`unknown record in the inbound ring: type=${words[(index >> 2) + 1]}`);
+      }
+      ring.advance();
+      handled += 1;
+    }
+    return handled;
+  }
+
+  #read(index: number): boolean {
+    const words = this.#link.inbound.words;
+    const w = index >> 2;
+    return this.#delivery.read(
+      this.#state.find(
+        words[w + inbound.READ_TOPIC_ID] as number,
+        words[w + inbound.READ_PARTITION] as number,
+      ),
+      (words[w + inbound.READ_STREAM_ID] as number) >>> 0,
+      (words[w + inbound.READ_SHARED_STREAM_ID] as number) >>> 0,
+      readU64(words, w + inbound.READ_OFFSET),
+      words[w + inbound.READ_MAX_BYTES] as number,
+    );
+  }
+
+  /** Writes what was staged, asks for the sync that somebody waits for, releases what needs no sync. */
+  #write(nowMs: number): number {
+    const journal = this.#journal;
+    const publisher = this.#publisher;
+    const staged = journal.stagedPosition;
+    if (staged > journal.writtenPosition) {
+      if (this.#retryFlushAtMs > nowMs) return 0;
+      if (journal.flush() < 0) {
+        // The disk is full: what is staged stays staged, new publishes are refused, and this is tried again.
+        this.#retryFlushAtMs = nowMs + BROKER_LIMITS.retryAfterMs;
+        return 0;
+      }
+      this.#retryFlushAtMs = 0;
+    }
+    const unsynced = staged - this.#lastSyncPosition;
+    if (
+      this.#syncNeeded ||
+      publisher.syncedAcks.size > 0 ||
+      unsynced >= BROKER_LIMITS.lazySyncBytes ||
+      (unsynced > 0 && nowMs - this.#lastSyncMs >= BROKER_LIMITS.lazySyncMs)
+    ) {
+      if (unsynced > 0) journal.requestSync();
+      this.#syncNeeded = false;
+      this.#lastSyncMs = nowMs;
+      this.#lastSyncPosition = staged;
+    }
+    let work = publisher.memoryAcks.size + publisher.writtenAcks.size;
+    this.#release(publisher.memoryAcks, staged);
+    this.#release(publisher.writtenAcks, journal.writtenPosition);
+    work -= publisher.memoryAcks.size + publisher.writtenAcks.size;
+    return work;
+  }
+
+  /** The ring position below which no batch waits for its commit. */
+  #holdPosition(): number {
+    const readPosition = this.#link.inbound.readPosition;
+    if (this.#publisher.syncedAcks.size === 0) {
+      this.#heldRing = readPosition;
+      this.#markPosition = -1;
+    } else if (this.#markPosition < 0) {
+      this.#markPosition = this.#journal.stagedPosition;
+      this.#markRing = readPosition;
+    }
+    return this.#heldRing;
+  }
+
+  #afterCommit(run: () => void): void {
+    this.#syncNeeded = true;
+    this.#onCommit.push({ position: this.#journal.stagedPosition, run });
+  }
+
+  #stageChanges(changes: readonly StateChange[]): void {
+    this.#journal.stageState(encodeStateChanges(changes));
+  }
+
+  #reserveOffsets(partition: Partition, until: number): void {
+    this.#stageChanges([["reserve", partition.topicId, partition.partition, until]]);
+    this.#afterCommit(() => {
+      partition.reservedUntil = until;
+    });
+  }
+
+  #checkpointIfDue(): void {
+    if (this.#journal.bytesSinceCheckpoint >= BROKER_LIMITS.checkpointBytes) this.checkpoint(false);
+  }
+
+  /** Takes a checkpoint of the state as staged; the journal makes it count once that is committed. */
+  checkpoint(clean: boolean): void {
+    this.#journal.checkpoint(this.#state.encode(), clean);
+  }
+}

@@ -1,0 +1,6 @@
+import { parentPort, workerData } from "node:worker_threads";
+import { ReaderThreadAgent } from "./reader-thread-agent.ts";
+import type { ReaderThreadData } from "./thread-messages.ts";
+
+if (parentPort === null) throw new Error("reader-thread-worker runs as a worker thread only");
+ReaderThreadAgent.start(workerData as ReaderThreadData, parentPort);

@@ -1,0 +1,169 @@
+import { performance } from "node:perf_hooks";
+import type { MessagePort } from "node:worker_threads";
+import { type Agent, AgentRunner, Doorbell, OneToOneRingBuffer } from "@millrace/core";
+import { Journal, RealStorage, SyncThread } from "@millrace/journal";
+import { MillraceError } from "@millrace/protocol";
+import { BROKER_LIMITS } from "../limits.ts";
+import { RingColdReads } from "../reader/ring-cold-reads.ts";
+import { Shard } from "../shard/shard.ts";
+import { ShardRecovery } from "../shard/shard-recovery.ts";
+import { ShardState } from "../shard/shard-state.ts";
+import { SYSTEM_CLOCK, SYSTEM_ENTROPY } from "../system-clock.ts";
+import { PortBackground } from "./port-background.ts";
+import { ThreadControl } from "./thread-control.ts";
+import type { FromShardThread, RecoveredShard, ShardThreadData, ToShardThread } from "./thread-messages.ts";
+
+type DrainPhase = "serving" | "draining" | "checkpointing";
+
+/**
+ * The agent of a shard thread: gives each of its shards a duty cycle in turn. A shard whose journal fails is
+ * taken out and reported, the others go on; any other error is a defect and ends the thread, which the node
+ * starts again.
+ */
+export class ShardThreadAgent implements Agent {
+  readonly name = "shard-thread";
+  readonly #data: ShardThreadData;
+  readonly #port: MessagePort;
+  readonly #control: ThreadControl<ToShardThread>;
+  readonly #background: PortBackground;
+  readonly #doorbell: Doorbell;
+  readonly #shards: Shard[] = [];
+  #runner: AgentRunner | undefined;
+  #phase: DrainPhase = "serving";
+
+  private constructor(data: ShardThreadData, port: MessagePort) {
+    this.#data = data;
+    this.#port = port;
+    this.#control = new ThreadControl(port, data.control);
+    this.#doorbell = new Doorbell(data.doorbell);
+    this.#background = new PortBackground((jobId, job, transfer) =>
+      port.postMessage({ kind: "job", jobId, job } satisfies FromShardThread, transfer),
+    );
+  }
+
+  /** Recovers the thread's shards and runs them until the node drains or terminates the thread. */
+  static start(data: ShardThreadData, port: MessagePort): void {
+    const agent = new ShardThreadAgent(data, port);
+    let recovered: RecoveredShard[];
+    try {
+      recovered = agent.#recover();
+    } catch (error) {
+      if (!(error instanceof MillraceError)) throw error;
+      agent.#say({
+        kind: "start-failed",
+        code: error.code,
+        message: error.message,
+        details: { ...error.details },
+      });
+      port.close();
+      return;
+    }
+    agent.#say({ kind: "ready", shards: recovered });
+    let failure: unknown;
+    const runner = new AgentRunner(agent, agent.#doorbell, (error) => {
+      failure = error;
+      runner.close();
+    });
+    agent.#runner = runner;
+    runner.run();
+    if (failure !== undefined) throw failure;
+    port.close();
+  }
+
+  doWork(): number {
+    let work = this.#control.poll((message) => this.#onControl(message));
+    for (let i = 0; i < this.#shards.length; i += 1) {
+      const shard = this.#shards[i] as Shard;
+      try {
+        work += shard.doWork();
+      } catch (error) {
+        if (!(error instanceof MillraceError && error.code === "JOURNAL_FAILED")) throw error;
+        this.#shards.splice(i, 1);
+        i -= 1;
+        shard.journal.close();
+        this.#say({
+          kind: "shard-failed",
+          shardId: shard.shardId,
+          code: error.code,
+          message: error.message,
+        });
+      }
+    }
+    if (this.#phase !== "serving") work += this.#drain();
+    return work;
+  }
+
+  nextTimerMs(): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (const shard of this.#shards) next = Math.min(next, shard.nextTimerMs());
+    return next;
+  }
+
+  onClose(): void {
+    for (const shard of this.#shards) shard.journal.close();
+  }
+
+  #recover(): RecoveredShard[] {
+    const recovered: RecoveredShard[] = [];
+    const gatewayDoorbell = new Doorbell(this.#data.gatewayDoorbell, () => this.#port.postMessage(null));
+    const readerRing = new OneToOneRingBuffer(this.#data.readerRing);
+    const readerDoorbell = new Doorbell(this.#data.readerDoorbell);
+    for (const { shardId, directory, link } of this.#data.shards) {
+      const startedMs = performance.now();
+      const state = new ShardState(shardId, this.#data.shardCount);
+      const recovery = new ShardRecovery(state);
+      const journal = Journal.open({
+        storage: new RealStorage(),
+        directory,
+        shardId,
+        syncer: (context) => new SyncThread(context, this.#data.doorbell),
+        background: this.#background,
+        clock: SYSTEM_CLOCK,
+        entropy: SYSTEM_ENTROPY,
+        segmentSizeBytes: BROKER_LIMITS.segmentBytes,
+        replay: recovery,
+      });
+      const shard = new Shard({
+        shardId,
+        shardCount: this.#data.shardCount,
+        state,
+        journal,
+        link,
+        gatewayDoorbell,
+        coldReads: new RingColdReads(shardId, journal, readerRing, readerDoorbell),
+        clock: SYSTEM_CLOCK,
+      });
+      this.#shards.push(shard);
+      recovered.push({
+        shardId,
+        epoch: journal.epoch,
+        cleanShutdown: journal.cleanShutdown,
+        entries: recovery.entries,
+        recoveryMs: Math.round(performance.now() - startedMs),
+      });
+    }
+    return recovered;
+  }
+
+  #onControl(message: ToShardThread): void {
+    if (message.kind === "job-done") this.#background.onDone(message.jobId, message.error);
+    else this.#phase = "draining";
+  }
+
+  /** One step of the end: everything committed and answered, then clean checkpoints, then the thread stops. */
+  #drain(): number {
+    if (this.#phase === "draining") {
+      if (!this.#shards.every((shard) => shard.finish())) return 0;
+      for (const shard of this.#shards) shard.checkpoint(true);
+      this.#phase = "checkpointing";
+    }
+    if (this.#shards.some((shard) => shard.journal.checkpointPending)) return 0;
+    this.#say({ kind: "drained" });
+    this.#runner?.close();
+    return 1;
+  }
+
+  #say(message: FromShardThread): void {
+    this.#port.postMessage(message);
+  }
+}

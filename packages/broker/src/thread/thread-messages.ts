@@ -1,0 +1,79 @@
+import type { BackgroundJob } from "@millrace/journal";
+import type { LinkBuffers } from "../link/link-buffers.ts";
+import type { LogLevel } from "../logger.ts";
+
+/**
+ * What threads of a node say to each other apart from the rings: rare, and never on the data path. A shard
+ * thread and the reader thread never return to their event loop, so they fetch messages themselves when
+ * CONTROL_PENDING is set; the sender sets it, posts, and rings the thread's doorbell.
+ */
+export const CONTROL_PENDING = 0;
+export const CONTROL_WORDS = 32;
+
+/** Main thread -> shard thread. */
+export type ToShardThread =
+  | { readonly kind: "job-done"; readonly jobId: number; readonly error?: { code?: string; message: string } }
+  /** Finish what was taken, commit, answer, take clean checkpoints, end. */
+  | { readonly kind: "drain" };
+
+/** Shard thread -> main thread. */
+export type FromShardThread =
+  | { readonly kind: "ready"; readonly shards: readonly RecoveredShard[] }
+  /** A shard could not be recovered; the thread ends. */
+  | {
+      readonly kind: "start-failed";
+      readonly code: string;
+      readonly message: string;
+      readonly details: Record<string, unknown>;
+    }
+  | {
+      readonly kind: "shard-failed";
+      readonly shardId: number;
+      readonly code: string;
+      readonly message: string;
+    }
+  | { readonly kind: "job"; readonly jobId: number; readonly job: BackgroundJob }
+  | { readonly kind: "drained" }
+  | LogMessage;
+
+export interface LogMessage {
+  readonly kind: "log";
+  readonly level: LogLevel;
+  readonly event: string;
+  readonly fields: Record<string, unknown>;
+}
+
+export interface RecoveredShard {
+  readonly shardId: number;
+  readonly epoch: number;
+  readonly cleanShutdown: boolean;
+  /** Entries replayed behind the checkpoint. */
+  readonly entries: number;
+  readonly recoveryMs: number;
+}
+
+export interface ShardThreadData {
+  readonly shards: readonly { shardId: number; directory: string; link: LinkBuffers }[];
+  readonly shardCount: number;
+  readonly doorbell: SharedArrayBuffer;
+  readonly control: SharedArrayBuffer;
+  readonly gatewayDoorbell: SharedArrayBuffer;
+  readonly readerRing: SharedArrayBuffer;
+  readonly readerDoorbell: SharedArrayBuffer;
+}
+
+export interface ReaderThreadData {
+  readonly shardsDirectory: string;
+  /** Number of shard threads, each of which is attached with a ring of requests. */
+  readonly threads: number;
+  readonly outbound: SharedArrayBuffer;
+  readonly state: SharedArrayBuffer;
+  readonly doorbell: SharedArrayBuffer;
+  readonly control: SharedArrayBuffer;
+  readonly gatewayDoorbell: SharedArrayBuffer;
+}
+
+/** Main thread -> reader thread. */
+export type ToReaderThread =
+  /** The shard thread was started, with a fresh ring of requests. */
+  { readonly kind: "attach"; readonly thread: number; readonly ring: SharedArrayBuffer };
