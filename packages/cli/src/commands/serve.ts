@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import type { Broker, BrokerOptions } from "@millrace/gateway";
 import { type Command, Option } from "commander";
 import { integerArgument } from "../arguments/numeric-argument.ts";
 import { DEFAULT_URL } from "../arguments/url-argument.ts";
@@ -8,26 +9,8 @@ import { EXIT, type ExitCode } from "../exit-code.ts";
 import { Interruption } from "../interruption.ts";
 import { type BrokerLog, createBrokerLog, type LogFormat } from "../output/broker-log.ts";
 
-/** What `createBroker` of @millrace/gateway is given by this command. */
-export interface ServeBrokerOptions {
-  readonly dataDir: string;
-  readonly host: string;
-  readonly port: number;
-  readonly shards?: number;
-  readonly shardThreads?: number;
-  readonly insecure?: boolean;
-  readonly allowOrigins?: readonly string[];
-  readonly autoCreateTopics?: boolean;
-  readonly logger: BrokerLog;
-}
-
-/** What this command needs of a running broker. */
-export interface RunningBroker {
-  readonly url: string;
-  close(): Promise<void>;
-}
-
-export type CreateBroker = (options: ServeBrokerOptions) => Promise<RunningBroker>;
+/** `createBroker` of @millrace/gateway, as far as this command goes. */
+export type CreateBroker = (options: BrokerOptions) => Promise<Pick<Broker, "url" | "close">>;
 
 interface ServeOptions {
   readonly host: string;
@@ -70,7 +53,7 @@ export function registerServe(program: Command, run: RunCommand): void {
     )
     .option("--insecure", "allow a host other than loopback although there is no authentication")
     .option("--allow-origin <origin...>", "accept browsers from these origins; * = from any")
-    .option("--auto-create", "create a topic when it is first published or subscribed to")
+    .option("--auto-create", "create a topic when it is first used")
     .addOption(
       new Option("--log-format <format>", "how to log, on standard output")
         .choices(["pretty", "json"])
@@ -102,19 +85,18 @@ async function start(
   context: CommandContext,
   options: ServeOptions,
   logger: BrokerLog,
-): Promise<RunningBroker> {
-  const { shards, threads, insecure, allowOrigin, autoCreate } = options;
+): Promise<Pick<Broker, "url" | "close">> {
   try {
     const createBroker = await context.loadBroker();
     return await createBroker({
       dataDir: resolve(options.data),
       host: options.host,
       port: options.port,
-      ...(shards === undefined ? {} : { shards }),
-      ...(threads === undefined ? {} : { shardThreads: threads }),
-      ...(insecure === undefined ? {} : { insecure }),
-      ...(allowOrigin === undefined ? {} : { allowOrigins: allowOrigin }),
-      ...(autoCreate === undefined ? {} : { autoCreateTopics: autoCreate }),
+      shards: options.shards,
+      shardThreads: options.threads,
+      insecure: options.insecure,
+      allowOrigins: options.allowOrigin,
+      autoCreateTopics: options.autoCreate,
       logger,
     });
   } catch (error) {
@@ -139,7 +121,7 @@ async function interrupted(signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
-async function drain(broker: RunningBroker, logger: BrokerLog): Promise<void> {
+async function drain(broker: Pick<Broker, "close">, logger: BrokerLog): Promise<void> {
   logger.log("info", "draining");
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_, reject) => {
