@@ -127,7 +127,7 @@ export class Publisher {
     const nextOffset = baseOffset + count;
     if (partition.durability !== DURABILITY_FSYNCED) this.#reserve(partition, nextOffset);
 
-    const timeMs = nowMs > partition.lastTimeMs ? nowMs : partition.lastTimeMs;
+    const timeMs = Math.max(nowMs, partition.lastTimeMs);
     completeEntry(words, index, baseOffset, timeMs);
     const position = this.#journal.stage(this.#ring, index);
     const length = entryLength(words, index);

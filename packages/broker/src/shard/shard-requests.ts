@@ -93,25 +93,34 @@ export class ShardRequests {
     const [kind, ...args] = request;
     switch (kind) {
       case "bounds":
-        return this.#bounds(args as ShardRequestMap["bounds"]["args"], answer);
+        this.#bounds(args as ShardRequestMap["bounds"]["args"], answer);
+        break;
       case "time": {
         const [topicId, partition, timeMs] = args as ShardRequestMap["time"]["args"];
-        return this.#context.findTime(this.#partition(topicId, partition), requestId, timeMs);
+        this.#context.findTime(this.#partition(topicId, partition), requestId, timeMs);
+        break;
       }
       case "catalog":
-        return answer(this.#context.state.catalog.topics());
+        answer(this.#context.state.catalog.topics());
+        break;
       case "createTopic":
-        return this.#createTopic(args as ShardRequestMap["createTopic"]["args"], answer);
+        this.#createTopic(args as ShardRequestMap["createTopic"]["args"], answer);
+        break;
       case "deleteTopic":
-        return this.#deleteTopic(args as ShardRequestMap["deleteTopic"]["args"], answer);
+        this.#deleteTopic(args as ShardRequestMap["deleteTopic"]["args"], answer);
+        break;
       case "open":
-        return this.#open(args as ShardRequestMap["open"]["args"], answer);
+        this.#open(args as ShardRequestMap["open"]["args"], answer);
+        break;
       case "close":
-        return this.#close(args as ShardRequestMap["close"]["args"], answer);
+        this.#close(args as ShardRequestMap["close"]["args"], answer);
+        break;
       case "reconcile":
-        return this.#reconcile(args as ShardRequestMap["reconcile"]["args"], answer);
+        this.#reconcile(args as ShardRequestMap["reconcile"]["args"], answer);
+        break;
       case "status":
-        return this.#status(answer);
+        this.#status(answer);
+        break;
       default:
         throw new Error(`unknown shard request: ${String(kind)}`);
     }
