@@ -16,18 +16,26 @@ import type { ColdReadMessage } from "./cold-read-message.ts";
 const packr = new Packr({ useRecords: false });
 const RING_HEADER_BYTES = 8;
 
-/** What one read found; the journal's cold reader fills it. */
+/** What one read found; the journal's cold reader fills it. Valid until the next read. */
 export interface ColdReadResult {
   /** Bytes of DELIVER entries written to the target; 0 when none fit or there are none. */
-  readonly bytes: number;
-  readonly entryCount: number;
+  bytes: number;
+  entryCount: number;
   /** Base offset of the first entry found, also if it did not fit; -1 when there is none below the limit. */
-  readonly firstOffset: number;
+  firstOffset: number;
   /** One past the last record written. */
-  readonly nextOffset: number;
+  nextOffset: number;
   /** Bytes that the first entry takes in a target when it did not fit, else 0. */
-  readonly bytesNeeded: number;
+  bytesNeeded: number;
 }
+
+export const NO_ENTRIES: Readonly<ColdReadResult> = {
+  bytes: 0,
+  entryCount: 0,
+  firstOffset: -1,
+  nextOffset: 0,
+  bytesNeeded: 0,
+};
 
 /** Reads entries that have left the tail cache. Throws MillraceError where they are damaged or unreadable. */
 export interface ColdEntries {

@@ -1,14 +1,54 @@
+import {
+  ColdReader,
+  type ColdReadRequest,
+  READ_DAMAGED,
+  READ_FAILED,
+  READ_NEEDS_ROOM,
+  RealStorage,
+  TIME_NOT_FOUND,
+} from "@millrace/journal/internal";
 import { MillraceError } from "@millrace/protocol";
 import type { ColdReadMessage } from "./cold-read-message.ts";
-import type { ColdEntries, ColdReadResult } from "./cold-read-server.ts";
+import { type ColdEntries, type ColdReadResult, NO_ENTRIES } from "./cold-read-server.ts";
 
 /** Cold entries from the journal's files. Reader thread only. */
 export class JournalColdEntries implements ColdEntries {
-  constructor(_shardsDirectory: string) {}
-  read(_message: ColdReadMessage, _target: Buffer, _targetStart: number, _maxBytes: number): ColdReadResult {
-    throw new MillraceError("READ_FAILED", "not there yet");
+  readonly #reader: ColdReader;
+  readonly #result: ColdReadResult = { ...NO_ENTRIES };
+
+  constructor(
+    shardsDirectory: string,
+    reader: ColdReader = new ColdReader(new RealStorage(), shardsDirectory),
+  ) {
+    this.#reader = reader;
   }
-  findTime(_message: ColdReadMessage): number {
-    throw new MillraceError("READ_FAILED", "not there yet");
+
+  read(message: ColdReadMessage, target: Buffer, targetStart: number, maxBytes: number): ColdReadResult {
+    if (message.location === undefined) return NO_ENTRIES;
+    const reader = this.#reader;
+    const outcome = reader.read(message as ColdReadRequest, target, targetStart, maxBytes);
+    if (outcome === READ_DAMAGED || outcome === READ_FAILED) throw reader.error as MillraceError;
+    const result = this.#result;
+    result.bytes = Math.max(outcome, 0);
+    result.entryCount = reader.entryCount;
+    result.firstOffset = reader.firstOffset;
+    result.nextOffset = reader.nextOffset;
+    result.bytesNeeded = outcome === READ_NEEDS_ROOM ? reader.neededBytes : 0;
+    if (reader.firstOffset < 0 && reader.more) {
+      throw new MillraceError("READ_FAILED", "the records are not written yet", {
+        details: { topicId: message.topicId, partition: message.partition, offset: message.offset },
+      });
+    }
+    return result;
+  }
+
+  findTime(message: ColdReadMessage): number {
+    if (message.location === undefined) return message.limitOffset;
+    const reader = this.#reader;
+    const outcome = reader.findTime(message as ColdReadRequest, message.timeMs);
+    if (outcome === READ_DAMAGED || outcome === READ_FAILED) throw reader.error as MillraceError;
+    // The stretch located may end before the time comes; then the next entry behind it is the one.
+    if (outcome === TIME_NOT_FOUND) return Math.min(reader.nextOffset, message.limitOffset);
+    return Math.min(outcome, message.limitOffset);
   }
 }
