@@ -1,0 +1,72 @@
+import { parseArgs } from "node:util";
+
+/** The options that every bench command takes. */
+export interface BenchOptions {
+  /** Write the results there as a JSON list. */
+  readonly json: string | undefined;
+  /** Short samples: the whole suite within a minute, for a first look. */
+  readonly quick: boolean;
+  /** Only the rows whose name contains one of these. */
+  readonly only: readonly string[];
+  /** Length of a sample's measured window. */
+  readonly durationMs: number | undefined;
+  readonly rounds: number | undefined;
+  /** Where the temporary folder goes; it decides which disk is measured. */
+  readonly folder: string | undefined;
+  readonly list: boolean;
+}
+
+const HELP = `
+  --json FILE        write the results there: a list of objects with name, ratio, target, met and raw figures
+  --quick            short samples, the whole run under a minute
+  --only NAME        only rows whose name contains NAME (may be repeated)
+  --duration SECONDS length of each sample (default 3; 0.5 with --quick)
+  --rounds N         samples per subject (default 5; 3 with --quick)
+  --folder DIR       where temporary data goes (default: the system's temporary folder)
+  --list             print the names of the rows and stop
+  --help             this text
+`;
+
+/** Parses process arguments; prints help or a complaint and ends the process where there is nothing to run. */
+export function parseBenchOptions(command: string, args: readonly string[]): BenchOptions {
+  try {
+    const { values } = parseArgs({
+      args: args.filter((arg, index) => !(index === 0 && arg === "--")),
+      options: {
+        json: { type: "string" },
+        quick: { type: "boolean", default: false },
+        only: { type: "string", multiple: true, default: [] },
+        duration: { type: "string" },
+        rounds: { type: "string" },
+        folder: { type: "string" },
+        list: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+      },
+    });
+    if (values.help) {
+      process.stdout.write(`Usage: ${command} [options]\n${HELP}`);
+      process.exit(0);
+    }
+    const seconds = positive("--duration", values.duration);
+    return {
+      json: values.json,
+      quick: values.quick,
+      only: values.only,
+      durationMs: seconds === undefined ? undefined : seconds * 1000,
+      rounds: positive("--rounds", values.rounds),
+      folder: values.folder,
+      list: values.list,
+    };
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\nUsage: ${command} [options]\n${HELP}`);
+    process.exit(2);
+  }
+}
+
+function positive(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!(value > 0 && Number.isFinite(value)))
+    throw new Error(`${option} takes a positive number: got ${text}`);
+  return value;
+}

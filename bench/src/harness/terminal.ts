@@ -1,0 +1,69 @@
+import type { BenchResult } from "./result.ts";
+import type { ThreadCost } from "./sampling.ts";
+import type { Spread } from "./statistics.ts";
+
+/** Progress on one line of the terminal; one line a step where standard error is not a terminal. */
+export class Progress {
+  readonly #startedMs: number;
+  readonly #now: () => number;
+  #row = "";
+
+  constructor(now: () => number) {
+    this.#now = now;
+    this.#startedMs = now();
+  }
+
+  row(name: string): void {
+    this.#row = name;
+  }
+
+  readonly say = (text: string): void => {
+    const seconds = ((this.#now() - this.#startedMs) / 1000).toFixed(0).padStart(4);
+    const line = `${seconds} s  ${this.#row}  ${text}`;
+    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${line}`);
+    else process.stderr.write(`${line}\n`);
+  };
+
+  clear(): void {
+    if (process.stderr.isTTY) process.stderr.write("\r\x1b[2K");
+  }
+}
+
+export function formatResult(result: BenchResult): string {
+  const sign = result.sense === "at-least" ? ">=" : "<=";
+  const ratio = result.ratio === null ? "  -  " : result.ratio.toFixed(3);
+  const verdict = result.met ? "met" : result.ratio === null ? "missed (not measured)" : "missed";
+  const head = `${result.name.padEnd(24)} ${ratio.padStart(7)}  ${sign} ${result.target.toFixed(2)}  ${verdict}`;
+  return [head, ...result.details.map((line) => `    ${line}`)].join("\n");
+}
+
+export function formatSummary(results: readonly BenchResult[]): string {
+  const lines = results.map((result) => formatResult({ ...result, details: [] }));
+  const missed = results.filter((result) => !result.met).length;
+  const verdict = missed === 0 ? "every target met" : `${missed} of ${results.length} targets missed`;
+  return ["", `${"row".padEnd(24)}   ratio  target`, ...lines, "", verdict].join("\n");
+}
+
+/** `1.23 M/s (1.20..1.30)` */
+export function formatSpread(spread: Spread, divisor: number, unit: string): string {
+  const format = (value: number): string => threeDigits(value / divisor);
+  return `${format(spread.median)} ${unit} (${format(spread.min)}..${format(spread.max)})`;
+}
+
+/** One line per process: CPU seconds per million records and share of a core of each thread that worked. */
+export function formatCosts(costs: readonly ThreadCost[]): string[] {
+  const byProcess = new Map<string, string[]>();
+  for (const cost of costs) {
+    if (cost.share < 0.005) continue;
+    const key = cost.process;
+    const text = `${cost.thread} ${threeDigits(cost.secondsPerMillionRecords)} (${(cost.share * 100).toFixed(0)} %)`;
+    byProcess.set(key, [...(byProcess.get(key) ?? []), text]);
+  }
+  return [...byProcess].map(([name, threads]) => `CPU s per M records, ${name}: ${threads.join(", ")}`);
+}
+
+function threeDigits(value: number): string {
+  if (value === 0) return "0";
+  const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
+  return value.toFixed(Math.min(4, digits));
+}

@@ -1,0 +1,67 @@
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { BrokerProcess } from "../harness/broker-process.ts";
+import type { ChildProcesses } from "../harness/child-processes.ts";
+import { ResidentMemoryWatch } from "../harness/resident-memory.ts";
+import type { SamplingPlan } from "../harness/sampling.ts";
+import type { Progress } from "../harness/terminal.ts";
+
+/** Resident memory of the broker of one row. */
+export interface RowMemory {
+  readonly row: string;
+  readonly peakBytes: number;
+}
+
+/** What every row of the suite works with. */
+export interface LimitContext {
+  readonly children: ChildProcesses;
+  /** Temporary; removed when the suite ends. */
+  readonly folder: string;
+  readonly plan: SamplingPlan;
+  readonly progress: Progress;
+  /** Filled by each row that runs a broker, read by the row about memory. */
+  readonly memory: RowMemory[];
+  readonly quick: boolean;
+}
+
+/** A broker with a data folder of its own for the length of one row. */
+export interface RowBroker {
+  readonly process: BrokerProcess;
+  readonly watch: ResidentMemoryWatch;
+}
+
+/**
+ * Runs `use` with a fresh broker, whose memory is watched, and ends it and removes its data afterwards:
+ * no row inherits another's journal, heap or dirty pages.
+ */
+export async function withBroker<T>(
+  context: LimitContext,
+  row: string,
+  use: (broker: RowBroker) => Promise<T>,
+): Promise<T> {
+  const folder = join(context.folder, row);
+  mkdirSync(folder, { recursive: true });
+  let pid: number | undefined;
+  let watch: ResidentMemoryWatch | undefined;
+  try {
+    context.progress.say("starting the broker");
+    const process = await BrokerProcess.start(context.children, folder);
+    pid = process.pid;
+    watch = new ResidentMemoryWatch(pid);
+    return await use({ process, watch });
+  } finally {
+    watch?.stop();
+    if (watch !== undefined) context.memory.push({ row, peakBytes: watch.peakBytes });
+    if (pid !== undefined) await context.children.end(pid);
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Waits until the file system has written everything back, so that no sample pays for the one before. */
+export async function flushFileSystem(context: LimitContext): Promise<void> {
+  const child = context.children.spawn("sync", ["-f", context.folder], process.env);
+  await new Promise<void>((resolve) => {
+    child.once("error", () => resolve());
+    child.once("exit", () => resolve());
+  });
+}

@@ -1,0 +1,137 @@
+import type { CommandedChild } from "../harness/child-processes.ts";
+import type { MeasuredProcess } from "../harness/cpu-accounting.ts";
+import type { Counters, Subject } from "../harness/sampling.ts";
+import type { ClientLoadCommands } from "./generators/client-load.ts";
+import type { ConsumeFrom, ConsumerCommands } from "./generators/consumer.ts";
+import type { PublisherCommands, PublishTo } from "./generators/publisher.ts";
+import type { DiskCommands } from "./yardsticks/disk.ts";
+
+/** A child without named worker threads, for CPU accounting. */
+export function plainProcess(
+  role: MeasuredProcess["role"],
+  child: { readonly pid: number; readonly label: string },
+): MeasuredProcess {
+  return { role, label: child.label, pid: child.pid, threadNames: new Map() };
+}
+
+/** A server loaded by the publisher; what counts is what the server has answered. */
+export class PublishSubject implements Subject {
+  readonly name: string;
+  readonly processes: readonly MeasuredProcess[];
+  throttledRecords = 0;
+  readonly #publisher: CommandedChild<PublisherCommands>;
+  readonly #to: PublishTo;
+
+  constructor(to: PublishTo, server: MeasuredProcess, publisher: CommandedChild<PublisherCommands>) {
+    this.name = to;
+    this.processes = [server, plainProcess("generator", publisher)];
+    this.#publisher = publisher;
+    this.#to = to;
+  }
+
+  async start(): Promise<void> {
+    await this.#publisher.call("start", { to: this.#to });
+  }
+
+  mark(): Promise<Counters> {
+    return this.#publisher.call("mark", { to: this.#to });
+  }
+
+  async stop(): Promise<void> {
+    ({ throttledRecords: this.throttledRecords } = await this.#publisher.call("stop", { to: this.#to }));
+  }
+}
+
+/** A server between the publisher and a consumer; what counts is what reaches the consumer. */
+export class TailSubject implements Subject {
+  readonly name: ConsumeFrom;
+  readonly processes: readonly MeasuredProcess[];
+  readonly #publish: PublishSubject;
+  readonly #consumer: CommandedChild<ConsumerCommands>;
+
+  constructor(
+    name: ConsumeFrom,
+    server: MeasuredProcess,
+    publisher: CommandedChild<PublisherCommands>,
+    consumer: CommandedChild<ConsumerCommands>,
+  ) {
+    this.name = name;
+    this.#publish = new PublishSubject(name, server, publisher);
+    this.#consumer = consumer;
+    this.processes = [...this.#publish.processes, plainProcess("generator", consumer)];
+  }
+
+  get throttledRecords(): number {
+    return this.#publish.throttledRecords;
+  }
+
+  start(): Promise<void> {
+    return this.#publish.start();
+  }
+
+  mark(): Promise<Counters> {
+    return this.#consumer.call("mark", { from: this.name });
+  }
+
+  /** Everything that was published must arrive before the next sample begins. */
+  async stop(): Promise<void> {
+    await this.#publish.stop();
+    const { records } = await this.#publish.mark();
+    await this.#consumer.call("waitFor", { from: this.name, records, timeoutMs: 60_000 });
+  }
+}
+
+/** The disk alone. */
+export class DiskSubject implements Subject {
+  readonly name: string;
+  readonly processes: readonly MeasuredProcess[];
+  readonly #disk: CommandedChild<DiskCommands>;
+  readonly #args: { path: string; sync: boolean; recordsPerMebibyte: number };
+
+  constructor(disk: CommandedChild<DiskCommands>, args: DiskSubject["args"]) {
+    this.name = args.sync ? "disk with fdatasync" : "disk";
+    this.processes = [plainProcess("yardstick", disk)];
+    this.#disk = disk;
+    this.#args = args;
+  }
+
+  get args(): { path: string; sync: boolean; recordsPerMebibyte: number } {
+    return this.#args;
+  }
+
+  async start(): Promise<void> {
+    await this.#disk.call("start", this.#args);
+  }
+
+  mark(): Promise<Counters> {
+    return this.#disk.call("mark", null);
+  }
+
+  async stop(): Promise<void> {
+    await this.#disk.call("stop", null);
+  }
+}
+
+/** An application on the client library, with the broker that it talks to. */
+export class ClientSubject implements Subject {
+  readonly name = "client";
+  readonly processes: readonly MeasuredProcess[];
+  readonly #client: CommandedChild<ClientLoadCommands>;
+
+  constructor(client: CommandedChild<ClientLoadCommands>, broker: MeasuredProcess) {
+    this.processes = [plainProcess("client", client), broker];
+    this.#client = client;
+  }
+
+  async start(): Promise<void> {
+    await this.#client.call("start", null);
+  }
+
+  mark(): Promise<Counters> {
+    return this.#client.call("mark", null);
+  }
+
+  async stop(): Promise<void> {
+    await this.#client.call("stop", null);
+  }
+}
