@@ -35,7 +35,8 @@ export class ProducerState {
     // A new epoch starts a new sequence: what the old one had in flight is fenced off from here on.
     if (epoch > this.epoch) return baseSequence === 0 ? SEQUENCE_NEW : SEQUENCE_GAP;
     if (baseSequence === this.nextSequence) return SEQUENCE_NEW;
-    if (baseSequence > this.nextSequence) return SEQUENCE_GAP;
+    // A retry that reaches past what is stored is not a retry: its end was never stored.
+    if (baseSequence + count > this.nextSequence) return SEQUENCE_GAP;
     this.duplicateOffset = this.#offsetOf(baseSequence, count);
     return SEQUENCE_DUPLICATE;
   }
@@ -110,21 +111,30 @@ export class ProducerTable {
    * Drops what was idle for longer than the limit and, if that is not enough, the longest idle tenth. A sweep
    * costs one pass over all states, so a tenth at once keeps the cost per new producer constant.
    */
-  sweep(partitions: Iterable<{ producers: Map<number, ProducerState> }>, nowMs: number): void {
-    const times: number[] = [];
+  sweep(partitions: readonly { readonly producers: Map<number, ProducerState> }[], nowMs: number): void {
+    const times = new Float64Array(this.#count);
+    let filled = 0;
     for (const partition of partitions) {
-      for (const state of partition.producers.values()) times.push(state.lastActiveMs);
+      for (const state of partition.producers.values()) {
+        times[filled] = state.lastActiveMs;
+        filled += 1;
+      }
     }
-    times.sort((a, b) => a - b);
+    times.sort();
     const surplus = this.#count - Math.floor(BROKER_LIMITS.producersPerShardMax * 0.9);
     const byCount = surplus > 0 ? (times[surplus - 1] ?? Number.NEGATIVE_INFINITY) : Number.NEGATIVE_INFINITY;
-    const oldest = Math.max(byCount, nowMs - BROKER_LIMITS.producerIdleMsMax);
+    // Of those that were last active in the same moment, no more go than must.
+    let tied = surplus > 0 ? surplus - times.indexOf(byCount) : 0;
+    const idle = nowMs - BROKER_LIMITS.producerIdleMsMax;
     for (const partition of partitions) {
       for (const [producerId, state] of partition.producers) {
-        if (state.lastActiveMs <= oldest) {
-          partition.producers.delete(producerId);
-          this.#count -= 1;
-        }
+        const activeMs = state.lastActiveMs;
+        if (activeMs === byCount && activeMs > idle) {
+          if (tied === 0) continue;
+          tied -= 1;
+        } else if (activeMs > byCount && activeMs > idle) continue;
+        partition.producers.delete(producerId);
+        this.#count -= 1;
       }
     }
   }
