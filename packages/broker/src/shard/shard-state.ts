@@ -84,7 +84,7 @@ export class ShardState {
   ): void {
     let producer = partition.producers.get(producerId);
     if (producer === undefined) {
-      if (this.producers.isFull) this.producers.sweep(this.partitions.values(), nowMs);
+      if (this.producers.isFull) this.producers.sweep([...this.partitions.values()], nowMs);
       producer = new ProducerState(producerId, epoch, baseSequence, nowMs);
       partition.producers.set(producerId, producer);
       this.producers.added();
@@ -114,7 +114,8 @@ export class ShardState {
         p.nextOffset,
         p.logEpoch,
         p.lastTimeMs,
-        p.reservedUntil,
+        // Replay begins behind the checkpoint, and it counts only once what is staged before it is durable.
+        p.reservationStaged,
       ]);
       for (const producer of p.producers.values()) producerNumbers += PRODUCER_FIELDS + producer.runs.length;
     }
