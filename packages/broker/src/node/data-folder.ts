@@ -5,11 +5,12 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   writeSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { MillraceError } from "@millrace/protocol";
 import { BROKER_LIMITS } from "../limits.ts";
 
@@ -35,8 +36,14 @@ export function shardsDirectory(dataDir: string): string {
 
 /** Creates the folder if need be, so that it can be locked. */
 export function ensureFolder(dataDir: string): void {
+  const target = resolve(dataDir);
   try {
-    mkdirSync(dataDir, { recursive: true });
+    const made = mkdirSync(target, { recursive: true });
+    // The names of new folders have to be durable too, or a power failure takes the journals with them.
+    for (let path = target; made !== undefined; path = dirname(path)) {
+      syncFolder(dirname(path));
+      if (path === made) break;
+    }
   } catch (cause) {
     throw new MillraceError(
       "DATA_DIR_UNUSABLE",
@@ -57,10 +64,7 @@ export function openDataFolder(
   shards: number | undefined,
   defaultShards: number,
 ): DataFolder {
-  if (
-    shards !== undefined &&
-    !(Number.isInteger(shards) && shards >= 1 && shards <= BROKER_LIMITS.shardsMax)
-  ) {
+  if (shards !== undefined && !isShardCount(shards)) {
     throw new MillraceError(
       "SHARD_COUNT_FIXED",
       `shards must be 1 to ${BROKER_LIMITS.shardsMax}: shards=${shards}`,
@@ -69,12 +73,6 @@ export function openDataFolder(
   const file = join(dataDir, FORMAT_FILE);
   if (!existsSync(file)) return createDataFolder(dataDir, shards ?? defaultShards);
   const stored = parseFormat(file);
-  if (stored.version > DATA_FORMAT_VERSION) {
-    throw new MillraceError(
-      "DATA_FORMAT_NEWER",
-      `the data folder was written by a newer release: version=${stored.version} known=${DATA_FORMAT_VERSION} folder=${dataDir}`,
-    );
-  }
   if (shards !== undefined && shards !== stored.shards) {
     throw new MillraceError(
       "SHARD_COUNT_FIXED",
@@ -88,6 +86,7 @@ export function openDataFolder(
 function createDataFolder(dataDir: string, shards: number): DataFolder {
   const clusterId = randomUUID();
   try {
+    refuseJournals(dataDir);
     for (let shard = 0; shard < shards; shard += 1)
       mkdirSync(shardDirectory(dataDir, shard), { recursive: true });
     syncFolder(shardsDirectory(dataDir));
@@ -116,16 +115,42 @@ function createDataFolder(dataDir: string, shards: number): DataFolder {
   return { path: dataDir, shards, clusterId };
 }
 
-function parseFormat(file: string): { version: number; shards: number; clusterId: string } {
+function parseFormat(file: string): { shards: number; clusterId: string } {
+  let parsed: unknown;
   try {
-    const parsed: unknown = JSON.parse(readFileSync(file, "utf8"));
-    const { version, shards, clusterId } = parsed as Record<string, unknown>;
-    if (Number.isInteger(version) && Number.isInteger(shards) && typeof clusterId === "string") {
-      return { version: version as number, shards: shards as number, clusterId };
-    }
-    throw new Error("version, shards or clusterId is missing");
+    parsed = JSON.parse(readFileSync(file, "utf8"));
   } catch (cause) {
     throw new MillraceError("DATA_DIR_UNUSABLE", `cannot read ${file}: ${messageOf(cause)}`, { cause });
+  }
+  const { version, shards, clusterId } = (parsed ?? {}) as Record<string, unknown>;
+  // Before anything else: a later format may say other things.
+  if (Number.isInteger(version) && (version as number) > DATA_FORMAT_VERSION) {
+    throw new MillraceError(
+      "DATA_FORMAT_NEWER",
+      `the data folder was written by a newer release: version=${version} known=${DATA_FORMAT_VERSION} file=${file}`,
+    );
+  }
+  if (version !== DATA_FORMAT_VERSION || !isShardCount(shards) || typeof clusterId !== "string") {
+    throw new MillraceError(
+      "DATA_DIR_UNUSABLE",
+      `${file} must have version ${DATA_FORMAT_VERSION}, shards and clusterId: version=${version} shards=${shards}`,
+    );
+  }
+  return { shards, clusterId };
+}
+
+function isShardCount(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= BROKER_LIMITS.shardsMax;
+}
+
+/** Journals without the file that says how many there are: it was lost, and guessing would hide topics. */
+function refuseJournals(dataDir: string): void {
+  const shards = shardsDirectory(dataDir);
+  if (!existsSync(shards)) return;
+  for (const name of readdirSync(shards)) {
+    if (readdirSync(join(shards, name)).length > 0) {
+      throw new Error(`${FORMAT_FILE} is missing, but ${join(shards, name)} is not empty`);
+    }
   }
 }
 
