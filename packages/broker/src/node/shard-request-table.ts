@@ -47,9 +47,14 @@ export class ShardRequestTable {
         reject,
         timer,
       });
-      if (!send(requestId, packr.pack([kind, ...args]))) {
-        this.#settle(requestId)?.reject(restarted(shardId, kind));
+      let sent: boolean;
+      try {
+        sent = send(requestId, packr.pack([kind, ...args]));
+      } catch (error) {
+        this.#settle(requestId);
+        throw error;
       }
+      if (!sent) this.#settle(requestId)?.reject(restarted(shardId, kind));
     });
   }
 

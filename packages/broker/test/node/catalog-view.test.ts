@@ -1,0 +1,42 @@
+import t from "tap";
+import { CatalogView } from "../../src/node/catalog-view.ts";
+import type { Topic } from "../../src/topic.ts";
+
+function topic(name: string, topicId: number): Topic {
+  return {
+    name,
+    topicId,
+    partitions: 1,
+    retentionMs: 0,
+    retentionBytes: 0,
+    durability: "fsynced",
+    createdMs: 0,
+    catalogPosition: topicId,
+    shards: [0],
+  };
+}
+
+t.test("topics are found by name and by id", async (t) => {
+  const view = new CatalogView();
+  const flights = topic("flights", 3);
+  view.add(flights);
+  t.equal(view.byName("flights"), flights);
+  t.equal(view.byId(3), flights);
+  t.same([...view.topics()], [flights]);
+  view.remove(flights);
+  t.equal(view.byName("flights"), undefined);
+  t.equal(view.byId(3), undefined);
+  t.same([...view.topics()], []);
+});
+
+t.test("removing a topic leaves a younger one of the same name alone", async (t) => {
+  const view = new CatalogView();
+  const older = topic("flights", 3);
+  const younger = topic("flights", 4);
+  view.add(older);
+  view.add(younger);
+  view.remove(older);
+  t.equal(view.byName("flights"), younger);
+  t.equal(view.byId(3), undefined);
+  t.equal(view.byId(4), younger);
+});
