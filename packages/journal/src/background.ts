@@ -60,15 +60,17 @@ const ZEROS_BYTES = 1024 * 1024;
 export function runBackgroundJob(storage: Storage, job: BackgroundJob): void {
   switch (job.kind) {
     case "write-file":
-      return writeFile(storage, job);
+      writeFile(storage, job);
+      break;
     case "prepare-segment":
-      return prepareSegment(storage, job.path, job.sizeBytes);
+      prepareSegment(storage, job.path, job.sizeBytes);
+      break;
     case "unlink":
       requireFence(storage, job.directory, job.epoch);
       for (const path of job.paths) {
         if (storage.exists(path)) storage.unlink(path);
       }
-      return storage.syncDirectory(job.directory);
+      storage.syncDirectory(job.directory);
   }
 }
 

@@ -51,11 +51,7 @@ export class CheckpointWriter {
   /** Takes a picture of the index as it is now. A checkpoint that still waits is replaced. */
   request(position: number, sequence: number, state: Uint8Array, clean: boolean): void {
     const { shardId, epoch, index } = this.options;
-    const head = encodeCheckpointIndex(
-      { shardId, epoch, clean, position, sequence },
-      index,
-      state.length,
-    );
+    const head = encodeCheckpointIndex({ shardId, epoch, clean, position, sequence }, index, state.length);
     this.waiting = {
       position,
       sealedSegments: index.sealedSegments.length + index.unsealedCount,

@@ -1,6 +1,6 @@
 import { MillraceError } from "@millrace/protocol";
-import { checksumWords } from "./header-checksum.ts";
 import { readU32 } from "./entry-layout.ts";
+import { checksumWords } from "./header-checksum.ts";
 import { readFile, replaceFile, type Storage } from "./storage.ts";
 
 /**

@@ -6,6 +6,15 @@ export {
   runBackgroundJob,
 } from "./background.ts";
 export {
+  ColdReader,
+  type ColdReadRequest,
+  READ_DAMAGED,
+  READ_FAILED,
+  READ_NEEDS_ROOM,
+  shardDirectoryName,
+  TIME_NOT_FOUND,
+} from "./cold-reader.ts";
+export {
   alignEntry,
   BATCH_TRAILER_BYTES,
   BATCH_TRAILER_MARKER,

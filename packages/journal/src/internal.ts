@@ -6,6 +6,15 @@ export {
   runBackgroundJob,
 } from "./background.ts";
 export {
+  ColdReader,
+  type ColdReadRequest,
+  READ_DAMAGED,
+  READ_FAILED,
+  READ_NEEDS_ROOM,
+  shardDirectoryName,
+  TIME_NOT_FOUND,
+} from "./cold-reader.ts";
+export {
   alignEntry,
   BATCH_TRAILER_BYTES,
   BATCH_TRAILER_MARKER,
@@ -45,6 +54,8 @@ export { JOURNAL_LIMITS } from "./limits.ts";
 export { QUARANTINE_FILE } from "./quarantine.ts";
 export { RealStorage } from "./real-storage.ts";
 export type { RecoveryReport, ReplayHandler } from "./recovery.ts";
+export { SeededRandom } from "./seeded-random.ts";
+export { SimulatedCrash, SimulatedStorage } from "./simulated-storage.ts";
 export type { EntryMemory } from "./staged-runs.ts";
 export { isDiskFull, type OpenMode, type Storage } from "./storage.ts";
 export { SyncThread } from "./sync-thread.ts";

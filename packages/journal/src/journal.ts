@@ -246,7 +246,8 @@ export class Journal {
     words[word + ENTRY_TYPE_WORD] = type;
     writeEntryFields(words, word, fields);
     copyBytes(bytes, index + ENTRY_HEADER_BYTES, payload, 0, payload.length);
-    words[word + ENTRY_BATCH_CRC_WORD] = payloadChecksum(bytes, type, index + ENTRY_HEADER_BYTES, index + length) | 0;
+    words[word + ENTRY_BATCH_CRC_WORD] =
+      payloadChecksum(bytes, type, index + ENTRY_HEADER_BYTES, index + length) | 0;
     if (size > this.room) this.makeRoom(index, length, size, true);
     return this.append(memory, index, size);
   }

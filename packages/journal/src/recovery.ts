@@ -209,7 +209,11 @@ class Recovery {
     }));
     const newest = live.at(-1);
     if (newest !== undefined && newest.epoch >= this.epoch) {
-      this.refuse("fence", 0, `fence is older than segment ${segmentFileName(newest.basePosition, newest.epoch)}`);
+      this.refuse(
+        "fence",
+        0,
+        `fence is older than segment ${segmentFileName(newest.basePosition, newest.epoch)}`,
+      );
     }
   }
 
@@ -287,7 +291,11 @@ class Recovery {
     const size = this.storage.size(fd);
     this.storage.close(fd);
     if (segment.basePosition + size < start) {
-      this.refuse(nameOf(segment.path), segment.basePosition + size, `segment ends before checkpoint ${start}`);
+      this.refuse(
+        nameOf(segment.path),
+        segment.basePosition + size,
+        `segment ends before checkpoint ${start}`,
+      );
     }
     return first;
   }
@@ -423,7 +431,8 @@ class Recovery {
       if (k === i) this.countTorn(path, position - basePosition);
       const fd = storage.open(path, "readWrite");
       try {
-        if (k === i && storage.size(fd) > position - basePosition) storage.truncate(fd, position - basePosition);
+        if (k === i && storage.size(fd) > position - basePosition)
+          storage.truncate(fd, position - basePosition);
         storage.sync(fd);
       } finally {
         storage.close(fd);
@@ -449,7 +458,8 @@ class Recovery {
         const length = window.available(index);
         let at = index;
         // Word by word, since a segment zeroed ahead can have all of its bytes here.
-        for (; (at & 3) === 0 && at + 4 <= index + length; at += 4) if (window.words[at >> 2] !== 0) this.tornBytes += 4;
+        for (; (at & 3) === 0 && at + 4 <= index + length; at += 4)
+          if (window.words[at >> 2] !== 0) this.tornBytes += 4;
         for (; at < index + length; at++) if (window.bytes[at] !== 0) this.tornBytes++;
         offset += length;
       }
@@ -482,9 +492,13 @@ class Recovery {
   }
 
   private refuseNewer(file: string, version: number, versionMax: number): never {
-    throw new MillraceError("DATA_FORMAT_NEWER", `file has format ${version}, newer than ${versionMax}: ${file}`, {
-      details: { file, version, versionMax },
-    });
+    throw new MillraceError(
+      "DATA_FORMAT_NEWER",
+      `file has format ${version}, newer than ${versionMax}: ${file}`,
+      {
+        details: { file, version, versionMax },
+      },
+    );
   }
 }
 

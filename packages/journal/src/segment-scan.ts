@@ -1,3 +1,4 @@
+import { MillraceError } from "@millrace/protocol";
 import type { EntryCheck } from "./entry-check.ts";
 import { isEntryLength } from "./entry-check.ts";
 import {
@@ -12,7 +13,6 @@ import {
   ENTRY_VERSION_WORD,
   readU64,
 } from "./entry-layout.ts";
-import { MillraceError } from "@millrace/protocol";
 import type { SegmentWindow } from "./segment-window.ts";
 
 /** What is wrong with the entry at which a scan stopped. The first two are how an intact segment ends. */

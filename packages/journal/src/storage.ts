@@ -99,12 +99,7 @@ export function readFile(storage: Storage, path: string): Uint8Array | undefined
 }
 
 /** Makes a small file appear whole or not at all: temporary file, sync, rename, sync of the folder. */
-export function replaceFile(
-  storage: Storage,
-  directory: string,
-  name: string,
-  bytes: Uint8Array,
-): void {
+export function replaceFile(storage: Storage, directory: string, name: string, bytes: Uint8Array): void {
   const temporary = `${directory}/${name}.tmp`;
   const fd = storage.open(temporary, "create");
   try {

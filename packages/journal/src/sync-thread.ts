@@ -22,7 +22,14 @@ import {
   type SyncThreadData,
   slotWord,
 } from "./sync-thread-layout.ts";
-import { fenced, mergeRequest, type Syncer, type SyncerContext, type SyncRequest, syncFailed } from "./syncer.ts";
+import {
+  fenced,
+  mergeRequest,
+  type Syncer,
+  type SyncerContext,
+  type SyncRequest,
+  syncFailed,
+} from "./syncer.ts";
 
 /** How long `close` waits for a sync that is under way; a disk may hang for ever. */
 const CLOSE_TIMEOUT_MS = 10_000;
