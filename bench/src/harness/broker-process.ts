@@ -1,3 +1,4 @@
+import type { ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -9,17 +10,23 @@ import type { MeasuredProcess } from "./cpu-accounting.ts";
 const EXECUTABLE = fileURLToPath(new URL("../../../../packages/cli/bin/millrace.js", import.meta.url));
 const THREAD_NAMES = new URL("./thread-names.js", import.meta.url).href;
 const START_TIMEOUT_MS = 30_000;
+/** What is kept of the broker's output, to be shown with an error. */
+const OUTPUT_LINES_MAX = 10;
 
 /** A `millrace serve` process on a free loopback port, as a user would start it. */
 export class BrokerProcess {
   readonly pid: number;
   readonly url: string;
+  readonly #child: ChildProcess;
   readonly #threadFile: string;
+  readonly #output: readonly string[];
 
-  private constructor(pid: number, url: string, threadFile: string) {
-    this.pid = pid;
+  private constructor(child: ChildProcess, url: string, threadFile: string, output: readonly string[]) {
+    this.pid = child.pid as number;
     this.url = url;
+    this.#child = child;
     this.#threadFile = threadFile;
+    this.#output = output;
   }
 
   /** @throws Error with the broker's own output when it ends or stays silent instead of listening */
@@ -32,11 +39,15 @@ export class BrokerProcess {
       MILLRACE_BENCH_THREADS: threadFile,
     });
     const output: string[] = [];
+    const keep = (line: string): void => {
+      output.push(line);
+      if (output.length > OUTPUT_LINES_MAX) output.shift();
+    };
     const url = await new Promise<string>((resolve, reject) => {
-      const fail = (why: string): void => reject(new Error(`broker ${why}\n${output.slice(-20).join("\n")}`));
+      const fail = (why: string): void => reject(new Error(`broker ${why}\n${output.join("\n")}`));
       const timer = setTimeout(() => fail("does not listen"), START_TIMEOUT_MS);
       const onLine = (line: string): void => {
-        output.push(line);
+        keep(line);
         const listening = listeningUrl(line);
         if (listening === undefined) return;
         clearTimeout(timer);
@@ -48,7 +59,18 @@ export class BrokerProcess {
       child.once("exit", (code, signal) => fail(`ended: code=${code} signal=${signal}`));
       child.once("exit", () => clearTimeout(timer));
     });
-    return new BrokerProcess(child.pid as number, url, threadFile);
+    return new BrokerProcess(child, url, threadFile, output);
+  }
+
+  /** The error of a row that failed, and how the broker is, which may be why. */
+  explain(error: unknown): Error {
+    const { exitCode, signalCode } = this.#child;
+    const ended = exitCode !== null || signalCode !== null;
+    const state = ended ? `has ended: code=${exitCode} signal=${signalCode}` : "is running";
+    const message = error instanceof Error ? error.message : String(error);
+    return new Error(`${message}\nthe broker ${state}; it said last:\n${this.#output.join("\n")}`, {
+      cause: error,
+    });
   }
 
   /** For CPU accounting. Threads that start later (a restarted shard) count as unnamed. */

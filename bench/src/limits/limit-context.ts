@@ -41,18 +41,19 @@ export async function withBroker<T>(
 ): Promise<T> {
   const folder = join(context.folder, row);
   mkdirSync(folder, { recursive: true });
-  let pid: number | undefined;
+  let broker: BrokerProcess | undefined;
   let watch: ResidentMemoryWatch | undefined;
   try {
     context.progress.say("starting the broker");
-    const process = await BrokerProcess.start(context.children, folder);
-    pid = process.pid;
-    watch = new ResidentMemoryWatch(pid);
-    return await use({ process, watch });
+    broker = await BrokerProcess.start(context.children, folder);
+    watch = new ResidentMemoryWatch(broker.pid);
+    return await use({ process: broker, watch });
+  } catch (error) {
+    throw broker?.explain(error) ?? error;
   } finally {
     watch?.stop();
     if (watch !== undefined) context.memory.push({ row, peakBytes: watch.peakBytes });
-    if (pid !== undefined) await context.children.end(pid);
+    if (broker !== undefined) await context.children.end(broker.pid);
     rmSync(folder, { recursive: true, force: true });
   }
 }
