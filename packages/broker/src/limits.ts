@@ -19,6 +19,8 @@ export const BROKER_LIMITS = {
   pendingAcksMax: 65_536,
   /** Cold reads that wait for room in the reader's ring; one more is refused as THROTTLED. */
   pendingColdReadsMax: 65_536,
+  /** Time after which waiting cold reads are offered again. */
+  coldReadRetryMs: 5,
   /** One answer to a read, and one tail delivery, unless a single entry is larger. */
   deliverBytesTarget: 262_144,
   producersPerShardMax: 100_000,

@@ -54,6 +54,11 @@ export class Delivery {
     return this.#tailQueue.length > 0;
   }
 
+  /** Cold reads that found no room at the reader thread: offer them again soon. */
+  get hasWaitingColdReads(): boolean {
+    return this.#waitingColdReads.length > 0;
+  }
+
   /** The partition's high watermark moved: its tail group, if there is one, gets what is new. */
   advanced(partition: Partition): void {
     if (!partition.tailed || partition.tailQueued) return;
@@ -90,7 +95,14 @@ export class Delivery {
     partition.tail.evictBefore(link.inbound.headPosition);
     const entry = partition.tail.find(offset);
     if (entry < 0) return this.#readCold(partition, streamId, offset, maxBytes);
-    const outcome = this.#deliver(partition, entry, offset, streamId, false, maxBytes);
+    const outcome = this.#deliver(
+      partition,
+      entry,
+      offset,
+      streamId,
+      false,
+      Math.min(maxBytes, link.deliverBytesMax),
+    );
     return outcome !== NO_ROOM;
   }
 
@@ -138,7 +150,7 @@ export class Delivery {
         partition.tailOffset,
         partition.sharedStreamId,
         true,
-        BROKER_LIMITS.deliverBytesTarget,
+        Math.min(BROKER_LIMITS.deliverBytesTarget, this.#link.deliverBytesMax),
       );
       if (outcome === NO_ROOM) return false;
       partition.tailOffset = outcome;

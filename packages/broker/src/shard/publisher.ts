@@ -66,6 +66,19 @@ export class Publisher {
     return this.syncedAcks.isFull || this.writtenAcks.isFull || this.memoryAcks.isFull;
   }
 
+  /** Whether a run that was appended before the journal's `position` still waits to be acknowledged. */
+  waitsBefore(position: number): boolean {
+    return (
+      this.syncedAcks.peek(position) >= 0 ||
+      this.writtenAcks.peek(position) >= 0 ||
+      this.memoryAcks.peek(position) >= 0
+    );
+  }
+
+  get isIdle(): boolean {
+    return this.syncedAcks.size + this.writtenAcks.size + this.memoryAcks.size === 0;
+  }
+
   /**
    * Applies the batch whose entry starts at byte `index` of the inbound ring.
    * @param ringPosition position of that byte, for the tail cache.
@@ -264,18 +277,17 @@ export class Publisher {
       const partition = table.partitionAt(run);
       const count = table.countAt(run);
       const baseOffset = table.baseOffsetAt(run);
-      if (!partition.deleted) {
-        const written = this.#link.writeAck(
-          table.sessionAt(run),
-          partition,
-          table.producerIdAt(run),
-          table.firstSequenceAt(run),
-          count,
-          baseOffset,
-          partition.durability,
-        );
-        if (!written) return false;
-      }
+      // Also when the topic was deleted meanwhile: it was stored, and whoever published it waits for an answer.
+      const written = this.#link.writeAck(
+        table.sessionAt(run),
+        partition,
+        table.producerIdAt(run),
+        table.firstSequenceAt(run),
+        count,
+        baseOffset,
+        partition.durability,
+      );
+      if (!written) return false;
       if (table === this.syncedAcks) partition.pendingSynced -= 1;
       if (baseOffset + count > partition.highWatermark) {
         partition.highWatermark = baseOffset + count;

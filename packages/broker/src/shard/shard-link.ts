@@ -17,6 +17,7 @@ export class ShardLink {
   readonly outbound: OneToOneRingBuffer;
   readonly #state: Int32Array;
   readonly #gatewayDoorbell: Doorbell;
+  readonly #tailCacheBytes: number;
   readonly #replies: { requestId: number; payload: Uint8Array }[] = [];
 
   constructor(buffers: LinkBuffers, gatewayDoorbell: Doorbell) {
@@ -24,6 +25,8 @@ export class ShardLink {
     this.outbound = new OneToOneRingBuffer(buffers.outbound);
     this.#state = new Int32Array(buffers.state);
     this.#gatewayDoorbell = gatewayDoorbell;
+    // A small ring keeps half of itself: tests fill it sooner.
+    this.#tailCacheBytes = Math.min(BROKER_LIMITS.tailCacheBytes, this.inbound.capacity / 2);
   }
 
   writeAck(
@@ -111,6 +114,11 @@ export class ShardLink {
     );
   }
 
+  /** Frame bytes that fit into one DELIVER record. */
+  get deliverBytesMax(): number {
+    return this.outbound.maxMessageLength - (out.DELIVER_FRAME - WORDS_HEADER * 4);
+  }
+
   /** Claims a DELIVER record whose frame has `frameBytes`; index of the FRAME's first byte, or -1. */
   claimDeliver(frameBytes: number): number {
     const index = this.#claim(out.OUTBOUND.DELIVER, out.DELIVER_FRAME - WORDS_HEADER * 4 + frameBytes);
@@ -134,6 +142,11 @@ export class ShardLink {
     this.flushReplies();
   }
 
+  /** Answers that found no room yet. */
+  get hasReplies(): boolean {
+    return this.#replies.length > 0;
+  }
+
   flushReplies(): void {
     while (this.#replies.length > 0) {
       const { requestId, payload } = this.#replies[0] as { requestId: number; payload: Uint8Array };
@@ -152,7 +165,7 @@ export class ShardLink {
    */
   publish(holdPosition: number): boolean {
     const published = this.outbound.publish();
-    const keep = Math.min(this.inbound.readPosition - BROKER_LIMITS.tailCacheBytes, holdPosition);
+    const keep = Math.min(this.inbound.readPosition - this.#tailCacheBytes, holdPosition);
     let ring = published;
     if (keep > this.inbound.headPosition) {
       this.inbound.release(keep);

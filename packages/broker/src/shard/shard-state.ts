@@ -66,6 +66,8 @@ export class ShardState {
 
   close(partition: Partition): void {
     partition.deleted = true;
+    // What is still in flight raises the high watermark when it commits: nobody is at the tail any more.
+    partition.tailed = false;
     partition.tail.clear();
     this.producers.removed(partition.producers.size);
     partition.producers.clear();

@@ -55,11 +55,18 @@ export class Shard {
   #syncNeeded = false;
   #lastSyncMs: number;
   #lastSyncPosition: number;
+  /** 0: nothing to try again. */
   #retryFlushAtMs = 0;
-  /** While runs wait for a sync: the ring position below which everything is committed, and the next mark. */
+  #flushFailed = false;
+  /**
+   * The ring position below which every batch was acknowledged and delivered to its tail group; and the next
+   * one, which takes its place once all runs up to a journal position have gone out.
+   */
   #heldRing = 0;
   #markPosition = -1;
   #markRing = 0;
+  /** Head of the inbound ring from which on the partitions' tails are looked through again. */
+  #evictAt = 0;
 
   constructor(options: ShardOptions) {
     this.shardId = options.shardId;
@@ -118,17 +125,22 @@ export class Shard {
     this.#delivery.flush();
     this.#link.flushReplies();
     if (this.#link.publish(this.#holdPosition())) work += 1;
+    this.#evictTails();
     this.#checkpointIfDue();
     return work;
   }
 
   /** Milliseconds until doWork should run again even if nobody rings; Infinity when there is no timer. */
   nextTimerMs(): number {
-    if (this.#retryFlushAtMs > 0) return Math.max(1, this.#retryFlushAtMs - this.#clock.monotonicMs());
-    if (this.#journal.stagedPosition > this.#lastSyncPosition) {
-      return Math.max(1, this.#lastSyncMs + BROKER_LIMITS.lazySyncMs - this.#clock.monotonicMs());
+    let atMs = Number.POSITIVE_INFINITY;
+    if (this.#retryFlushAtMs > 0) atMs = this.#retryFlushAtMs;
+    else if (this.#journal.stagedPosition > this.#lastSyncPosition) {
+      atMs = this.#lastSyncMs + BROKER_LIMITS.lazySyncMs;
     }
-    return Number.POSITIVE_INFINITY;
+    const nowMs = this.#clock.monotonicMs();
+    // The reader thread rings nobody when its ring has room again.
+    if (this.#delivery.hasWaitingColdReads) atMs = Math.min(atMs, nowMs + BROKER_LIMITS.coldReadRetryMs);
+    return Math.max(1, atMs - nowMs);
   }
 
   /**
@@ -137,22 +149,19 @@ export class Shard {
    */
   finish(): boolean {
     this.#syncNeeded = true;
-    const publisher = this.#publisher;
     return (
       this.#link.inbound.poll() === 0 &&
       this.#journal.committedPosition() >= this.#journal.stagedPosition &&
       this.#onCommit.length === 0 &&
-      publisher.syncedAcks.size + publisher.writtenAcks.size + publisher.memoryAcks.size === 0 &&
-      !this.#delivery.hasPendingTail
+      this.#publisher.isIdle &&
+      !this.#delivery.hasPendingTail &&
+      !this.#delivery.hasWaitingColdReads &&
+      !this.#link.hasReplies
     );
   }
 
   #releaseCommitted(): number {
     const committed = this.#journal.committedPosition();
-    if (this.#markPosition >= 0 && committed >= this.#markPosition) {
-      this.#heldRing = this.#markRing;
-      this.#markPosition = -1;
-    }
     let work = 0;
     // Reservations first: a run that waited for its reservation stands behind it in the table.
     while (this.#onCommit.length > 0) {
@@ -244,13 +253,14 @@ export class Shard {
     const journal = this.#journal;
     const publisher = this.#publisher;
     const staged = journal.stagedPosition;
-    if (staged > journal.writtenPosition) {
-      if (this.#retryFlushAtMs > nowMs) return 0;
-      if (journal.flush() < 0) {
-        // The disk is full: what is staged stays staged, new publishes are refused, and this is tried again.
-        this.#retryFlushAtMs = nowMs + BROKER_LIMITS.retryAfterMs;
-        return 0;
-      }
+    if (staged > journal.writtenPosition || (journal.isFull && this.#retryFlushAtMs <= nowMs)) {
+      if (this.#flushFailed && this.#retryFlushAtMs > nowMs) return 0;
+      this.#flushFailed = journal.flush() < 0;
+      // The disk is full: what is staged stays staged, new publishes are refused, and this is tried again. Also
+      // when all is written but indexing lags behind: nothing but a flush tries that again.
+      this.#retryFlushAtMs = journal.isFull ? nowMs + BROKER_LIMITS.retryAfterMs : 0;
+      if (this.#flushFailed) return 0;
+    } else if (!journal.isFull) {
       this.#retryFlushAtMs = 0;
     }
     const unsynced = staged - this.#lastSyncPosition;
@@ -272,17 +282,34 @@ export class Shard {
     return work;
   }
 
-  /** The ring position below which no batch waits for its commit. */
+  /**
+   * The ring position below which no batch is needed any more: consumers at the tail get theirs from the ring
+   * once it is acknowledged, however long the sync takes or the outbound ring stays full.
+   */
   #holdPosition(): number {
+    const publisher = this.#publisher;
     const readPosition = this.#link.inbound.readPosition;
-    if (this.#publisher.syncedAcks.size === 0) {
+    if (this.#delivery.hasPendingTail) return this.#heldRing;
+    if (publisher.isIdle) {
       this.#heldRing = readPosition;
       this.#markPosition = -1;
-    } else if (this.#markPosition < 0) {
-      this.#markPosition = this.#journal.stagedPosition;
-      this.#markRing = readPosition;
+      return readPosition;
     }
+    if (this.#markPosition >= 0) {
+      if (publisher.waitsBefore(this.#markPosition)) return this.#heldRing;
+      this.#heldRing = this.#markRing;
+    }
+    this.#markPosition = this.#journal.stagedPosition;
+    this.#markRing = readPosition;
     return this.#heldRing;
+  }
+
+  /** Partitions that nobody reads or writes must not keep what they remember of the ring for ever. */
+  #evictTails(): void {
+    const head = this.#link.inbound.headPosition;
+    if (head < this.#evictAt) return;
+    this.#evictAt = head + this.#link.inbound.capacity;
+    for (const partition of this.#state.partitions.values()) partition.tail.evictBefore(head);
   }
 
   #afterCommit(run: () => void): void {
