@@ -24,7 +24,7 @@ import { type OutgoingRecord, RECORD_ATTRIBUTE, RECORD_ELEMENTS, RESERVED_HEADER
 import { RECORD_FLAG } from "./record-flags.ts";
 import { SHORT_STRING_CHARS, utf8ByteLength, writeAscii, writeUtf8 } from "./utf8.ts";
 
-/** The flags of GROUP_KEY do not fit a fixint and take one byte more in front, see #start. */
+/** The flag GROUP_KEY does not fit a fixint and takes a byte more in front, see #writeHeadStart. */
 const FLAGS_SPARE_BYTES = 1;
 const BATCH_AT: number = PUBLISH_HEAD_ROOM_BYTES;
 const RECORDS_AT: number = BATCH_AT + BATCH_HEAD_BYTES;
@@ -54,7 +54,7 @@ export class BatchBuilder {
     if (!(maxBytes > 0 && maxBytes <= LIMITS.batchBytesMax)) {
       throw new RangeError(`maxBytes must be 1..${LIMITS.batchBytesMax}: maxBytes=${maxBytes}`);
     }
-    this.#maxBytes = maxBytes;
+    this.#maxBytes = maxBytes - FLAGS_SPARE_BYTES;
   }
 
   /** Records in the batch. */
@@ -64,7 +64,8 @@ export class BatchBuilder {
 
   /** Bytes of the stored payload if the batch were finished now. */
   get byteLength(): number {
-    return this.#position - BATCH_AT + CHECKSUM_TRAILER_BYTES;
+    const spare = this.#flags > FIXINT_MAX ? FLAGS_SPARE_BYTES : 0;
+    return this.#position - BATCH_AT + CHECKSUM_TRAILER_BYTES + spare;
   }
 
   /** RECORD_FLAG bits of the records so far. */

@@ -10,6 +10,7 @@ import { MALFORMED, PARSED, UNSUPPORTED } from "./parse-outcome.ts";
 import { type HeaderValue, type IncomingRecord, RECORD_ATTRIBUTE, RECORD_ELEMENTS } from "./record.ts";
 import { walkRecords } from "./record-walk.ts";
 import { skipValue } from "./skip-value.ts";
+import { arrayHeaderEnd, arrayLength } from "./uint-format.ts";
 
 const EMPTY: Uint8Array = new Uint8Array(0);
 const NO_CHECKSUM = -1;
@@ -89,11 +90,25 @@ export class BatchReader {
     const content = this.#seek(index);
     const end = this.#recordAt;
     if (content === end) return EMPTY;
-    const at = this.#valuePosition(content, end);
     const bytes = this.#bytes;
-    const header = contentHeaderBytes(bytes[at] as number);
-    if (skipValue(bytes, at, end) !== end) refuseRecord(index);
-    return new Uint8Array(this.#buffer, this.#byteOffset + at + header, end - at - header);
+    let at = content + 1;
+    let more = 0;
+    if (bytes[content] !== (MSGPACK.FIX_ARRAY | RECORD_ELEMENTS)) {
+      at = arrayHeaderEnd(bytes, content, end);
+      more = at < 0 ? MALFORMED : arrayLength(bytes, content) - RECORD_ELEMENTS;
+      if (more < 0) refuseRecord(index);
+    }
+    // attributes, key and headers, most often nil
+    for (let i = 1; i < RECORD_ELEMENTS; i += 1) {
+      at = at < end && bytes[at] === MSGPACK.NIL ? at + 1 : skipValue(bytes, at, end);
+      if (at < 0) refuseRecord(index);
+    }
+    const valueEnd = skipValue(bytes, at, end);
+    let last = valueEnd;
+    for (; more > 0 && last >= 0; more -= 1) last = skipValue(bytes, last, end);
+    if (last !== end) refuseRecord(index);
+    const start = at + contentHeaderBytes(bytes[at] as number);
+    return new Uint8Array(this.#buffer, this.#byteOffset + start, valueEnd - start);
   }
 
   /** Whether record `index` was erased. */
@@ -157,19 +172,6 @@ export class BatchReader {
     this.#recordAt = at;
     return start;
   }
-
-  /** Where the value of the record [content, end) starts. */
-  #valuePosition(content: number, end: number): number {
-    const bytes = this.#bytes;
-    if (bytes[content] !== (MSGPACK.FIX_ARRAY | RECORD_ELEMENTS)) refuseRecord(this.#index - 1);
-    let at = content + 1;
-    for (let i = 1; i < RECORD_ELEMENTS; i += 1) {
-      if (at < end && bytes[at] === MSGPACK.NIL) at += 1;
-      else at = skipValue(bytes, at, end);
-      if (at < 0) refuseRecord(this.#index - 1);
-    }
-    return at;
-  }
 }
 
 const REMOVED: IncomingRecord = {
@@ -185,7 +187,7 @@ function readRecord(reader: FrameReader): IncomingRecord {
   const elements = reader.arrayHeader();
   if (elements < RECORD_ELEMENTS) reader.malformed(`a record has ${RECORD_ELEMENTS} elements`);
   const attributes = reader.nil() ? undefined : reader.map();
-  const key = reader.nil() ? undefined : readKey(reader);
+  const key = reader.nil() ? undefined : readText(reader);
   const headers = reader.nil() ? undefined : readHeaders(reader);
   const value = reader.any(LIMITS.valueNestingMax);
   for (let i = RECORD_ELEMENTS; i < elements; i += 1) reader.skip();
@@ -202,21 +204,23 @@ function readRecord(reader: FrameReader): IncomingRecord {
   };
 }
 
-function readKey(reader: FrameReader): string | Uint8Array {
-  const key = reader.any();
-  return isText(key) ? key : reader.malformed("a key is a string or binary");
-}
-
 function readHeaders(reader: FrameReader): Readonly<Record<string, HeaderValue>> {
-  const headers = reader.map();
-  for (const name of Object.keys(headers)) {
-    if (!isText(headers[name])) reader.malformed("a header's value is a string or binary");
+  const headers: Record<string, HeaderValue> = {};
+  for (let left = reader.mapHeader(); left > 0; left -= 1) {
+    const name = reader.str();
+    const value = readText(reader);
+    // Plain assignment to this one name would replace the object's prototype.
+    if (name === "__proto__") Object.defineProperty(headers, name, { value, enumerable: true });
+    else headers[name] = value;
   }
-  return headers as Record<string, HeaderValue>;
+  return headers;
 }
 
-function isText(value: unknown): value is HeaderValue {
-  return typeof value === "string" || value instanceof Uint8Array;
+/** A key, or a header's value. */
+function readText(reader: FrameReader): HeaderValue {
+  const text = reader.any();
+  if (typeof text === "string" || text instanceof Uint8Array) return text;
+  return reader.malformed("a string or binary is needed");
 }
 
 /** Header bytes of a string or binary, which its value does not show; 0 for other values. */

@@ -2,9 +2,10 @@ import { readU16, readU32, readU64 } from "./big-endian.ts";
 import type { ErrorName } from "./error-code.ts";
 import { LIMITS } from "./limits.ts";
 import { MillraceError } from "./millrace-error.ts";
-import { MSGPACK } from "./msgpack-format.ts";
+import { isArray, isExt, isMap, isStr, MSGPACK } from "./msgpack-format.ts";
 import { readName } from "./name-cache.ts";
 import { skipValue } from "./skip-value.ts";
+import { readTimestamp } from "./timestamp-extension.ts";
 import { readUtf8 } from "./utf8.ts";
 
 const EMPTY: Uint8Array = new Uint8Array(0);
@@ -20,6 +21,8 @@ export class FrameReader {
   #position = 0;
   #end = 0;
   #remaining = 0;
+  /** Values that `any` and `map` may still make of this frame. */
+  #valuesLeft = Number.POSITIVE_INFINITY;
 
   /** Where the next value starts. */
   get position(): number {
@@ -45,11 +48,13 @@ export class FrameReader {
     this.#position = start;
     this.#end = Math.min(end, bytes.length);
     this.#remaining = 0;
+    this.#valuesLeft = Number.POSITIVE_INFINITY;
   }
 
   /** Resets, reads the frame's array header and type, and returns the type. Then the decoders of `frames/` apply. */
   open(bytes: Uint8Array, start: number, end: number): number {
     this.reset(bytes, start, end);
+    this.#valuesLeft = LIMITS.frameValuesMax;
     this.#remaining = this.arrayHeader();
     return this.required("type").uint();
   }
@@ -73,14 +78,15 @@ export class FrameReader {
     if (this.#position !== this.#end) this.malformed(`${this.#end - this.#position} bytes follow the frame`);
   }
 
-  /** Number of elements; never more than there are bytes left. */
-  arrayHeader(): number {
+  /** Number of elements, at most `lengthMax`; never more than there are bytes left. */
+  arrayHeader(lengthMax: number = Number.POSITIVE_INFINITY): number {
     const first = this.#take(1);
     let length = -1;
     if (first >= MSGPACK.FIX_ARRAY && first < MSGPACK.FIX_STR) length = first & 0x0f;
     else if (first === MSGPACK.ARRAY_16) length = this.#u16();
     else if (first === MSGPACK.ARRAY_32) length = this.#u32();
     else this.#expected("an array", first);
+    if (length > lengthMax) this.malformed(`an array of ${length} elements is longer than ${lengthMax}`);
     if (length > this.#end - this.#position) this.malformed(`an array of ${length} elements does not fit`);
     return length;
   }
@@ -108,8 +114,10 @@ export class FrameReader {
     return value;
   }
 
-  str(): string {
+  /** A string of at most `bytesMax` bytes of UTF-8. */
+  str(bytesMax: number = Number.POSITIVE_INFINITY): string {
     const length = this.#strLength(this.#take(1));
+    if (length > bytesMax) this.malformed(`a string of ${length} bytes is longer than ${bytesMax}`);
     const start = this.#position;
     this.#advance(length);
     return readUtf8(this.#bytes, start, start + length);
@@ -186,6 +194,7 @@ export class FrameReader {
   map(depthLimit: number = LIMITS.nestingMax): Record<string, unknown> {
     if (depthLimit <= 0) this.malformed("values are nested too deeply");
     const length = this.mapHeader();
+    this.#spend(length);
     const object: Record<string, unknown> = {};
     for (let i = 0; i < length; i += 1) {
       const key = this.#key();
@@ -215,9 +224,15 @@ export class FrameReader {
   #array(depthLimit: number): unknown[] {
     if (depthLimit <= 0) this.malformed("values are nested too deeply");
     const length = this.arrayHeader();
+    this.#spend(length);
     const array: unknown[] = [];
     for (let i = 0; i < length; i += 1) array.push(this.any(depthLimit - 1));
     return array;
+  }
+
+  #spend(values: number): void {
+    this.#valuesLeft -= values;
+    if (this.#valuesLeft < 0) this.malformed(`its maps hold more than ${LIMITS.frameValuesMax} values`);
   }
 
   #key(): string {
@@ -347,50 +362,6 @@ export class FrameReader {
 export interface ExtensionValue {
   readonly type: number;
   readonly data: Uint8Array;
-}
-
-function isArray(first: number): boolean {
-  return (
-    (first >= MSGPACK.FIX_ARRAY && first < MSGPACK.FIX_STR) ||
-    first === MSGPACK.ARRAY_16 ||
-    first === MSGPACK.ARRAY_32
-  );
-}
-
-function isMap(first: number): boolean {
-  return (
-    (first >= MSGPACK.FIX_MAP && first < MSGPACK.FIX_ARRAY) ||
-    first === MSGPACK.MAP_16 ||
-    first === MSGPACK.MAP_32
-  );
-}
-
-function isStr(first: number): boolean {
-  return (
-    (first >= MSGPACK.FIX_STR && first < MSGPACK.NIL) || (first >= MSGPACK.STR_8 && first <= MSGPACK.STR_32)
-  );
-}
-
-function isExt(first: number): boolean {
-  return (
-    (first >= MSGPACK.EXT_8 && first <= MSGPACK.EXT_32) ||
-    (first >= MSGPACK.FIX_EXT_1 && first <= MSGPACK.FIX_EXT_16)
-  );
-}
-
-/** MessagePack's timestamp extension; undefined for a length that it does not have. */
-function readTimestamp(bytes: Uint8Array, at: number, length: number): Date | undefined {
-  if (length === 4) return new Date(readU32(bytes, at) * 1000);
-  if (length === 8) {
-    const high = readU32(bytes, at);
-    const seconds = (high & 3) * TWO_32 + readU32(bytes, at + 4);
-    return new Date(seconds * 1000 + Math.floor((high >>> 2) / 1e6));
-  }
-  if (length === 12) {
-    const seconds = (readU32(bytes, at + 4) | 0) * TWO_32 + readU32(bytes, at + 8);
-    return new Date(seconds * 1000 + Math.floor(readU32(bytes, at) / 1e6));
-  }
-  return undefined;
 }
 
 function describe(first: number): string {

@@ -32,6 +32,8 @@ export const LIMITS = {
   featuresMax: 64,
   /** Arrays and maps inside each other in a frame's own maps, such as details and extensions. */
   nestingMax: 16,
-  /** The same inside a record's value. */
+  /** Values in all maps of a frame together: decoding them costs many times their bytes. */
+  frameValuesMax: 16_384,
+  /** Nesting inside a record's value. */
   valueNestingMax: 100,
 } as const;

@@ -41,3 +41,33 @@ export function uintSize(value: number): number {
   if (value < 0x1_0000) return 3;
   return value < 0x1_0000_0000 ? 5 : 9;
 }
+
+/** What the first byte of a value says it is. */
+export function isArray(first: number): boolean {
+  return (
+    (first >= MSGPACK.FIX_ARRAY && first < MSGPACK.FIX_STR) ||
+    first === MSGPACK.ARRAY_16 ||
+    first === MSGPACK.ARRAY_32
+  );
+}
+
+export function isMap(first: number): boolean {
+  return (
+    (first >= MSGPACK.FIX_MAP && first < MSGPACK.FIX_ARRAY) ||
+    first === MSGPACK.MAP_16 ||
+    first === MSGPACK.MAP_32
+  );
+}
+
+export function isStr(first: number): boolean {
+  return (
+    (first >= MSGPACK.FIX_STR && first < MSGPACK.NIL) || (first >= MSGPACK.STR_8 && first <= MSGPACK.STR_32)
+  );
+}
+
+export function isExt(first: number): boolean {
+  return (
+    (first >= MSGPACK.EXT_8 && first <= MSGPACK.EXT_32) ||
+    (first >= MSGPACK.FIX_EXT_1 && first <= MSGPACK.FIX_EXT_16)
+  );
+}

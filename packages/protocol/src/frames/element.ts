@@ -8,9 +8,9 @@ export function writeStrings(writer: FrameWriter, strings: readonly string[]): v
   for (const text of strings) writer.str(text);
 }
 
-export function readStrings(reader: FrameReader): string[] {
+export function readStrings(reader: FrameReader, lengthMax: number): string[] {
   const strings: string[] = [];
-  for (let left = reader.arrayHeader(); left > 0; left -= 1) strings.push(reader.str());
+  for (let left = reader.arrayHeader(lengthMax); left > 0; left -= 1) strings.push(reader.str());
   return strings;
 }
 

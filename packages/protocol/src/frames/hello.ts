@@ -1,6 +1,7 @@
 import type { FrameReader } from "../frame-reader.ts";
 import { FRAME_TYPE } from "../frame-type.ts";
 import type { FrameWriter } from "../frame-writer.ts";
+import { LIMITS } from "../limits.ts";
 import { readStrings, writeStrings } from "./element.ts";
 
 /** Client to server, first frame: `[1, versionMin, versionMax, clientName, [feature], auth?, extensions]` */
@@ -29,8 +30,8 @@ export function encodeHello(writer: FrameWriter, frame: HelloFrame): void {
 export function decodeHello(reader: FrameReader): HelloFrame {
   const versionMin = reader.required("versionMin").uint();
   const versionMax = reader.required("versionMax").uint();
-  const clientName = reader.more() ? reader.str() : "";
-  const features = reader.more() ? readStrings(reader) : [];
+  const clientName = reader.more() ? reader.str(LIMITS.clientNameBytesMax) : "";
+  const features = reader.more() ? readStrings(reader, LIMITS.featuresMax) : [];
   const auth = reader.more() ? reader.any() : null;
   const extensions = reader.more() ? reader.map() : {};
   reader.close();

@@ -1,6 +1,7 @@
 import type { FrameReader } from "../frame-reader.ts";
 import { FRAME_TYPE } from "../frame-type.ts";
 import type { FrameWriter } from "../frame-writer.ts";
+import { LIMITS } from "../limits.ts";
 import { readRow, skipRest } from "./element.ts";
 
 /** Where a resumed subscription goes on in one partition. */
@@ -143,7 +144,7 @@ function readFrom(reader: FrameReader): SubscribeFrom {
 
 function readPositions(reader: FrameReader): ResumePosition[] {
   const positions: ResumePosition[] = [];
-  for (let left = reader.arrayHeader(); left > 0; left -= 1) {
+  for (let left = reader.arrayHeader(LIMITS.partitionsMax); left > 0; left -= 1) {
     const elements = readRow(reader, POSITION_ELEMENTS);
     positions.push({ partition: reader.uint(), offset: reader.uint(), logEpoch: reader.uint() });
     skipRest(reader, elements, POSITION_ELEMENTS);
@@ -153,6 +154,7 @@ function readPositions(reader: FrameReader): ResumePosition[] {
 
 function readPartitions(reader: FrameReader): number[] {
   const partitions: number[] = [];
-  for (let left = reader.arrayHeader(); left > 0; left -= 1) partitions.push(reader.uint());
+  for (let left = reader.arrayHeader(LIMITS.partitionsMax); left > 0; left -= 1)
+    partitions.push(reader.uint());
   return partitions;
 }

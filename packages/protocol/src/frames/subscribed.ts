@@ -1,6 +1,7 @@
 import type { FrameReader } from "../frame-reader.ts";
 import { FRAME_TYPE } from "../frame-type.ts";
 import type { FrameWriter } from "../frame-writer.ts";
+import { LIMITS } from "../limits.ts";
 import { readRow, skipRest } from "./element.ts";
 
 /** One partition of a subscription. */
@@ -51,7 +52,7 @@ export function decodeSubscribed(reader: FrameReader): SubscribedFrame {
   const subscriptionId = reader.required("subscriptionId").uint();
   const topicId = reader.required("topicId").uint();
   const streams: SubscribedStream[] = [];
-  for (let left = reader.required("streams").arrayHeader(); left > 0; left -= 1) {
+  for (let left = reader.required("streams").arrayHeader(LIMITS.partitionsMax); left > 0; left -= 1) {
     const elements = readRow(reader, STREAM_ELEMENTS);
     streams.push({
       partition: reader.uint(),

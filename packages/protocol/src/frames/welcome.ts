@@ -1,6 +1,7 @@
 import type { FrameReader } from "../frame-reader.ts";
 import { FRAME_TYPE } from "../frame-type.ts";
 import type { FrameWriter } from "../frame-writer.ts";
+import { LIMITS } from "../limits.ts";
 import { readStrings, writeStrings } from "./element.ts";
 
 /**
@@ -37,7 +38,7 @@ export function encodeWelcome(writer: FrameWriter, frame: WelcomeFrame): void {
 
 export function decodeWelcome(reader: FrameReader): WelcomeFrame {
   const version = reader.required("version").uint();
-  const features = readStrings(reader.required("features"));
+  const features = readStrings(reader.required("features"), LIMITS.featuresMax);
   const limits = readLimits(reader.required("limits"));
   const sessionId = reader.required("sessionId").uint();
   const serverTimeMs = reader.required("serverTimeMs").uint();
