@@ -6,8 +6,8 @@ import { addFlight } from "./airport-figures.ts";
 import { type AnalysisState, emptyState, loadState, saveState } from "./analysis-state.ts";
 import type { Flight } from "./flight.ts";
 
-/** Flights between two saves: what is counted twice after a crash, if nobody took care. */
-const SAVE_EVERY = 5_000;
+/** Flights between two saves: so many are analysed again after a failure. */
+const SAVE_EVERY = 3_000;
 
 const [url = "", topic = "", stateFile = "", restartBy = ""] = process.argv.slice(2);
 const client = await connect(url, { name: "flights-analysis-server" });

@@ -100,7 +100,8 @@ async function start(
       logger,
     });
   } catch (error) {
-    logger.log("error", "start-failed", { error });
+    // For whoever reads the log by machine; for people the command's own last line is enough.
+    if (options.logFormat === "json") logger.log("error", "start-failed", { error });
     throw error;
   }
 }

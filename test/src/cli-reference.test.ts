@@ -1,0 +1,69 @@
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import t from "tap";
+import { REPOSITORY } from "./tidy/source-file.ts";
+
+const PAGE = readFileSync(join(REPOSITORY, "docs/reference/cli.md"), "utf8");
+const COMMON = new Set(["--help", "--version", "--url", "--json"]);
+
+/** What a command's help and its section of the page say. */
+const COMMANDS: readonly { readonly args: readonly string[]; readonly section: string }[] = [
+  { args: ["serve"], section: "millrace serve" },
+  { args: ["topic", "create"], section: "millrace topic" },
+  { args: ["topic", "list"], section: "millrace topic" },
+  { args: ["topic", "describe"], section: "millrace topic" },
+  { args: ["topic", "delete"], section: "millrace topic" },
+  { args: ["pub"], section: "millrace pub" },
+  { args: ["sub"], section: "millrace sub" },
+];
+
+t.test("docs/reference/cli.md has every option of every command, and no other", async (t) => {
+  const documented = new Map<string, Set<string>>();
+  const offered = new Map<string, Set<string>>();
+  for (const { args, section } of COMMANDS) {
+    documented.set(section, new Set(optionRows(sectionOf(section))));
+    const known = offered.get(section) ?? new Set<string>();
+    for (const option of optionsOf(helpOf(args))) known.add(option);
+    offered.set(section, known);
+  }
+  for (const [section, options] of offered) {
+    const own = [...options].filter((option) => !COMMON.has(option.split(" ")[0] ?? ""));
+    t.same([...(documented.get(section) ?? [])].sort(), own.sort(), section);
+  }
+  t.same(
+    optionRows(sectionOf("Common to all commands"))
+      .map((option) => option.split(" ")[0])
+      .sort(),
+    [...COMMON].sort(),
+  );
+});
+
+t.test("millrace alone names its commands", async (t) => {
+  const help = helpOf([]);
+  for (const { args } of COMMANDS) t.match(help, new RegExp(`^  ${args[0]} `, "m"));
+});
+
+function helpOf(args: readonly string[]): string {
+  const command = join(REPOSITORY, "packages/cli/bin/millrace.js");
+  const result = spawnSync(process.execPath, [command, ...args, "--help"], { encoding: "utf8" });
+  if (result.status !== 0) throw new Error(`--help ended with ${result.status}: ${result.stderr}`);
+  return result.stdout;
+}
+
+/** `--name <argument>` of each option in a help text. */
+function optionsOf(help: string): string[] {
+  return Array.from(help.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+(?: <[^>]+>)?)/gm), (match) => match[1]!);
+}
+
+function sectionOf(title: string): string {
+  const start = PAGE.indexOf(`\n## ${title}\n`);
+  if (start < 0) throw new Error(`no section "${title}"`);
+  const end = PAGE.indexOf("\n## ", start + 1);
+  return PAGE.slice(start, end < 0 ? PAGE.length : end);
+}
+
+/** The first cells of a section's table rows that name an option. */
+function optionRows(section: string): string[] {
+  return Array.from(section.matchAll(/^\| `(--[a-z-]+(?: <[^>]+>)?)` \|/gm), (match) => match[1]!);
+}
