@@ -173,8 +173,7 @@ export class FrameDispatch {
       session.sendError(new MillraceError("SERVER_DRAINING", "the broker is shutting down"), requestId);
       return;
     }
-    // What a client has asked for and does not read counts as asked for.
-    if (session.requestsInFlight >= LIMITS.requestsInFlightMax || !session.canSend()) {
+    if (session.requestsInFlight >= LIMITS.requestsInFlightMax) {
       session.sendError(
         new MillraceError("TOO_MANY_REQUESTS", "too many requests are unanswered"),
         requestId,

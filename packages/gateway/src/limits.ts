@@ -9,7 +9,7 @@ export const GATEWAY_LIMITS = {
   /** A socket with more unsent bytes gets no deliveries and no acks until it drains. */
   outputHighWaterBytes: 1_048_576,
   /** Unsent bytes from which even answers to requests stop: the session is closed instead. */
-  outputBytesMax: 6_291_456,
+  outputBytesMax: 12_582_912,
   /** Past this uWebSockets.js would drop a frame. Never reached: see the assertions. */
   backpressureBytesMax: 16_777_216,
   /** Unsent bytes of all sockets: past this the high-water mark sinks, past twice as many the worst are closed. */

@@ -6,7 +6,7 @@ import {
   type Topic,
 } from "@millrace/broker/internal";
 import { copyBytes } from "@millrace/core";
-import { ERROR_CODES, MALFORMED, MillraceError, PublishHead, UNSUPPORTED } from "@millrace/protocol";
+import { ERROR_CODES, LIMITS, MALFORMED, MillraceError, PublishHead, UNSUPPORTED } from "@millrace/protocol";
 import { CHECKSUM_TRAILER_BYTES } from "@millrace/protocol/internal";
 import type { AckSender } from "./ack-sender.ts";
 import type { Clock } from "./clock.ts";
@@ -20,6 +20,7 @@ const UNKNOWN_TOPIC = ERROR_CODES.UNKNOWN_TOPIC.code;
 const UNKNOWN_PARTITION = ERROR_CODES.UNKNOWN_PARTITION.code;
 const UNSUPPORTED_FEATURE = ERROR_CODES.UNSUPPORTED_FEATURE.code;
 const INVALID_BATCH = ERROR_CODES.INVALID_BATCH.code;
+const BATCH_TOO_LARGE = ERROR_CODES.BATCH_TOO_LARGE.code;
 const THROTTLED = ERROR_CODES.THROTTLED.code;
 const JOURNAL_FAILED = ERROR_CODES.JOURNAL_FAILED.code;
 const SHARD_RESTARTED = ERROR_CODES.SHARD_RESTARTED.code;
@@ -184,6 +185,7 @@ export class PublishPath {
     const shardId = topic.shards[partition] as number;
     if (isNew && (this.#parked[shardId]?.length ?? 0) > 0) return NO_ROOM;
     const stored = head.batchEnd - head.batchStart + CHECKSUM_TRAILER_BYTES;
+    if (stored > LIMITS.batchBytesMax) return this.#refuse(session, BATCH_TOO_LARGE, 0);
     const port = this.#port;
     const index = port.claimBatch(shardId, stored);
     if (index < 0) {

@@ -9,11 +9,11 @@ import {
   type SubscribeFrame,
   type UnsubscribeFrame,
 } from "@millrace/protocol";
-import { type DeliveryPath, subscriptionDetails } from "./delivery-path.ts";
+import type { DeliveryPath } from "./delivery-path.ts";
 import { GATEWAY_LIMITS } from "./limits.ts";
 import { asRequestError, withDetails } from "./request-errors.ts";
 import type { Session } from "./session.ts";
-import { Subscription } from "./subscription.ts";
+import { Subscription, subscriptionDetails } from "./subscription.ts";
 import type { TopicRequests } from "./topic-requests.ts";
 
 const MODES: ReadonlySet<string> = new Set(["stream", "live"]);
@@ -42,7 +42,7 @@ export class SubscribeRequests {
       await this.#resolve(subscription, frame);
     } catch (error) {
       // Ended meanwhile: the id may be another subscription's by now.
-      if (session.subscriptions.get(id) === subscription) session.subscriptions.delete(id);
+      if (session.subscriptions?.get(id) === subscription) session.subscriptions.delete(id);
       this.#delivery.end(subscription);
       throw withDetails(asRequestError(error), { subscriptionId: id });
     }

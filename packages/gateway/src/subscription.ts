@@ -1,4 +1,4 @@
-import type { Topic } from "@millrace/broker/internal";
+import type { PartitionBounds, Topic } from "@millrace/broker/internal";
 import { Fifo } from "./fifo.ts";
 import type { Session } from "./session.ts";
 import { type StreamReader, WAITING } from "./stream-reader.ts";
@@ -67,4 +67,22 @@ export class Subscription {
     this.creditLimit = creditLimit;
     this.windowBytes = Math.max(this.windowBytes, creditLimit - this.creditUsed);
   }
+}
+
+/** Details of an error that concerns a subscription, with the bounds of partitions as far as they are known. */
+export function subscriptionDetails(
+  subscription: Subscription,
+  bounds: readonly PartitionBounds[],
+): Record<string, unknown> {
+  const details: Record<string, unknown> = { subscriptionId: subscription.id };
+  if (subscription.topic !== undefined) details.topicId = subscription.topic.topicId;
+  if (bounds.length > 0) {
+    details.partitions = bounds.map((entry) => [
+      entry.partition,
+      entry.logStartOffset,
+      entry.highWatermark,
+      entry.logEpoch,
+    ]);
+  }
+  return details;
 }

@@ -63,6 +63,13 @@ export class TailGroup {
     stream.memberIndex = -1;
   }
 
+  /** The shard is lost: nobody is at its tail any more. */
+  scatter(): void {
+    for (const member of [...this.members]) this.leave(member);
+    this.followers = [];
+    this.tailing = false;
+  }
+
   unfollow(stream: StreamReader): void {
     this.followers = this.followers.filter((follower) => follower !== stream);
   }

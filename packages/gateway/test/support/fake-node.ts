@@ -1,0 +1,473 @@
+import {
+  ENTRY_HEADER_BYTES,
+  type GatewayHandler,
+  type NodeStatus,
+  type PartitionBounds,
+  SHARD_DOWN,
+  type Topic,
+  type TopicConfig,
+} from "@millrace/broker/internal";
+import { INSUFFICIENT_CAPACITY } from "@millrace/core";
+import { ERROR_CODES, type ErrorName, MillraceError } from "@millrace/protocol";
+import type { GatewayNode } from "../../src/create-broker.ts";
+import { type FakeFrame, FakePartition } from "./fake-partition.ts";
+
+/** What the shard finds in its ring. Field offsets are those of the journal's entry, in 32 bit words. */
+export interface FakePublish {
+  readonly sessionId: number;
+  readonly topicId: number;
+  readonly partition: number;
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  readonly baseSequence: number;
+  readonly count: number;
+  readonly checksum: number;
+  readonly hasChecksum: boolean;
+  readonly stored: Uint8Array;
+}
+
+interface FakeRead {
+  readonly streamId: number;
+  readonly sharedStreamId: number;
+  readonly topicId: number;
+  readonly partition: number;
+  readonly offset: number;
+  readonly maxBytes: number;
+}
+
+type Event = (handler: GatewayHandler) => void;
+
+const RING_BYTES = 4_194_304;
+
+class FakeShard {
+  readonly memory: Buffer = Buffer.from(new SharedArrayBuffer(RING_BYTES));
+  readonly words: Int32Array = new Int32Array(this.memory.buffer);
+  /** Commands in the order in which the gateway gave them. */
+  inbox: (() => void)[] = [];
+  /** Answers in the order in which the shard gave them, and those of the reader thread, which has its own ring. */
+  outbox: Event[] = [];
+  coldOutbox: Event[] = [];
+  capacityBytes: number = Number.POSITIVE_INFINITY;
+  usedBytes = 0;
+  waiting = false;
+  down = false;
+  claimed: { readonly index: number; readonly storedBytes: number } | undefined;
+}
+
+const CONFIG: TopicConfig = { partitions: 1, retentionMs: 0, retentionBytes: 0, durability: "fsynced" };
+
+/**
+ * A node without threads: shards are arrays, time is the test's. With `auto` it answers by itself after each turn of
+ * the event loop, otherwise when the test calls work(), answer() or run().
+ */
+export class FakeNode implements GatewayNode {
+  readonly shardCount: number;
+  ready = false;
+  auto: boolean;
+  /** Everything that was handed over, oldest first. */
+  readonly publishes: FakePublish[] = [];
+  /** Decides what becomes of a publish; undefined: it is stored. */
+  refuse: ((publish: FakePublish) => { error: ErrorName; retryAfterMs: number } | undefined) | undefined;
+  untails = 0;
+  reads = 0;
+  /** Calls in their order, for tests of life cycles. */
+  readonly calls: string[] = [];
+  /** start() waits for this. */
+  recovery: Promise<void> = Promise.resolve();
+  handler: GatewayHandler | undefined;
+  readonly shards: readonly FakeShard[];
+  readonly #topics: Map<number, Topic> = new Map();
+  readonly #partitions: Map<string, FakePartition> = new Map();
+  readonly #random: () => number;
+  #nextTopicId = 1;
+  #planned = false;
+
+  constructor(options: { shards?: number; auto?: boolean; random?: () => number } = {}) {
+    this.shardCount = options.shards ?? 1;
+    this.auto = options.auto ?? false;
+    this.#random = options.random ?? (() => 0);
+    this.shards = Array.from({ length: this.shardCount }, () => new FakeShard());
+  }
+
+  // ---- life cycle ----
+
+  attach(handler: GatewayHandler): void {
+    this.handler = handler;
+    this.calls.push("attach");
+  }
+
+  async start(): Promise<void> {
+    this.calls.push("start");
+    await this.recovery;
+    this.ready = true;
+  }
+
+  drain(): Promise<void> {
+    this.calls.push("drain");
+    this.run();
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    this.calls.push("close");
+    return Promise.resolve();
+  }
+
+  status(): Promise<NodeStatus> {
+    return Promise.resolve({ ready: this.ready, clusterId: "fake", topics: 0, shards: [], failedShards: [] });
+  }
+
+  // ---- catalog ----
+
+  topicByName(name: string): Topic | undefined {
+    for (const topic of this.#topics.values()) if (topic.name === name) return topic;
+    return undefined;
+  }
+
+  topicById(topicId: number): Topic | undefined {
+    return this.#topics.get(topicId);
+  }
+
+  topics(): Iterable<Topic> {
+    return this.#topics.values();
+  }
+
+  /** Makes a topic at once. */
+  addTopic(name: string, config: Partial<TopicConfig> = {}): Topic {
+    const topicId = this.#nextTopicId++;
+    const partitions = config.partitions ?? 1;
+    const topic: Topic = {
+      ...CONFIG,
+      ...config,
+      name,
+      topicId,
+      createdMs: 1,
+      catalogPosition: topicId,
+      shards: Array.from({ length: partitions }, (_, partition) => partition % this.shardCount),
+    };
+    this.#topics.set(topicId, topic);
+    for (let partition = 0; partition < partitions; partition += 1) {
+      this.#partitions.set(`${topicId}/${partition}`, new FakePartition(topic, partition));
+    }
+    return topic;
+  }
+
+  async createTopic(name: string, config: TopicConfig): Promise<Topic> {
+    if (this.topicByName(name) !== undefined) throw new MillraceError("TOPIC_EXISTS", name);
+    const topic = this.addTopic(name, config);
+    this.handler?.onTopicCreated(topic);
+    return topic;
+  }
+
+  async deleteTopic(name: string): Promise<Topic> {
+    const topic = this.topicByName(name);
+    if (topic === undefined) throw new MillraceError("UNKNOWN_TOPIC", name);
+    this.#topics.delete(topic.topicId);
+    this.handler?.onTopicDeleted(topic);
+    return topic;
+  }
+
+  partition(topic: Topic, partition: number): FakePartition {
+    return this.#partitions.get(`${topic.topicId}/${partition}`) as FakePartition;
+  }
+
+  async bounds(topic: Topic, partitions: readonly number[]): Promise<PartitionBounds[]> {
+    await Promise.resolve();
+    return partitions.map((partition) => {
+      if (this.shards[topic.shards[partition] as number]?.down) {
+        throw new MillraceError("SHARD_RESTARTED", "down");
+      }
+      const { logStartOffset, highWatermark, logEpoch } = this.partition(topic, partition);
+      return { partition, logStartOffset, highWatermark, logEpoch };
+    });
+  }
+
+  async offsetForTime(topic: Topic, partition: number, timeMs: number): Promise<number> {
+    const log = this.partition(topic, partition);
+    return log.entries.find((entry) => entry.timeMs >= timeMs)?.baseOffset ?? log.highWatermark;
+  }
+
+  // ---- rings ----
+
+  claimBatch(shardId: number, storedBytes: number): number {
+    const shard = this.shards[shardId] as FakeShard;
+    if (shard.down) return SHARD_DOWN;
+    if (shard.usedBytes + ENTRY_HEADER_BYTES + storedBytes > shard.capacityBytes) {
+      shard.waiting = true;
+      return INSUFFICIENT_CAPACITY;
+    }
+    // Not always the same place: whoever keeps a view of it will read something else.
+    const index = Math.floor(this.#random() * 1000) * 8;
+    shard.memory.fill(0xaa, index, index + ENTRY_HEADER_BYTES + storedBytes);
+    shard.claimed = { index, storedBytes };
+    return index;
+  }
+
+  batchBytes(shardId: number): Buffer {
+    return (this.shards[shardId] as FakeShard).memory;
+  }
+
+  batchWords(shardId: number): Int32Array {
+    return (this.shards[shardId] as FakeShard).words;
+  }
+
+  commitBatch(shardId: number, index: number): void {
+    const shard = this.shards[shardId] as FakeShard;
+    if (shard.claimed?.index !== index) throw new Error("commit of what was not claimed");
+    const { storedBytes } = shard.claimed;
+    shard.claimed = undefined;
+    const publish = readPublish(shard, index, storedBytes);
+    this.publishes.push(publish);
+    const used = ENTRY_HEADER_BYTES + storedBytes;
+    shard.usedBytes += used;
+    this.#command(shard, () => {
+      shard.usedBytes -= used;
+      this.#append(shard, publish);
+      if (!shard.waiting) return;
+      shard.waiting = false;
+      shard.outbox.push((handler) => handler.onSpace(shardId));
+    });
+  }
+
+  read(
+    shardId: number,
+    streamId: number,
+    sharedStreamId: number,
+    topicId: number,
+    partition: number,
+    offset: number,
+    maxBytes: number,
+  ): number {
+    const shard = this.shards[shardId] as FakeShard;
+    if (shard.down) return SHARD_DOWN;
+    if (shard.usedBytes + 40 > shard.capacityBytes) {
+      shard.waiting = true;
+      return INSUFFICIENT_CAPACITY;
+    }
+    this.reads += 1;
+    const read = { streamId, sharedStreamId, topicId, partition, offset, maxBytes };
+    this.#command(shard, () => this.#answerRead(shard, read));
+    return 0;
+  }
+
+  untail(shardId: number, topicId: number, partition: number): number {
+    const shard = this.shards[shardId] as FakeShard;
+    if (shard.down) return SHARD_DOWN;
+    if (shard.usedBytes + 16 > shard.capacityBytes) {
+      shard.waiting = true;
+      return INSUFFICIENT_CAPACITY;
+    }
+    this.untails += 1;
+    this.#command(shard, () => {
+      const log = this.#partitions.get(`${topicId}/${partition}`);
+      if (log !== undefined) log.tailed = false;
+    });
+    return 0;
+  }
+
+  // ---- the shards' side ----
+
+  /** The shard handles so many commands. */
+  work(shardId: number, commands: number = Number.POSITIVE_INFINITY): void {
+    const shard = this.shards[shardId] as FakeShard;
+    for (let left = commands; left > 0; left -= 1) {
+      const command = shard.inbox.shift();
+      if (command === undefined) return;
+      command();
+    }
+  }
+
+  /** The gateway hears so many of the shard's answers, or of the reader thread's, and the end of a drain. */
+  answer(shardId: number, answers: number = Number.POSITIVE_INFINITY, cold = false): void {
+    const shard = this.shards[shardId] as FakeShard;
+    const outbox = cold ? shard.coldOutbox : shard.outbox;
+    for (let left = answers; left > 0; left -= 1) {
+      const event = outbox.shift();
+      if (event === undefined) break;
+      event(this.handler as GatewayHandler);
+    }
+    this.handler?.onDrainEnd();
+  }
+
+  /** Everything, until nothing is left. @returns whether there was anything. */
+  run(): boolean {
+    let any = false;
+    while (
+      this.shards.some(({ inbox, outbox, coldOutbox }) => inbox.length + outbox.length + coldOutbox.length)
+    ) {
+      any = true;
+      for (let shardId = 0; shardId < this.shardCount; shardId += 1) {
+        this.work(shardId);
+        this.answer(shardId);
+        this.answer(shardId, undefined, true);
+      }
+    }
+    return any;
+  }
+
+  /** Stores a batch as if another gateway had published it. */
+  append(topic: Topic, partition: number, count: number, stored: Uint8Array, timeMs = 1): void {
+    const log = this.partition(topic, partition);
+    log.append(count, stored, timeMs);
+    const shard = this.shards[topic.shards[partition] as number] as FakeShard;
+    this.flushTail(shard, log);
+    this.#plan();
+  }
+
+  /** The shard's thread dies. What it had not answered is lost; the reader thread may still answer. */
+  kill(shardId: number): void {
+    const shard = this.shards[shardId] as FakeShard;
+    shard.down = true;
+    shard.inbox = [];
+    shard.outbox = [];
+    shard.usedBytes = 0;
+    shard.waiting = false;
+    for (const log of this.#partitions.values()) {
+      if (log.topic.shards[log.partition] === shardId) log.tailed = false;
+    }
+    this.handler?.onShardDown(shardId);
+  }
+
+  revive(shardId: number): void {
+    (this.shards[shardId] as FakeShard).down = false;
+    this.handler?.onShardUp(shardId);
+    this.#plan();
+  }
+
+  fail(shardId: number): void {
+    (this.shards[shardId] as FakeShard).down = true;
+    this.handler?.onShardFailed(shardId, "EIO on sync");
+  }
+
+  flushTail(shard: FakeShard, log: FakePartition): void {
+    while (log.tailed && log.tailOffset < log.highWatermark) {
+      const entry = log.entryAt(log.tailOffset);
+      if (entry === undefined || entry.baseOffset > log.tailOffset) {
+        const next = entry?.baseOffset ?? log.highWatermark;
+        const { sharedStreamId } = log;
+        shard.outbox.push((handler) => handler.onProgress(sharedStreamId, next, "gap"));
+        log.tailOffset = next;
+        continue;
+      }
+      const frame = log.frame(log.tailOffset, log.sharedStreamId, 262_144, true) as FakeFrame;
+      shard.outbox.push(deliverEvent(log.sharedStreamId, true, frame));
+      log.tailOffset = frame.nextOffset;
+    }
+  }
+
+  #command(shard: FakeShard, command: () => void): void {
+    shard.inbox.push(command);
+    this.#plan();
+  }
+
+  #plan(): void {
+    if (!this.auto || this.#planned) return;
+    this.#planned = true;
+    setImmediate(() => {
+      this.#planned = false;
+      if (this.auto) this.run();
+    });
+  }
+
+  #append(shard: FakeShard, publish: FakePublish): void {
+    const { sessionId, topicId, partition, producerId, baseSequence, count, stored } = publish;
+    const log = this.#partitions.get(`${topicId}/${partition}`) as FakePartition;
+    const refusal = this.refuse?.(publish);
+    if (refusal !== undefined) {
+      const { code } = ERROR_CODES[refusal.error];
+      shard.outbox.push((handler) =>
+        handler.onPublishError(
+          sessionId,
+          topicId,
+          partition,
+          producerId,
+          baseSequence,
+          count,
+          code,
+          refusal.retryAfterMs,
+        ),
+      );
+      return;
+    }
+    const base = log.append(count, stored, 1);
+    const { logEpoch } = log;
+    shard.outbox.push((handler) =>
+      handler.onAck(sessionId, topicId, partition, producerId, baseSequence, count, base, logEpoch, 2),
+    );
+    this.flushTail(shard, log);
+  }
+
+  #answerRead(shard: FakeShard, read: FakeRead): void {
+    const { streamId, sharedStreamId, topicId, partition, offset, maxBytes } = read;
+    const log = this.#partitions.get(`${topicId}/${partition}`) as FakePartition;
+    const { logStartOffset, highWatermark, logEpoch } = log;
+    if (offset < logStartOffset) {
+      shard.outbox.push((handler) => handler.onProgress(streamId, logStartOffset, "retention"));
+      return;
+    }
+    if (offset > highWatermark) {
+      shard.outbox.push((handler) =>
+        handler.onReadError(
+          streamId,
+          ERROR_CODES.OFFSET_OUT_OF_RANGE.code,
+          logStartOffset,
+          highWatermark,
+          logEpoch,
+        ),
+      );
+      return;
+    }
+    if (offset === highWatermark) {
+      this.flushTail(shard, log);
+      shard.outbox.push((handler) => handler.onJoined(streamId, sharedStreamId, highWatermark));
+      if (log.tailed) return;
+      log.tailed = true;
+      log.sharedStreamId = sharedStreamId;
+      log.tailOffset = highWatermark;
+      return;
+    }
+    const outbox = offset < log.cacheStartOffset ? shard.coldOutbox : shard.outbox;
+    const entry = log.entryAt(offset);
+    if (entry === undefined || entry.baseOffset > offset) {
+      const next = entry?.baseOffset ?? highWatermark;
+      outbox.push((handler) => handler.onProgress(streamId, next, "gap"));
+      return;
+    }
+    const frame = log.frame(offset, streamId, maxBytes, false);
+    if (typeof frame === "number") outbox.push((handler) => handler.onNeedsCredit(streamId, frame));
+    else outbox.push(deliverEvent(streamId, false, frame));
+  }
+}
+
+/** Hands a frame over as ring memory, and writes over it afterwards. */
+function deliverEvent(streamId: number, shared: boolean, frame: FakeFrame): Event {
+  return (handler) => {
+    const { bytes, firstOffset, nextOffset } = frame;
+    const memory = Buffer.from(new SharedArrayBuffer(bytes.length + 64));
+    memory.set(bytes, 40);
+    handler.onDeliver(streamId, shared, firstOffset, nextOffset, memory, 40, bytes.length);
+    memory.fill(0xee);
+  };
+}
+
+function readPublish(shard: FakeShard, index: number, storedBytes: number): FakePublish {
+  const { words, memory } = shard;
+  const w = index >> 2;
+  const u32 = (word: number): number => (words[w + word] as number) >>> 0;
+  const u64 = (word: number): number => u32(word) + u32(word + 1) * 2 ** 32;
+  const start = index + ENTRY_HEADER_BYTES;
+  const publish: FakePublish = {
+    sessionId: u32(4),
+    topicId: u32(8),
+    partition: u32(9),
+    count: u32(12),
+    producerEpoch: u32(13),
+    producerId: u64(16),
+    baseSequence: u64(18),
+    checksum: u32(20),
+    hasChecksum: ((u32(2) >> 8) & 1) === 1,
+    stored: Uint8Array.from(memory.subarray(start, start + storedBytes)),
+  };
+  memory.fill(0xee, index, start + storedBytes);
+  return publish;
+}
