@@ -1,0 +1,298 @@
+import { Doorbell } from "@millrace/core";
+import { ENTRY_HEADER_BYTES } from "@millrace/journal/internal";
+import { ERROR_CODES, errorNameOf } from "@millrace/protocol";
+import { crc32, DeliverReader } from "@millrace/protocol/internal";
+import { Packr } from "msgpackr";
+import type { LinkBuffers } from "../../src/link/link-buffers.ts";
+import type { GatewayHandler } from "../../src/node/gateway-handler.ts";
+import { GatewayLink, OutboundReader } from "../../src/node/gateway-link.ts";
+import { fillEntryHeader } from "../../src/shard/entry-fields.ts";
+import type { ShardRequestMap } from "../../src/shard/shard-requests.ts";
+
+const packr = new Packr({ useRecords: false });
+
+export interface Publish {
+  readonly topicId: number;
+  readonly partition?: number;
+  readonly sessionId?: number;
+  readonly producerId?: number;
+  readonly producerEpoch?: number;
+  readonly baseSequence?: number;
+  /** Stated in the frame's head; the truth by default. */
+  readonly count: number;
+  /** Batch and checksum trailer. */
+  readonly stored: Uint8Array;
+  /** What the client sent as checksum: by default that of the trailer; null = none. */
+  readonly checksum?: number | null;
+}
+
+export interface Ack {
+  readonly sessionId: number;
+  readonly topicId: number;
+  readonly partition: number;
+  readonly producerId: number;
+  readonly firstSequence: number;
+  readonly count: number;
+  readonly baseOffset: number;
+  readonly logEpoch: number;
+  readonly durability: number;
+}
+
+export interface PublishError {
+  readonly sessionId: number;
+  readonly topicId: number;
+  readonly partition: number;
+  readonly producerId: number;
+  readonly firstSequence: number;
+  readonly count: number;
+  readonly error: string;
+  readonly retryAfterMs: number;
+}
+
+export interface DeliveredEntry {
+  readonly baseOffset: number;
+  readonly count: number;
+  readonly appendTimeMs: number;
+  /** Batch and checksum trailer, copied. */
+  readonly stored: Uint8Array;
+}
+
+export interface Delivery {
+  readonly streamId: number;
+  readonly shared: boolean;
+  readonly firstOffset: number;
+  readonly nextOffset: number;
+  readonly frameBytes: number;
+  readonly entries: readonly DeliveredEntry[];
+}
+
+/** Everything a shard said, in its order. */
+export type GatewayEvent =
+  | ({ readonly kind: "ack" } & Ack)
+  | ({ readonly kind: "publish-error" } & PublishError)
+  | ({ readonly kind: "deliver" } & Delivery)
+  | {
+      readonly kind: "joined";
+      readonly streamId: number;
+      readonly sharedStreamId: number;
+      readonly offset: number;
+    }
+  | {
+      readonly kind: "progress";
+      readonly streamId: number;
+      readonly nextOffset: number;
+      readonly reason: string;
+    }
+  | { readonly kind: "needs-credit"; readonly streamId: number; readonly bytes: number }
+  | {
+      readonly kind: "read-error";
+      readonly streamId: number;
+      readonly error: string;
+      readonly logStartOffset: number;
+      readonly highWatermark: number;
+      readonly logEpoch: number;
+    }
+  | {
+      readonly kind: "reply";
+      readonly requestId: number;
+      readonly error: string | undefined;
+      readonly value: unknown;
+    };
+
+/** The other end of a shard's link, in the same thread: it says what a test tells it to, and writes down what it hears. */
+export class RecordingGateway implements GatewayHandler {
+  readonly link: GatewayLink;
+  readonly events: GatewayEvent[] = [];
+  readonly #deliverReader: DeliverReader = new DeliverReader();
+  #nextRequestId = 1;
+
+  constructor(buffers: LinkBuffers) {
+    this.link = new GatewayLink(buffers, new Doorbell(Doorbell.allocate()), this);
+  }
+
+  /** The reader thread's outbound ring, answered to the same handler. */
+  reader(buffer: SharedArrayBuffer): OutboundReader {
+    return new OutboundReader(buffer, this, () => {});
+  }
+
+  /** False when the inbound ring is full. */
+  publish(publish: Publish): boolean {
+    const { stored } = publish;
+    const index = this.link.claimBatch(stored.length);
+    if (index < 0) return false;
+    const { bytes, words } = this.link.inbound;
+    bytes.set(stored, index + ENTRY_HEADER_BYTES);
+    const checksum = publish.checksum === undefined ? trailerOf(stored) : publish.checksum;
+    fillEntryHeader(
+      words,
+      index,
+      publish.sessionId ?? 1,
+      publish.topicId,
+      publish.partition ?? 0,
+      publish.producerId ?? 0,
+      publish.producerEpoch ?? 0,
+      publish.baseSequence ?? 0,
+      publish.count,
+      checksum ?? 0,
+      checksum !== null,
+    );
+    this.link.commitBatch(index);
+    this.link.flush();
+    return true;
+  }
+
+  /** False when the inbound ring is full. */
+  read(streamId: number, topicId: number, offset: number, maxBytes = 4096, partition = 0): boolean {
+    const sharedStreamId = sharedStreamIdOf(topicId, partition);
+    const outcome = this.link.read(streamId, sharedStreamId, topicId, partition, offset, maxBytes);
+    this.link.flush();
+    return outcome === 0;
+  }
+
+  untail(topicId: number, partition = 0): void {
+    this.link.untail(topicId, partition);
+    this.link.flush();
+  }
+
+  /** @returns the request's id; the answer comes as an event. */
+  ask<K extends keyof ShardRequestMap>(kind: K, args: ShardRequestMap[K]["args"]): number {
+    const requestId = this.#nextRequestId;
+    this.#nextRequestId += 1;
+    if (this.link.request(requestId, packr.pack([kind, ...args])) < 0)
+      throw new Error(`no room to ask ${kind}`);
+    this.link.flush();
+    return requestId;
+  }
+
+  /** Hears up to `bytesMax` bytes. @returns the number of records. */
+  hear(bytesMax: number = Number.MAX_SAFE_INTEGER): number {
+    return this.link.outbound.drain(this, bytesMax);
+  }
+
+  /** Takes the events of one kind out of the list, in their order. */
+  take<K extends GatewayEvent["kind"]>(kind: K): Extract<GatewayEvent, { kind: K }>[] {
+    const taken = this.events.filter((event) => event.kind === kind);
+    const kept = this.events.filter((event) => event.kind !== kind);
+    this.events.splice(0, this.events.length, ...kept);
+    return taken as Extract<GatewayEvent, { kind: K }>[];
+  }
+
+  onAck(
+    sessionId: number,
+    topicId: number,
+    partition: number,
+    producerId: number,
+    firstSequence: number,
+    count: number,
+    baseOffset: number,
+    logEpoch: number,
+    durability: number,
+  ): void {
+    const ack: Ack = {
+      sessionId,
+      topicId,
+      partition,
+      producerId,
+      firstSequence,
+      count,
+      baseOffset,
+      logEpoch,
+      durability,
+    };
+    this.events.push({ kind: "ack", ...ack });
+  }
+
+  onPublishError(
+    sessionId: number,
+    topicId: number,
+    partition: number,
+    producerId: number,
+    firstSequence: number,
+    count: number,
+    errorNumber: number,
+    retryAfterMs: number,
+  ): void {
+    const error = nameOf(errorNumber);
+    const at = { sessionId, topicId, partition, producerId, firstSequence, count };
+    this.events.push({ kind: "publish-error", ...at, error, retryAfterMs });
+  }
+
+  onDeliver(
+    streamId: number,
+    shared: boolean,
+    firstOffset: number,
+    nextOffset: number,
+    bytes: Buffer,
+    frameStart: number,
+    frameLength: number,
+  ): void {
+    const reader = this.#deliverReader;
+    const entries: DeliveredEntry[] = [];
+    reader.reset(bytes, frameStart, frameStart + frameLength);
+    if (reader.streamId !== streamId || reader.nextOffset !== nextOffset) {
+      throw new Error(
+        `frame and ring differ: ${reader.streamId} ${streamId} ${reader.nextOffset} ${nextOffset}`,
+      );
+    }
+    while (reader.next()) {
+      const { baseOffset, count, appendTimeMs, batchStart, entryEnd } = reader;
+      const stored = new Uint8Array(bytes.subarray(batchStart, entryEnd));
+      entries.push({ baseOffset, count, appendTimeMs, stored });
+    }
+    const frame = { streamId, shared, firstOffset, nextOffset, frameBytes: frameLength, entries };
+    this.events.push({ kind: "deliver", ...frame });
+  }
+
+  onJoined(streamId: number, sharedStreamId: number, offset: number): void {
+    this.events.push({ kind: "joined", streamId, sharedStreamId, offset });
+  }
+
+  onProgress(streamId: number, nextOffset: number, reason: "gap" | "retention"): void {
+    this.events.push({ kind: "progress", streamId, nextOffset, reason });
+  }
+
+  onNeedsCredit(streamId: number, bytes: number): void {
+    this.events.push({ kind: "needs-credit", streamId, bytes });
+  }
+
+  onReadError(
+    streamId: number,
+    errorNumber: number,
+    logStartOffset: number,
+    highWatermark: number,
+    logEpoch: number,
+  ): void {
+    const error = nameOf(errorNumber);
+    this.events.push({ kind: "read-error", streamId, error, logStartOffset, highWatermark, logEpoch });
+  }
+
+  onReply(requestId: number, payload: Uint8Array): void {
+    const [number, value] = packr.unpack(payload) as [number, unknown];
+    const error = number === 0 ? undefined : nameOf(number);
+    this.events.push({ kind: "reply", requestId, error, value });
+  }
+
+  onSpace(): void {}
+  onDrainEnd(): void {}
+  onShardDown(): void {}
+  onShardUp(): void {}
+  onShardFailed(): void {}
+  onTopicCreated(): void {}
+  onTopicDeleted(): void {}
+}
+
+/** The tail group's stream of a partition: the same for all reads of a gateway. */
+export function sharedStreamIdOf(topicId: number, partition: number): number {
+  return 1_000_000 + topicId * 1024 + partition;
+}
+
+function trailerOf(stored: Uint8Array): number {
+  return crc32(stored, 0, stored.length - 5);
+}
+
+function nameOf(errorNumber: number): string {
+  const name = errorNameOf(errorNumber);
+  if (name === undefined || ERROR_CODES[name].code !== errorNumber)
+    throw new Error(`no such error: ${errorNumber}`);
+  return name;
+}

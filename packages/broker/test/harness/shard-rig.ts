@@ -1,0 +1,229 @@
+import { Doorbell, OneToOneRingBuffer } from "@millrace/core";
+import {
+  ColdReader,
+  InlineBackground,
+  InlineSyncer,
+  Journal,
+  type JournalOptions,
+  SeededRandom,
+  SimulatedStorage,
+  type Storage,
+  shardDirectoryName,
+} from "@millrace/journal/internal";
+import { LINK_STATE, type LinkBuffers } from "../../src/link/link-buffers.ts";
+import type { OutboundReader } from "../../src/node/gateway-link.ts";
+import { decodeColdRead } from "../../src/reader/cold-read-message.ts";
+import { ColdReadServer } from "../../src/reader/cold-read-server.ts";
+import { JournalColdEntries } from "../../src/reader/journal-cold-entries.ts";
+import { RingColdReads } from "../../src/reader/ring-cold-reads.ts";
+import { Shard } from "../../src/shard/shard.ts";
+import { ShardRecovery } from "../../src/shard/shard-recovery.ts";
+import type { PartitionOpening, ShardRequestMap } from "../../src/shard/shard-requests.ts";
+import { ShardState } from "../../src/shard/shard-state.ts";
+import { ManualClock } from "./manual-clock.ts";
+import { RecordingGateway } from "./recording-gateway.ts";
+
+export interface ShardRigOptions {
+  readonly shardId?: number;
+  readonly shardCount?: number;
+  /** Small rings, so that tests fill them; a message is at most an eighth. */
+  readonly inboundBytes?: number;
+  readonly outboundBytes?: number;
+  readonly readerRingBytes?: number;
+  readonly segmentSizeBytes?: number;
+  readonly seed?: number;
+  /** What the shard sees of the storage, for canaries. */
+  readonly wrapStorage?: (storage: SimulatedStorage) => Storage;
+  readonly check?: NonNullable<JournalOptions["check"]>;
+}
+
+const SHARDS_DIRECTORY = "/data/shards";
+const RING_HEADER_BYTES = 8;
+
+/**
+ * One shard with its journal, a gateway and the reader thread's work, all on this thread: nothing happens unless the
+ * test says so. Syncs wait for `sync()`.
+ */
+export class ShardRig {
+  readonly storage: SimulatedStorage;
+  readonly clock: ManualClock = new ManualClock();
+  readonly shardId: number;
+  readonly shardCount: number;
+  /** Of the present life; `restart` replaces them. */
+  gateway!: RecordingGateway;
+  shard!: Shard;
+  journal!: Journal;
+  recovery!: ShardRecovery;
+  syncer!: InlineSyncer;
+  readonly #options: ShardRigOptions;
+  readonly #visible: Storage;
+  readonly #entropy: SeededRandom;
+  #coldRing!: OneToOneRingBuffer;
+  #coldServer!: ColdReadServer;
+  #coldOutbound!: OneToOneRingBuffer;
+  #coldReader!: OutboundReader;
+
+  constructor(options: ShardRigOptions = {}) {
+    this.#options = options;
+    this.shardId = options.shardId ?? 1;
+    this.shardCount = options.shardCount ?? 2;
+    this.#entropy = new SeededRandom(options.seed ?? 1);
+    this.storage = new SimulatedStorage(this.#entropy);
+    this.#visible = options.wrapStorage?.(this.storage) ?? this.storage;
+  }
+
+  /** A shard that has recovered and opened these partitions, as a node does at its start. */
+  static started(partitions: readonly PartitionOpening[], options: ShardRigOptions = {}): ShardRig {
+    const rig = new ShardRig(options);
+    rig.open();
+    rig.reconcile(partitions);
+    return rig;
+  }
+
+  get directory(): string {
+    return `${SHARDS_DIRECTORY}/${shardDirectoryName(this.shardId)}`;
+  }
+
+  /** Recovers the shard from what the storage has, with fresh rings. */
+  open(): void {
+    const { clock } = this;
+    const storage = this.#visible;
+    const state = new ShardState(this.shardId, this.shardCount);
+    this.recovery = new ShardRecovery(state);
+    this.journal = Journal.open({
+      storage,
+      directory: this.directory,
+      shardId: this.shardId,
+      syncer: (context) => {
+        this.syncer = new InlineSyncer(storage, context, { stepped: true });
+        return this.syncer;
+      },
+      background: new InlineBackground(storage),
+      clock,
+      entropy: this.#entropy,
+      segmentSizeBytes: this.#options.segmentSizeBytes ?? 1024 * 1024,
+      replay: this.recovery,
+      ...(this.#options.check === undefined ? {} : { check: this.#options.check }),
+    });
+    const link: LinkBuffers = {
+      inbound: OneToOneRingBuffer.allocate(this.#options.inboundBytes ?? 65_536),
+      outbound: OneToOneRingBuffer.allocate(this.#options.outboundBytes ?? 65_536),
+      state: new SharedArrayBuffer(LINK_STATE.WORDS * 4),
+    };
+    this.gateway = new RecordingGateway(link);
+    this.#openReader(storage);
+    this.shard = new Shard({
+      shardId: this.shardId,
+      shardCount: this.shardCount,
+      state,
+      journal: this.journal,
+      link,
+      gatewayDoorbell: new Doorbell(Doorbell.allocate()),
+      coldReads: new RingColdReads(
+        this.shardId,
+        this.journal,
+        this.#coldRing,
+        new Doorbell(Doorbell.allocate()),
+      ),
+      clock,
+    });
+  }
+
+  /** What the node asks of every shard when it starts. */
+  reconcile(partitions: readonly PartitionOpening[]): void {
+    this.answer("reconcile", [partitions, this.journal.cleanShutdown]);
+  }
+
+  /** Asks, and runs everything until the shard has answered. @throws Error with the name of a refusal */
+  answer<K extends keyof ShardRequestMap>(
+    kind: K,
+    args: ShardRequestMap[K]["args"],
+  ): ShardRequestMap[K]["reply"] {
+    const requestId = this.gateway.ask(kind, args);
+    this.settle();
+    const at = this.gateway.events.findIndex(
+      (event) => event.kind === "reply" && event.requestId === requestId,
+    );
+    const [reply] = at < 0 ? [] : this.gateway.events.splice(at, 1);
+    if (reply?.kind !== "reply") throw new Error(`no answer to ${kind}`);
+    if (reply.error !== undefined) throw new Error(reply.error);
+    return reply.value as ShardRequestMap[K]["reply"];
+  }
+
+  /** One duty cycle, and the gateway hears what came of it. @returns the shard's amount of work */
+  cycle(): number {
+    const work = this.shard.doWork();
+    this.gateway.hear();
+    return work;
+  }
+
+  /** Serves what was handed to the sync thread. */
+  sync(): boolean {
+    return this.syncer.step();
+  }
+
+  /** Serves up to `limit` of the cold reads that the shard has handed over. @returns how many */
+  serveColdReads(limit: number = Number.MAX_SAFE_INTEGER): number {
+    const ring = this.#coldRing;
+    let served = 0;
+    for (ring.poll(); served < limit; served += 1) {
+      const index = ring.next();
+      if (index < 0) break;
+      const length = ring.words[index >> 2] as number;
+      const message = decodeColdRead(
+        Uint8Array.prototype.slice.call(ring.bytes, index + RING_HEADER_BYTES, index + length),
+      );
+      if (!this.#coldServer.serve(message)) break;
+      ring.advance();
+      ring.release();
+    }
+    this.#coldOutbound.publish();
+    this.#coldReader.drain(this.gateway, Number.MAX_SAFE_INTEGER);
+    return served;
+  }
+
+  /** Cycles, syncs and cold reads until nothing is left to do. */
+  settle(): void {
+    for (let rounds = 0; rounds < 10_000; rounds += 1) {
+      const worked = this.cycle() > 0;
+      const synced = this.sync();
+      const served = this.serveColdReads() > 0;
+      if (!worked && !synced && !served) return;
+    }
+    throw new Error("the shard does not come to rest");
+  }
+
+  /** Drains, takes a clean checkpoint and closes, as at SIGTERM. */
+  stopCleanly(): void {
+    for (let rounds = 0; !this.shard.finish(); rounds += 1) {
+      if (rounds > 1000) throw new Error("the shard does not finish");
+      this.cycle();
+      this.sync();
+      this.serveColdReads();
+    }
+    this.shard.checkpoint(true);
+    this.sync();
+    this.cycle();
+    if (this.journal.checkpointPending) throw new Error("the clean checkpoint was not taken");
+    this.journal.close();
+  }
+
+  /** The machine stops where it stands; `open` starts it again. */
+  crash(kind: "power" | "process"): void {
+    this.storage.restart(kind);
+  }
+
+  #openReader(storage: Storage): void {
+    this.#coldRing = new OneToOneRingBuffer(
+      OneToOneRingBuffer.allocate(this.#options.readerRingBytes ?? 65_536),
+    );
+    const outbound = OneToOneRingBuffer.allocate(this.#options.outboundBytes ?? 65_536);
+    this.#coldOutbound = new OneToOneRingBuffer(outbound);
+    this.#coldReader = this.gateway.reader(outbound);
+    this.#coldServer = new ColdReadServer(
+      new JournalColdEntries(SHARDS_DIRECTORY, new ColdReader(storage, SHARDS_DIRECTORY)),
+      this.#coldOutbound,
+      () => {},
+    );
+  }
+}
