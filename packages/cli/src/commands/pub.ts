@@ -31,7 +31,7 @@ headersBase64 and partition, as "millrace sub --json" prints it. A value that is
 --json prints topic, partition, offset and durability of each record, in the order of the input.
 
 The first record that is refused ends the command with 1; what it acknowledged until then is stored. Interrupted
-(Ctrl-C) it stops reading, waits for what it sent, and ends with 130.`;
+(Ctrl-C) it stops reading, waits up to ten seconds for what it sent, and ends with 130.`;
 
 /** `millrace pub TOPIC [VALUE…]` */
 export function registerPub(program: Command, run: RunCommand): void {
