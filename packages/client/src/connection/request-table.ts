@@ -32,6 +32,8 @@ export class RequestTable {
   readonly #requests: Map<number, Request> = new Map();
   #connection: Connection | undefined;
   #lastId = 0;
+  /** Set once the client is closed. */
+  #closed: MillraceError | undefined;
 
   constructor(clock: Clock, timeoutMs: number) {
     this.#clock = clock;
@@ -45,9 +47,12 @@ export class RequestTable {
     return count;
   }
 
-  /** Sends now or with the next connection; rejects with the broker's error, TIMEOUT, ABORTED, CONNECTION_LOST. */
+  /**
+   * Sends now or with the next connection; rejects with the broker's error, TIMEOUT, ABORTED, CONNECTION_LOST, CLOSED.
+   */
   request<T>(spec: RequestSpec<T>, options: RequestOptions = {}): Promise<T> {
     const { signal, timeoutMs = this.#timeoutMs } = options;
+    if (this.#closed !== undefined) return Promise.reject(this.#closed);
     if (signal?.aborted === true) return Promise.reject(abortedError(signal));
     if (this.#requests.size >= LIMITS.requestsInFlightMax) {
       const message = `too many requests without an answer: ${this.#requests.size}`;
@@ -109,9 +114,10 @@ export class RequestTable {
     return request !== undefined;
   }
 
-  /** Rejects everything. */
+  /** Rejects everything, from now on too. */
   abort(error: MillraceError): void {
     this.#connection = undefined;
+    this.#closed = error;
     for (const id of [...this.#requests.keys()]) this.#settle(id)?.reject(error);
   }
 
