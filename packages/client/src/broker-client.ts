@@ -54,7 +54,13 @@ export class BrokerClient implements Client, LinkHandlers {
     this.#requests = new RequestTable(platform.clock, this.#settings.requestTimeoutMs);
     this.topics = new BrokerTopics(this.#requests);
     this.#link = new Link(this.#settings, platform, this);
-    this.#publisher = new Publisher(() => this.#link.checkDrained());
+    this.#publisher = new Publisher(
+      () => this.#link.checkDrained(),
+      () =>
+        this.#link.drop(
+          new MillraceError("CONNECTION_LOST", "a shard was restarted: the session begins anew"),
+        ),
+    );
   }
 
   /** Makes the first connection. */

@@ -1,4 +1,4 @@
-import { durabilityName, type MillraceError } from "@millrace/protocol";
+import { durabilityName, MillraceError } from "@millrace/protocol";
 import type { Backoff } from "../backoff.ts";
 import { Deque } from "../deque.ts";
 import type { Clock, TimerHandle } from "../system-clock.ts";
@@ -26,14 +26,16 @@ export interface OutboxOwner {
   schedule(outbox: PartitionOutbox): void;
   /** So many batches fewer (or more) are without an answer in this session. */
   countUnanswered(change: number): void;
+  /** Ends the session, so that nothing of it is under way any more. */
+  restartSession(): void;
   /** The batch was taken out of `building`. */
   onClosed(outbox: PartitionOutbox): void;
   /** The batch is settled and its memory free; `error` is undefined for a stored one. */
   onDone(batch: OutgoingBatch, error: MillraceError | undefined): void;
 }
 
-/** Errors that say for certain that the batch was not stored by this or any earlier attempt. */
-const NOT_STORED: ReadonlySet<string> = new Set(["OUT_OF_SEQUENCE", "THROTTLED", "DISK_FULL"]);
+/** "No hole": higher than any sequence. */
+const NONE = Number.POSITIVE_INFINITY;
 
 /**
  * The batches of one partition, in order, with their sequences. Sequences count records. A batch gets its own when it
@@ -42,9 +44,10 @@ const NOT_STORED: ReadonlySet<string> = new Set(["OUT_OF_SEQUENCE", "THROTTLED",
  * When one is refused with an error that can be retried, its successors are refused as OUT_OF_SEQUENCE. The outbox
  * then stops, waits until everything under way is answered, and sends all of it again in order.
  *
- * When one is refused for good it leaves a hole in the sequences. Once everything under way is answered, the outbox
- * raises the producer's epoch for this partition, which fences whatever may still be travelling, and numbers the rest
- * anew from 0. The same mends a partition whose broker lost acknowledged records (the oldest batch is then
+ * When one is refused for good it leaves a hole in the sequences, and nothing after it can have been stored. The
+ * outbox waits until everything under way is answered and everything before the hole is settled; then it raises the
+ * producer's epoch for this partition, which fences whatever may still be travelling, and numbers the rest anew
+ * from 0. The same mends a partition whose broker lost acknowledged records (the oldest batch is then
  * OUT_OF_SEQUENCE). UNKNOWN_PRODUCER and PRODUCER_FENCED are mended by a new producer id.
  */
 export class PartitionOutbox {
@@ -67,8 +70,11 @@ export class PartitionOutbox {
   /** A refusal came: nothing is sent until all answers are there; then, if `pausing`, after a pause. */
   #stalled = false;
   #pausing = false;
-  #hole = false;
+  /** The first sequence that will never be stored under the present numbering. */
+  #holeAt: number = NONE;
   #idLost = false;
+  /** Answers of this session may belong to earlier copies; see onErrorForAll. */
+  #isUncertain = false;
   #retryTimer: TimerHandle;
 
   constructor(owner: OutboxOwner, topicId: number, partition: number, backoff: Backoff) {
@@ -110,6 +116,10 @@ export class PartitionOutbox {
    */
   nextFrame(inFlightMax: number): Uint8Array | undefined {
     if (this.#stalled || this.#sent >= inFlightMax) return undefined;
+    if (this.#holeAt < NONE && !this.#isBeforeHole(this.#batches.at(this.#sent))) {
+      if (this.#sent > 0) return undefined;
+      this.#renumber();
+    }
     if (this.#sent === this.#batches.length && this.building?.due === true) this.closeBuilding();
     const batch = this.#batches.at(this.#sent);
     if (batch === undefined) return undefined;
@@ -160,12 +170,21 @@ export class PartitionOutbox {
     if (!this.#stalled) this.#owner.schedule(this);
   }
 
-  /** An error for the sequences [firstSequence, end), or for all that is without an answer. */
-  onError(error: MillraceError, firstSequence: number = 0, end: number = Number.POSITIVE_INFINITY): void {
+  /** An error for the sequences [firstSequence, end). */
+  onError(error: MillraceError, firstSequence: number, end: number): void {
     for (let i = this.#find(firstSequence, end); i >= 0; i = this.#find(firstSequence, end)) {
       this.#refuse(i, error);
     }
     this.#settle();
+  }
+
+  /**
+   * An error for everything of this partition that the broker had received by then. Frames that were still travelling
+   * get an answer of their own, so from now on an answer may be one to an earlier copy of a batch.
+   */
+  onErrorForAll(error: MillraceError): void {
+    this.#isUncertain = true;
+    this.onError(error, 0, Number.POSITIVE_INFINITY);
   }
 
   /** The session is over: whatever has no answer goes again, under the same sequences. */
@@ -174,8 +193,8 @@ export class PartitionOutbox {
     this.#countUnanswered(-this.#unanswered);
     this.#stalled = false;
     this.#pausing = false;
+    this.#isUncertain = false;
     this.#sent = 0;
-    if (this.#hole) this.#renumber();
   }
 
   /** The next session is there. */
@@ -230,21 +249,23 @@ export class PartitionOutbox {
       return;
     }
     this.#stalled = true;
-    if (error.code === "UNKNOWN_PRODUCER" || error.code === "PRODUCER_FENCED") {
-      this.#idLost = true;
-      this.#hole = true;
-    }
-    // What was sent only once under a forgotten id is certainly not stored; later attempts may have been.
-    const mayGoAgain = error.retriable || (error.code === "UNKNOWN_PRODUCER" && batch.attempts === 1);
-    if (mayGoAgain && !(batch.abandoned && (NOT_STORED.has(error.code) || !error.retriable))) {
+    // A producer that was never stored is unknown, also to the successors of its first batch: #settle looks at the oldest.
+    const isRetried = error.retriable || error.code === "UNKNOWN_PRODUCER";
+    if (isRetried && !(batch.abandoned && isCertainlyNotStored(batch, error))) {
       batch.answer = error;
       this.#countUnanswered(-1);
       return;
     }
-    this.#hole = true;
-    this.#remove(index);
-    batch.reject(error);
-    this.#owner.onDone(batch, error);
+    if (error.code === "PRODUCER_FENCED") this.#idLost = true;
+    this.#rejectAnswered(index, error);
+    this.#countUnanswered(-1);
+  }
+
+  /** Rejects a batch that is under way; its sequences will never be used. */
+  #rejectAnswered(index: number, error: MillraceError): void {
+    const batch = this.#batches.at(index) as OutgoingBatch;
+    this.#holeAt = Math.min(this.#holeAt, batch.baseSequence);
+    this.#fail(index, error);
   }
 
   /** Stored by an earlier attempt, so long ago that the broker has forgotten the offsets. */
@@ -271,7 +292,7 @@ export class PartitionOutbox {
     this.#countUnanswered(-1);
   }
 
-  /** Rejects a batch that is not under way, or of which no answer matters any more. */
+  /** Takes a batch out and rejects it; whether it was under way without an answer is the caller's business. */
   #fail(index: number, error: MillraceError): void {
     const batch = this.#batches.at(index) as OutgoingBatch;
     if (index < this.#sent) this.#sent -= 1;
@@ -288,19 +309,40 @@ export class PartitionOutbox {
   /** After a refusal: once everything under way is answered, sends it again. */
   #settle(): void {
     if (!this.#stalled || this.#pausing || this.#unanswered > 0) return;
-    const oldest = this.#sent > 0 ? this.#batches.at(0)?.answer : undefined;
-    const isBehindHole = oldest?.code === "OUT_OF_SEQUENCE" && this.#hole;
-    const pauseMs = oldest === undefined || isBehindHole ? 0 : this.#pauseMs();
-    // Nothing is before it, and yet the broker misses something: records that it had acknowledged are lost.
-    if (oldest?.code === "OUT_OF_SEQUENCE") this.#hole = true;
+    const oldest = this.#sent > 0 ? this.#batches.at(0) : undefined;
+    const code = oldest?.answer?.code;
+    // Nothing is before it, and yet the broker misses something: it lost acknowledged records, or the whole producer.
+    const isLost = code === "OUT_OF_SEQUENCE" || code === "UNKNOWN_PRODUCER";
+    const isBehindHole = oldest === undefined || oldest.baseSequence > this.#holeAt;
+    if (oldest !== undefined && isLost && !isBehindHole) {
+      if (this.#isUncertain) {
+        // Numbering it anew while another copy may still be stored would store it twice. A new session is certain.
+        this.#owner.restartSession();
+        return;
+      }
+      this.#holeAt = oldest.baseSequence;
+      if (code === "UNKNOWN_PRODUCER") this.#loseId();
+    }
+    const isMended = isBehindHole && (code === undefined || isLost);
+    const pauseMs = isMended ? 0 : this.#pauseMs();
     this.#sent = 0;
-    if (this.#hole) this.#renumber();
     if (pauseMs === 0) {
       this.#resume();
       return;
     }
     this.#pausing = true;
     this.#retryTimer = this.#owner.clock.setTimer(() => this.#resume(), pauseMs);
+  }
+
+  /** The broker has forgotten the producer. What was sent more than once may have been stored before that. */
+  #loseId(): void {
+    this.#idLost = true;
+    for (let i = 0; i < this.#sent; ) {
+      const batch = this.#batches.at(i) as OutgoingBatch;
+      if (batch.attempts > 1 && batch.answer?.code === "UNKNOWN_PRODUCER")
+        this.#rejectAnswered(i, batch.answer);
+      else i += 1;
+    }
   }
 
   #resume(): void {
@@ -321,6 +363,10 @@ export class PartitionOutbox {
     return Math.max(1, pauseMs);
   }
 
+  #isBeforeHole(batch: OutgoingBatch | undefined): boolean {
+    return batch?.numbering === this.#numbering && batch.baseSequence < this.#holeAt;
+  }
+
   #renumber(): void {
     if (this.#idLost) {
       this.#producerId = this.#owner.newProducerId(this);
@@ -328,14 +374,23 @@ export class PartitionOutbox {
     } else {
       this.#epoch += 1;
     }
-    this.#hole = false;
+    this.#holeAt = NONE;
     this.#idLost = false;
     this.#numbering += 1;
     this.#nextSequence = 0;
-    for (let i = 0; i < this.#batches.length; i += 1) {
+    for (let i = 0; i < this.#batches.length; ) {
       const batch = this.#batches.at(i) as OutgoingBatch;
       batch.frame = undefined;
       batch.attempts = 0;
+      // Nobody waits for it, and now its sequence is not needed any more.
+      if (batch.abandoned) this.#fail(i, batch.answer ?? new MillraceError("TIMEOUT", "given up"));
+      else i += 1;
     }
   }
+}
+
+/** Whether the error says that neither this nor any earlier attempt was stored. */
+function isCertainlyNotStored(batch: OutgoingBatch, error: MillraceError): boolean {
+  if (error.code === "OUT_OF_SEQUENCE") return true;
+  return batch.attempts === 1 && (error.code === "THROTTLED" || error.code === "DISK_FULL");
 }

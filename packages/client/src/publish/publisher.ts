@@ -21,15 +21,21 @@ export class Publisher {
   readonly #line: Deque<PartitionOutbox> = new Deque();
   readonly #credit: PublishCredit = new PublishCredit();
   readonly #onAnswered: () => void;
+  readonly #restartSession: () => void;
   #connection: Connection | undefined;
   #inFlightMax: number = LIMITS.inFlightBatchesMax;
   #unanswered = 0;
   #creditRequested = false;
   #isPumping = false;
 
-  /** `onAnswered` is called after each frame of answers. */
-  constructor(onAnswered: () => void) {
+  /** `onAnswered` is called after each frame of answers; `restartSession` ends the session and begins another. */
+  constructor(onAnswered: () => void, restartSession: () => void) {
     this.#onAnswered = onAnswered;
+    this.#restartSession = restartSession;
+  }
+
+  restartSession(): void {
+    this.#restartSession();
   }
 
   /** Batches without an answer in this session. */
@@ -118,13 +124,16 @@ export class Publisher {
   onError(error: MillraceError): boolean {
     const { topicId, partition, producerId, firstSequence, count } = error.details;
     if (typeof topicId !== "number") return false;
+    this.#isPumping = true;
     for (const outbox of this.#all()) {
       if (outbox.topicId !== topicId) continue;
       if (typeof partition === "number" && outbox.partition !== partition) continue;
       if (typeof producerId === "number" && outbox.producerId !== producerId) continue;
-      if (typeof firstSequence !== "number") outbox.onError(error);
+      if (typeof firstSequence !== "number") outbox.onErrorForAll(error);
       else outbox.onError(error, firstSequence, firstSequence + (typeof count === "number" ? count : 1));
     }
+    this.#isPumping = false;
+    this.#pump();
     this.#onAnswered();
     return true;
   }

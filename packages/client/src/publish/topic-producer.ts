@@ -180,6 +180,10 @@ export class TopicProducer implements Producer, OutboxOwner {
     this.#context.publisher.countUnanswered(change);
   }
 
+  restartSession(): void {
+    this.#context.publisher.restartSession();
+  }
+
   onClosed(outbox: PartitionOutbox): void {
     this.#open.delete(outbox);
     this.#destination?.partitioner.onBatchClosed(outbox.partition);
