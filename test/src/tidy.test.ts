@@ -50,7 +50,7 @@ t.test("the repository", async (t) => {
   );
   for (const name of Object.keys(IMPORT_DIRECTION)) {
     const folder = `packages/${name}/src`;
-    const entries = ["index.ts", "internal.ts", "main.ts"].map((entry) => `${folder}/${entry}`);
+    const entries = entriesOf(`packages/${name}`);
     none(
       t,
       deadFiles(
@@ -128,6 +128,12 @@ t.test("the rules see what they are to see", async (t) => {
   ];
   t.match(deadFiles(files, ["p/src/index.ts"]), [{ path: "p/src/dead.ts" }]);
 });
+
+/** The sources of what a package.json exports, and a program's main.ts. */
+function entriesOf(folder: string): string[] {
+  const exported = read(`${folder}/package.json`).text.matchAll(/"\.\/dist\/(src\/[^"]+)\.js"/g);
+  return [`${folder}/src/main.ts`, ...Array.from(exported, (match) => `${folder}/${match[1]}.ts`)];
+}
 
 function read(path: string): SourceFile {
   const file = join(REPOSITORY, path);
