@@ -100,6 +100,8 @@ export class ColdReader {
   private targetEnd = 0;
   private timeMs = 0;
   private foundOffset = TIME_NOT_FOUND;
+  /** The read met one of the request's limits. */
+  private limited = false;
 
   constructor(storage: Storage, shardsDirectory: string) {
     this.shardsDirectory = shardsDirectory;
@@ -131,7 +133,8 @@ export class ColdReader {
 
   /**
    * Finds the first entry that was appended at `timeMs` or later; the request's location comes from `locateTime`.
-   * @returns its offset; TIME_NOT_FOUND (with nextOffset), READ_DAMAGED, READ_FAILED.
+   * @returns its offset; TIME_NOT_FOUND (with nextOffset, which is limitOffset when a limit was met), READ_DAMAGED,
+   * READ_FAILED.
    */
   findTime(request: ColdReadRequest, timeMs: number): number {
     this.begin(request);
@@ -140,6 +143,7 @@ export class ColdReader {
     const outcome = this.guard(request, () =>
       this.walk(request, this.extents(request, this.timePoint), this.compareTime),
     );
+    if (outcome === 0 && this.foundOffset < 0 && this.limited) this.nextOffset = request.limitOffset;
     return outcome < 0 ? outcome : this.foundOffset;
   }
 
@@ -155,6 +159,7 @@ export class ColdReader {
     this.more = true;
     this.neededBytes = 0;
     this.error = undefined;
+    this.limited = false;
   }
 
   private guard(request: ColdReadRequest, run: () => number): number {
@@ -224,7 +229,7 @@ export class ColdReader {
   ): number {
     const base = request.location.segmentBase;
     // What is only staged may not even have a file.
-    if (request.location.position >= request.endPosition) return 0;
+    if (request.location.position >= request.endPosition) return this.stopAtLimit();
     const segment = this.segments.open(this.path(request));
     this.window.attach(segment.fd);
     // The shard's index knows of entries here, so a sidecar or scan that finds none met damage.
@@ -260,7 +265,7 @@ export class ColdReader {
     const window = this.window;
     const base = request.location.segmentBase;
     // What is not written yet is not at its place: it may be there in a moment.
-    if (position + ENTRY_HEADER_BYTES > request.endPosition) return 0;
+    if (position + ENTRY_HEADER_BYTES > request.endPosition) return this.stopAtLimit();
     const readEnd = end - base;
     let index = window.load(position - base, ENTRY_HEADER_BYTES, readEnd);
     if (index < 0) return this.damaged(segment, position);
@@ -282,9 +287,9 @@ export class ColdReader {
     if (endOffset <= request.offset) return size;
     if (endOffset > request.limitOffset) {
       this.more = false;
-      return 0;
+      return this.stopAtLimit();
     }
-    if (position + size > request.endPosition) return 0;
+    if (position + size > request.endPosition) return this.stopAtLimit();
     index = window.load(position - base, length, readEnd);
     if (index < 0 || !ENTRY_CHECK.payload(window.bytes, window.words, index)) {
       return this.damaged(segment, position);
@@ -359,6 +364,11 @@ export class ColdReader {
     }
     const { firstOffset, endOffset, firstTime, count } = points;
     return { firstOffset, endOffset, firstTime, count, words: points.used() };
+  }
+
+  private stopAtLimit(): number {
+    this.limited = true;
+    return 0;
   }
 
   private damaged(segment: ReadableSegment, position: number): number {

@@ -14,6 +14,7 @@ export {
   shardDirectoryName,
   TIME_NOT_FOUND,
 } from "./cold-reader.ts";
+export { ENTRY_CHECK, type EntryCheck, isEntryLength } from "./entry-check.ts";
 export {
   alignEntry,
   BATCH_TRAILER_BYTES,

@@ -360,6 +360,7 @@ export class Journal {
     if (isDiskFull(error)) {
       this.diskFull = true;
       this.room = 0;
+      this.written = Math.max(this.written, this.appender.completePosition);
       this.runs.copyOut((memory) => this.staging.owns(memory));
       return DISK_FULL;
     }

@@ -1,5 +1,5 @@
 import { MillraceError } from "@millrace/protocol";
-import { attemptBackgroundJob, type BackgroundJob } from "./background.ts";
+import { attemptBackgroundJob } from "./background.ts";
 import {
   CHECKPOINT_FORMAT_VERSION,
   type Checkpoint,
@@ -8,6 +8,7 @@ import {
   parseCheckpointFileName,
   restoreIndex,
 } from "./checkpoint-layout.ts";
+import { findDurabilityProof } from "./durability-proof.ts";
 import type { EntryCheck } from "./entry-check.ts";
 import {
   ENTRY_APPEND_TIME_WORD,
@@ -15,29 +16,30 @@ import {
   ENTRY_COUNT_WORD,
   ENTRY_LENGTH_WORD,
   ENTRY_PARTITION_WORD,
+  ENTRY_SYNCED_POSITION_WORD,
   ENTRY_TOPIC_ID_WORD,
   ENTRY_TYPE_BATCH,
   ENTRY_TYPE_WORD,
   readU32,
   readU64,
 } from "./entry-layout.ts";
-import { readFence, writeFence } from "./fence.ts";
+import { FENCE_FILE, readFence, writeFence } from "./fence.ts";
 import { JournalIndex } from "./journal-index.ts";
 import { refuseQuarantined } from "./quarantine.ts";
+import { chainSegments, type LiveSegment } from "./segment-chain.ts";
 import {
   decodeSegmentHeader,
   parseSegmentFileName,
   SEGMENT_FORMAT_VERSION,
   SEGMENT_HEADER_BYTES,
-  type SegmentName,
   segmentFileName,
-  segmentSeed,
   sidecarFileName,
 } from "./segment-layout.ts";
-import { type BadEntry, findSyncedBeyond, type ScannedSegment, scanEntries } from "./segment-scan.ts";
+import { type BadEntry, type ScanEnd, scanEntries } from "./segment-scan.ts";
 import { SegmentWindow } from "./segment-window.ts";
 import { sidecarJob } from "./sidecar-writer.ts";
 import { readFile, type Storage } from "./storage.ts";
+import { TailCut } from "./tail-cut.ts";
 
 /** Takes what recovery finds, in order. It runs inside `Journal.open`; a throw ends the recovery. */
 export interface ReplayHandler {
@@ -80,17 +82,18 @@ export interface Recovered {
   /** Of the next entry. */
   readonly sequence: number;
   /** Positions of the checkpoints that exist, oldest first. */
-  readonly checkpoints: number[];
+  readonly checkpoints: readonly number[];
   readonly cleanShutdown: boolean;
   readonly report: RecoveryReport;
 }
 
-const WINDOW_BYTES = 1024 * 1024;
+const WINDOW_BYTES = 1_048_576;
 const FIRST_SEQUENCE = 1;
 
-interface LiveSegment extends ScannedSegment {
-  /** Undefined: the header's bytes are not a header. */
-  syncedPosition: number | undefined;
+/** The end of the journal. */
+interface JournalEnd {
+  readonly position: number;
+  readonly sequence: number;
 }
 
 /**
@@ -108,22 +111,26 @@ class Recovery {
   private readonly storage: Storage;
   private readonly directory: string;
   private readonly window: SegmentWindow;
+  private readonly tail: TailCut;
   private readonly index: JournalIndex = new JournalIndex();
   private readonly warnings: string[] = [];
   private epoch = 0;
   private journalId = 0;
   private segments: LiveSegment[] = [];
+  /** Positions, oldest first. */
   private checkpoints: number[] = [];
   private checkpoint: Checkpoint | undefined;
   private entries = 0;
   private bytes = 0;
-  private tornBytes = 0;
+  /** Names and headers say that everything before it was durable. */
+  private provenPosition = 0;
 
   constructor(options: RecoveryOptions) {
     this.options = options;
     this.storage = options.storage;
     this.directory = options.directory;
     this.window = new SegmentWindow(options.storage, WINDOW_BYTES);
+    this.tail = new TailCut(options.storage, this.window, options.directory);
   }
 
   run(): Recovered {
@@ -138,7 +145,8 @@ class Recovery {
     options.replay.onIndex?.(this.index);
     this.loadCheckpoint();
     const { position, sequence } = this.replay();
-    const clean = this.checkpoint;
+    const { checkpoint } = this;
+    const cleanBehind = checkpoint?.clean === true && checkpoint.position === position;
     return {
       epoch: this.epoch,
       journalId: this.journalId,
@@ -146,14 +154,13 @@ class Recovery {
       position,
       sequence,
       checkpoints: this.checkpoints,
-      cleanShutdown:
-        previousEpoch === 0 ||
-        (clean?.clean === true && clean.epoch === previousEpoch && clean.position === position),
+      // An owner in between that left no entry may still have shown some that it never wrote.
+      cleanShutdown: previousEpoch === 0 || (cleanBehind && checkpoint.epoch === previousEpoch),
       report: {
-        checkpointPosition: clean?.position ?? 0,
+        checkpointPosition: checkpoint?.position ?? 0,
         entries: this.entries,
         bytes: this.bytes,
-        tornBytes: this.tornBytes,
+        tornBytes: this.tail.tornBytes,
         warnings: this.warnings,
       },
     };
@@ -170,9 +177,9 @@ class Recovery {
         (name) => parseSegmentFileName(name) !== undefined || parseCheckpointFileName(name) !== undefined,
       );
       // The fence is durable before the first file of a journal is made, so somebody removed it.
-      if (first !== undefined) this.refuse("fence", 0, `fence file is missing beside ${first}`);
+      if (first !== undefined) this.refuse(FENCE_FILE, 0, `fence file is missing beside ${first}`);
     } else if (fence.shardId !== shardId) {
-      this.refuse("fence", 0, `folder belongs to shard ${fence.shardId}, not ${shardId}`);
+      this.refuse(FENCE_FILE, 0, `folder belongs to shard ${fence.shardId}, not ${shardId}`);
     }
     this.epoch = (fence?.epoch ?? 0) + 1;
     this.journalId = fence?.journalId ?? entropy.uint32();
@@ -184,37 +191,26 @@ class Recovery {
   private readNames(): void {
     const { storage, directory } = this;
     const names = storage.list(directory);
-    const segments: SegmentName[] = [];
     const unwanted = names.filter((name) => name.endsWith(".tmp"));
-    for (const name of names) {
-      const segment = parseSegmentFileName(name);
-      if (segment !== undefined) segments.push(segment);
-      const checkpoint = parseCheckpointFileName(name);
-      if (checkpoint !== undefined) this.checkpoints.push(checkpoint);
-    }
-    this.checkpoints.sort((a, b) => a - b);
-    const { live, dead } = chainOf(segments);
+    const { live, dead } = chainSegments(names, directory, this.journalId);
     for (const { basePosition, epoch } of dead) {
       unwanted.push(segmentFileName(basePosition, epoch));
       const sidecar = sidecarFileName(basePosition, epoch);
       if (names.includes(sidecar)) unwanted.push(sidecar);
     }
     for (const name of unwanted) storage.unlink(`${directory}/${name}`);
-    this.segments = live.map(({ basePosition, epoch }) => ({
-      path: `${directory}/${segmentFileName(basePosition, epoch)}`,
-      basePosition,
-      epoch,
-      seed: segmentSeed(this.journalId, basePosition, epoch),
-      syncedPosition: undefined,
-    }));
+    this.segments = live;
     const newest = live.at(-1);
     if (newest !== undefined && newest.epoch >= this.epoch) {
-      this.refuse(
-        "fence",
-        0,
-        `fence is older than segment ${segmentFileName(newest.basePosition, newest.epoch)}`,
-      );
+      this.refuse(FENCE_FILE, 0, `fence is older than segment ${newest.fileName}`);
     }
+    for (const name of names) {
+      const position = parseCheckpointFileName(name);
+      if (position !== undefined) this.checkpoints.push(position);
+    }
+    this.checkpoints.sort((a, b) => a - b);
+    // A checkpoint gets its name once it is synced, and only ever covers what is committed.
+    this.prove(this.newestCheckpoint);
   }
 
   private loadCheckpoint(): void {
@@ -241,23 +237,28 @@ class Recovery {
   }
 
   /** Reads everything behind the checkpoint. @returns the end of the journal, durable. */
-  private replay(): { position: number; sequence: number } {
+  private replay(): JournalEnd {
     const start = this.checkpoint?.position ?? 0;
-    const first = this.findFirst(start);
-    for (const segment of this.segments.slice(Math.max(0, first))) this.readHeader(segment);
-    let position = start;
     let sequence = this.checkpoint?.sequence ?? FIRST_SEQUENCE;
-    if (first < 0) return { position, sequence };
+    const first = this.findFirst(start);
+    const behind = this.segments.slice(Math.max(0, first));
+    for (const segment of behind) this.readHeader(segment);
+    if (first < 0) {
+      // The name of the first segment of all can be lost while that of a later one is not.
+      if (this.segments.length > 0) this.judge(-1, start, start, "end of file");
+      return this.cut(-1, 0, start, sequence);
+    }
+    let position = start;
     for (let i = first; i < this.segments.length; i++) {
       const segment = this.segments[i] as LiveSegment;
+      const entriesStart = segment.basePosition + SEGMENT_HEADER_BYTES;
       if (segment.syncedPosition === undefined) {
-        this.judge(i, segment.basePosition, segment.basePosition + SEGMENT_HEADER_BYTES, "header checksum");
+        this.judge(i, segment.basePosition, entriesStart, "header checksum");
         return this.cut(i, first, segment.basePosition, sequence);
       }
       this.enterSegment(segment);
       const limit = this.segments[i + 1]?.basePosition ?? Number.POSITIVE_INFINITY;
-      const from = Math.max(position, segment.basePosition + SEGMENT_HEADER_BYTES);
-      const end = this.scan(segment, from, limit, sequence);
+      const end = this.scan(segment, Math.max(position, entriesStart), limit, sequence);
       position = end.position;
       sequence = end.sequence;
       if (end.bad === undefined) continue;
@@ -267,12 +268,12 @@ class Recovery {
     throw new Error("the last segment has no limit, so its scan ends at a bad entry");
   }
 
-  /** The segment in which replay begins, or -1 in an empty journal. Checks that no earlier one is missing. */
+  /** The segment in which replay begins, or -1 when there is none. Checks that none is missing before it. */
   private findFirst(start: number): number {
-    const bases = new Set(this.segments.map(({ path }) => path));
+    const names = new Set(this.segments.map(({ fileName }) => fileName));
     for (const { basePosition, epoch } of this.checkpoint?.segments ?? []) {
       const name = segmentFileName(basePosition, epoch);
-      if (!bases.has(`${this.directory}/${name}`)) this.refuse(name, basePosition, "segment is missing");
+      if (!names.has(name)) this.refuse(name, basePosition, "segment is missing");
     }
     let first = -1;
     for (let i = 0; i < this.segments.length; i++) {
@@ -280,22 +281,14 @@ class Recovery {
     }
     const segment = this.segments[first];
     if (segment === undefined) {
-      const next = this.segments[0];
-      const proven = Math.max(start, this.checkpoints.at(-1) ?? 0);
-      if (next !== undefined || proven > 0) {
-        this.refuse(next === undefined ? "" : nameOf(next.path), start, "segment is missing before here");
-      }
+      if (this.newestCheckpoint > 0) this.refuse("", start, "segment of this position is missing");
       return -1;
     }
     const fd = this.storage.open(segment.path, "read");
     const size = this.storage.size(fd);
     this.storage.close(fd);
     if (segment.basePosition + size < start) {
-      this.refuse(
-        nameOf(segment.path),
-        segment.basePosition + size,
-        `segment ends before checkpoint ${start}`,
-      );
+      this.refuse(segment.fileName, segment.basePosition + size, `segment ends before checkpoint ${start}`);
     }
     return first;
   }
@@ -317,8 +310,9 @@ class Recovery {
         header.shardId === this.options.shardId &&
         header.epoch === segment.epoch &&
         header.basePosition === segment.basePosition;
-      if (!fits) this.refuse(nameOf(segment.path), segment.basePosition, "header belongs to another segment");
+      if (!fits) this.refuse(segment.fileName, segment.basePosition, "header belongs to another segment");
       segment.syncedPosition = header.syncedPosition;
+      this.prove(header.syncedPosition);
     } finally {
       this.storage.close(fd);
     }
@@ -332,12 +326,7 @@ class Recovery {
     this.writeSidecars();
   }
 
-  private scan(
-    segment: LiveSegment,
-    from: number,
-    limit: number,
-    sequence: number,
-  ): ReturnType<typeof scanEntries> {
+  private scan(segment: LiveSegment, from: number, limit: number, sequence: number): ScanEnd {
     const { index } = this;
     const { replay, check } = this.options;
     const fd = this.storage.open(segment.path, "read");
@@ -348,6 +337,7 @@ class Recovery {
         const length = words[word + ENTRY_LENGTH_WORD] as number;
         this.entries++;
         this.bytes += length;
+        this.prove(readU64(words, word + ENTRY_SYNCED_POSITION_WORD));
         if (words[word + ENTRY_TYPE_WORD] === ENTRY_TYPE_BATCH) {
           index.add(
             readU32(words, word + ENTRY_TOPIC_ID_WORD),
@@ -366,106 +356,32 @@ class Recovery {
     }
   }
 
-  /**
-   * Decides whether the bad entry at `position` in the i-th segment is a torn tail. It is, unless something proves that the
-   * position had been durable: a checkpoint beyond it, a later epoch's segment (made after everything before it was
-   * synced), or a later header, of a segment or an entry, that names a durable position beyond it.
-   *
-   * @throws MillraceError JOURNAL_DAMAGED
-   */
+  /** Decides whether the bad entry at `position` in the i-th segment is a torn tail. @throws JOURNAL_DAMAGED if not */
   private judge(i: number, position: number, searchFrom: number, bad: BadEntry): void {
-    const segment = this.segments[i] as LiveSegment;
-    const proof = this.findProof(i, position, searchFrom);
+    const { storage, window, segments, newestCheckpoint } = this;
+    const sources = { storage, window, segments, newestCheckpoint, check: this.options.check };
+    const proof = findDurabilityProof(sources, i, position, searchFrom);
     if (proof === undefined) return;
-    this.refuse(nameOf(segment.path), position, `bad entry (${bad}), which was durable as ${proof} shows`);
-  }
-
-  private findProof(i: number, position: number, searchFrom: number): string | undefined {
-    const checkpoint = this.checkpoints.at(-1) ?? 0;
-    if (checkpoint > position) return checkpointFileName(checkpoint);
-    for (let k = i; k < this.segments.length; k++) {
-      const segment = this.segments[k] as LiveSegment;
-      if (k > i) {
-        const before = this.segments[k - 1] as LiveSegment;
-        if (segment.epoch > before.epoch && segment.basePosition > position) return nameOf(segment.path);
-        if ((segment.syncedPosition ?? 0) > position) return nameOf(segment.path);
-      }
-      const from = k === i ? searchFrom : segment.basePosition + SEGMENT_HEADER_BYTES;
-      const fd = this.storage.open(segment.path, "read");
-      try {
-        this.window.attach(fd);
-        if (findSyncedBeyond(this.window, segment, this.options.check, position, from)) {
-          return `a later entry in ${nameOf(segment.path)}`;
-        }
-      } finally {
-        this.storage.close(fd);
-      }
-    }
-    return undefined;
+    const name = segments[i]?.fileName ?? "";
+    this.refuse(name, position, `bad entry (${bad}), which was durable as ${proof} shows`);
   }
 
   /**
    * Ends the journal at `position` in the i-th segment: removes later segments, and this one if it holds no entry, frees
-   * what is behind, and makes everything that replay has seen durable.
+   * what is behind, and makes everything that replay has seen (from the segment `first` on) durable.
    */
-  private cut(
-    i: number,
-    first: number,
-    position: number,
-    sequence: number,
-  ): { position: number; sequence: number } {
-    const { storage, directory, index } = this;
-    const segment = this.segments[i] as LiveSegment;
-    const isEmpty = position <= segment.basePosition + SEGMENT_HEADER_BYTES;
+  private cut(i: number, first: number, position: number, sequence: number): JournalEnd {
+    const { index, segments } = this;
+    const segment = segments[i];
+    const isEmpty = segment !== undefined && position <= segment.basePosition + SEGMENT_HEADER_BYTES;
     const end = isEmpty ? segment.basePosition : position;
-    for (let k = this.segments.length - 1; k >= (isEmpty ? i : i + 1); k--) {
-      const { path, basePosition, epoch } = this.segments[k] as LiveSegment;
-      this.countTorn(path, k === i ? SEGMENT_HEADER_BYTES : 0);
-      storage.unlink(path);
-      const sidecar = `${directory}/${sidecarFileName(basePosition, epoch)}`;
-      if (storage.exists(sidecar)) storage.unlink(sidecar);
-      this.segments.pop();
-    }
-    for (let k = first; k < this.segments.length; k++) {
-      const { path, basePosition } = this.segments[k] as LiveSegment;
-      if (k === i) this.countTorn(path, position - basePosition);
-      const fd = storage.open(path, "readWrite");
-      try {
-        if (k === i && storage.size(fd) > position - basePosition)
-          storage.truncate(fd, position - basePosition);
-        storage.sync(fd);
-      } finally {
-        storage.close(fd);
-      }
-    }
-    storage.syncDirectory(directory);
+    this.tail.remove(segments.splice(isEmpty ? i : i + 1));
+    this.tail.settle(segments.slice(first), end, this.provenPosition);
     const active = index.openSegments.at(-1);
     if (isEmpty && active?.basePosition === segment.basePosition) index.forgetSegment(active);
     index.endSegment(end);
     this.writeSidecars();
     return { position: end, sequence };
-  }
-
-  /** What is not zero behind the end, for the report. */
-  private countTorn(path: string, from: number): void {
-    const { window, storage } = this;
-    const fd = storage.open(path, "read");
-    try {
-      window.attach(fd);
-      for (let offset = from; ; ) {
-        const index = window.load(offset, 1);
-        if (index < 0) return;
-        const length = window.available(index);
-        let at = index;
-        // Word by word, since a segment zeroed ahead can have all of its bytes here.
-        for (; (at & 3) === 0 && at + 4 <= index + length; at += 4)
-          if (window.words[at >> 2] !== 0) this.tornBytes += 4;
-        for (; at < index + length; at++) if (window.bytes[at] !== 0) this.tornBytes++;
-        offset += length;
-      }
-    } finally {
-      storage.close(fd);
-    }
   }
 
   /**
@@ -474,7 +390,7 @@ class Recovery {
    */
   private writeSidecars(): void {
     for (let segment = this.index.oldestUnsealed(); segment; segment = this.index.oldestUnsealed()) {
-      const job: BackgroundJob = sidecarJob(segment, this.directory, this.options.shardId, this.epoch);
+      const job = sidecarJob(segment, this.directory, this.options.shardId, this.epoch);
       const error = attemptBackgroundJob(this.storage, job);
       if (error !== undefined) {
         this.warnings.push(`sidecar could not be written: ${error.message}`);
@@ -482,6 +398,14 @@ class Recovery {
       }
       this.index.sealOldest();
     }
+  }
+
+  private get newestCheckpoint(): number {
+    return this.checkpoints.at(-1) ?? 0;
+  }
+
+  private prove(position: number): void {
+    if (position > this.provenPosition) this.provenPosition = position;
   }
 
   private refuse(name: string, position: number, reason: string): never {
@@ -502,34 +426,8 @@ class Recovery {
   }
 }
 
-/**
- * The segments that make up the journal, by position. Where a newer epoch begins, the older ones have ended: what they hold
- * there was cut off when the newer owner took over, or written by somebody who did not know.
- */
-function chainOf(segments: readonly SegmentName[]): { live: SegmentName[]; dead: SegmentName[] } {
-  const newestFirst = [...segments].sort((a, b) => b.epoch - a.epoch || b.basePosition - a.basePosition);
-  const live: SegmentName[] = [];
-  const dead: SegmentName[] = [];
-  let cut = Number.POSITIVE_INFINITY;
-  let cutOfEpoch = Number.POSITIVE_INFINITY;
-  let epoch = -1;
-  for (const segment of newestFirst) {
-    if (segment.epoch !== epoch) {
-      cut = Math.min(cut, cutOfEpoch);
-      epoch = segment.epoch;
-    }
-    cutOfEpoch = Math.min(cutOfEpoch, segment.basePosition);
-    if (segment.basePosition < cut) live.push(segment);
-    else dead.push(segment);
-  }
-  return { live: live.reverse().sort((a, b) => a.basePosition - b.basePosition), dead };
-}
-
-function nameOf(path: string): string {
-  return path.slice(path.lastIndexOf("/") + 1);
-}
-
 function parentOf(path: string): string {
   const at = path.replace(/[/\\]+$/, "").search(/[/\\][^/\\]*$/);
-  return at <= 0 ? (at === 0 ? "/" : ".") : path.slice(0, at);
+  if (at < 0) return ".";
+  return at === 0 ? "/" : path.slice(0, at);
 }

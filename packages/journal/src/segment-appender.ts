@@ -33,6 +33,7 @@ export class SegmentAppender {
   private readonly complete: SegmentFile[] = [];
   private readonly submitted: SegmentFile[] = [];
   private submittedPosition: number;
+  private endOfComplete = 0;
   private prepared: Prepared = NONE;
   private preparedCount = 0;
   private prepareAtMs = 0;
@@ -62,6 +63,11 @@ export class SegmentAppender {
     if (this.current !== undefined && writtenPosition > this.submittedPosition) {
       this.submitFile(syncer, this.current, writtenPosition);
     }
+  }
+
+  /** Behind the last complete segment: written, even if what follows in the same `write` was not. */
+  get completePosition(): number {
+    return this.endOfComplete;
   }
 
   /** True when a complete file waits to be submitted. */
@@ -114,7 +120,10 @@ export class SegmentAppender {
   private begin(segment: SegmentFile, committedPosition: number, nowMs: number): void {
     const { storage, shardId } = this.options;
     if (this.current !== segment) {
-      if (this.current !== undefined) this.complete.push(this.current);
+      if (this.current !== undefined) {
+        this.complete.push(this.current);
+        this.endOfComplete = this.current.writtenPosition;
+      }
       this.current = segment;
     }
     if (segment.fd < 0) segment.fd = this.openFile(segment.path);

@@ -88,7 +88,6 @@ class Simulation {
   private model: ModelEntry[] = [];
   /** The highest committed position that the journal reported. */
   private floor = 0;
-  private cleanRequested = false;
 
   constructor(seed: number, breakage: Breakage) {
     const random = new SeededRandom(seed);
@@ -172,7 +171,6 @@ class Simulation {
     expect(journal.committedPosition() === end, () => "what is recovered must count as committed");
     this.model = this.model.slice(0, kept);
     this.floor = end;
-    this.cleanRequested = false;
     for (const partition of this.partitions) partition.nextOffset = 0;
     for (const entry of this.model) {
       const fields = fieldsOf(entry.bytes);
@@ -243,8 +241,7 @@ class Simulation {
     expect(committed >= this.floor, () => `committed position went back from ${this.floor} to ${committed}`);
     expect(
       committed <= journal.writtenPosition && journal.writtenPosition <= journal.stagedPosition,
-      () =>
-        `positions out of order: ${committed} ${journal.writtenPosition} ${journal.stagedPosition}`,
+      () => `positions out of order: ${committed} ${journal.writtenPosition} ${journal.stagedPosition}`,
     );
     this.floor = committed;
   }
@@ -292,7 +289,10 @@ class Simulation {
     const { topicId, nextOffset } = partition;
     if (random.chance(0.1)) {
       const position = journal.stageBatch(topicId, partition.partition, nextOffset, count, time, payload);
-      this.remember(position, headerlessBytes(payload, topicId, partition.partition, nextOffset, count, time));
+      this.remember(
+        position,
+        headerlessBytes(payload, topicId, partition.partition, nextOffset, count, time),
+      );
     } else {
       const length = ENTRY_HEADER_BYTES + payload.length;
       let index = this.ring.claim(length, random.chance(0.2) ? 1 + random.below(9) : 0);
@@ -423,13 +423,18 @@ class Simulation {
       const proof = whole.find((entry) => fieldsOf(entry.bytes).syncedPosition > lost.position);
       expect(
         proof === undefined,
-        () => `flip at ${position} was taken for a torn tail, but entry ${proof?.position} proves it was durable`,
+        () =>
+          `flip at ${position} was taken for a torn tail, but entry ${proof?.position} proves it was durable`,
       );
       return;
     }
     for (const partition of this.partitions) {
       const got = readPartition(opened, partition, random);
-      if (got !== undefined) compareReads(got, kept.filter((entry) => isOf(entry, partition)));
+      if (got !== undefined)
+        compareReads(
+          got,
+          kept.filter((entry) => isOf(entry, partition)),
+        );
       else {
         expect(isJournal, () => `flip in ${path} at ${at} is damage of the journal for the reader`);
         this.result.damages++;
@@ -582,7 +587,12 @@ function findTime(
   if (next === undefined) return undefined;
   // The first entry there that is written is the one.
   const target = Buffer.alloc(70_000);
-  const bytes = reader.read({ ...request, offset: reader.nextOffset, location: next }, target, 0, target.length);
+  const bytes = reader.read(
+    { ...request, offset: reader.nextOffset, location: next },
+    target,
+    0,
+    target.length,
+  );
   return bytes > 0 ? Number(target.readBigUInt64BE(2)) : undefined;
 }
 
