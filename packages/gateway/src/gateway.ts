@@ -129,7 +129,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   async endSessions(): Promise<void> {
     this.#acks.flush();
     const deadline = this.#clock.monotonicMs() + GATEWAY_LIMITS.closeGraceMs;
-    while (this.#hasUnsent() && this.#clock.monotonicMs() < deadline) await this.#pause(CLOSE_POLL_MS);
+    while (this.#hasUnsent() && this.#clock.monotonicMs() < deadline) await this.#clock.sleep(CLOSE_POLL_MS);
     const hadSessions = this.#sessions.size > 0;
     for (const session of [...this.#sessions.values()]) {
       session.fail(new MillraceError("SERVER_DRAINING", "the broker is shutting down"));
@@ -137,7 +137,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#stopTicks?.();
     this.#stopTicks = undefined;
     // A socket that is closed while bytes come in is reset, and a reset discards what the client has not read.
-    if (hadSessions) await this.#pause(CLOSE_LINGER_MS);
+    if (hadSessions) await this.#clock.sleep(CLOSE_LINGER_MS);
   }
 
   // ---- listener ----
@@ -307,12 +307,6 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
       this.output.update(session, session.socket.bufferedAmount());
     }
     return this.output.totalBytes > 0;
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#clock.after(ms, resolve);
-    });
   }
 
   // ---- node ----

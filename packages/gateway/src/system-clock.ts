@@ -9,6 +9,7 @@ export const SYSTEM_CLOCK: Clock = {
     timer.unref();
     return () => clearTimeout(timer);
   },
+  sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
   soon(task) {
     setImmediate(task);
   },

@@ -25,6 +25,12 @@ export class FakeClock implements Clock {
     return () => this.#timers.delete(timer);
   }
 
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.after(ms, resolve);
+    });
+  }
+
   soon(task: () => void): void {
     this.#soon.push(task);
   }
