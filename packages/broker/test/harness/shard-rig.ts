@@ -150,11 +150,10 @@ export class ShardRig {
     return reply.value as ShardRequestMap[K]["reply"];
   }
 
-  /** One duty cycle, and the gateway hears what came of it. @returns the shard's amount of work */
+  /** One duty cycle, and the gateway hears what came of it. @returns an amount of work; 0 = both may sleep */
   cycle(): number {
     const work = this.shard.doWork();
-    this.gateway.hear();
-    return work;
+    return work + this.gateway.hear();
   }
 
   /** Serves what was handed to the sync thread. */

@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { valuesOf } from "./batches.ts";
+import { type GatewayEvent, type RecordingGateway, sharedStreamIdOf } from "./recording-gateway.ts";
+import type { Seeded } from "./seeded.ts";
+
+/** Says what the record at an offset has to be; undefined in a gap. */
+export type ExpectedValue = (topicId: number, offset: number) => string | undefined;
+
+type StreamState = "idle" | "reading" | "joined";
+
+interface Stream {
+  readonly streamId: number;
+  readonly topicId: number;
+  state: StreamState;
+  next: number;
+  /** Bytes that the next read allows. */
+  credit: number;
+}
+
+/**
+ * Consumers of partition 0 of some topics, as a gateway keeps them: each reads for itself until it stands at the end, joins
+ * the tail group, leaves it when it likes, and reads on. Every record must come to each of them once and in order.
+ */
+export class TailingStreams {
+  readonly #streams: Stream[];
+  readonly #expected: ExpectedValue;
+  readonly #random: Seeded;
+  readonly #creditMax: number;
+  /** Records that came by a read and from the tail, to see that a run did both. */
+  readRecords = 0;
+  tailRecords = 0;
+
+  constructor(
+    topicIds: readonly number[],
+    perTopic: number,
+    creditMax: number,
+    random: Seeded,
+    expected: ExpectedValue,
+  ) {
+    this.#expected = expected;
+    this.#random = random;
+    this.#creditMax = creditMax;
+    this.#streams = topicIds.flatMap((topicId, i) =>
+      Array.from({ length: perTopic }, (_, j): Stream => {
+        return { streamId: 1 + i * perTopic + j, topicId, state: "idle", next: 0, credit: creditMax };
+      }),
+    );
+  }
+
+  /** One idle stream reads, or one at the tail leaves it. */
+  act(gateway: RecordingGateway): void {
+    const stream = this.#random.pick(this.#streams);
+    if (stream.state === "idle") this.#read(gateway, stream);
+    else if (stream.state === "joined" && this.#random.oneIn(4)) {
+      stream.state = "idle";
+      this.#untailIfEmpty(gateway, stream.topicId);
+    }
+  }
+
+  /** All idle streams read. @returns whether any did */
+  readAll(gateway: RecordingGateway): boolean {
+    const idle = this.#streams.filter(({ state }) => state === "idle");
+    for (const stream of idle) {
+      stream.credit = this.#creditMax;
+      this.#read(gateway, stream);
+    }
+    return idle.length > 0;
+  }
+
+  /** What the gateway heard. @throws AssertionError for a gap, a repeat, or a wrong record */
+  hear(events: readonly GatewayEvent[]): void {
+    for (const event of events) {
+      if (event.kind === "deliver") this.#delivered(event);
+      else if (event.kind === "joined") {
+        const stream = this.#reading(event.streamId);
+        assert.equal(event.offset, stream.next, "a join where the stream does not stand");
+        stream.state = "joined";
+      } else if (event.kind === "needs-credit") {
+        const stream = this.#reading(event.streamId);
+        assert.ok(event.bytes > stream.credit, "credit was enough");
+        stream.credit = event.bytes;
+        stream.state = "idle";
+      } else if (event.kind === "progress") {
+        const stream = this.#reading(event.streamId);
+        assert.ok(event.nextOffset > stream.next, "progress goes nowhere");
+        for (let offset = stream.next; offset < event.nextOffset; offset += 1) {
+          assert.equal(this.#expected(stream.topicId, offset), undefined, `offset ${offset} was skipped`);
+        }
+        stream.next = event.nextOffset;
+        stream.state = "idle";
+      } else if (event.kind === "read-error") {
+        assert.fail(`${event.error} for a stream at ${this.#reading(event.streamId).next}`);
+      }
+    }
+  }
+
+  /** Whether every stream stands at the tail at this offset. */
+  allAt(endOffset: (topicId: number) => number): boolean {
+    return this.#streams.every(
+      ({ state, next, topicId }) => state === "joined" && next === endOffset(topicId),
+    );
+  }
+
+  toString(): string {
+    return this.#streams
+      .map(({ streamId, topicId, state, next }) => `${streamId}@${topicId} ${state} ${next}`)
+      .join(", ");
+  }
+
+  #read(gateway: RecordingGateway, stream: Stream): void {
+    if (!gateway.read(stream.streamId, stream.topicId, stream.next, stream.credit)) return;
+    stream.state = "reading";
+  }
+
+  /** As a gateway does: not while a read is under way that may still join. */
+  #untailIfEmpty(gateway: RecordingGateway, topicId: number): void {
+    const group = this.#streams.filter((stream) => stream.topicId === topicId);
+    if (group.every(({ state }) => state === "idle")) gateway.untail(topicId);
+  }
+
+  #delivered(event: Extract<GatewayEvent, { kind: "deliver" }>): void {
+    const { entries, firstOffset, nextOffset, shared } = event;
+    const targets = shared
+      ? this.#streams.filter(
+          ({ state, topicId }) => state === "joined" && sharedStreamIdOf(topicId, 0) === event.streamId,
+        )
+      : [this.#reading(event.streamId)];
+    assert.ok(entries.length > 0 && entries[0]?.baseOffset === firstOffset);
+    const [first] = targets;
+    if (first === undefined) return;
+    let offset = firstOffset;
+    for (const { baseOffset, count, stored } of entries) {
+      assert.equal(baseOffset, offset, "entries of one frame follow each other");
+      for (const value of valuesOf(stored)) {
+        assert.equal(value, this.#expected(first.topicId, offset), `record at offset ${offset}`);
+        offset += 1;
+      }
+      assert.equal(offset, baseOffset + count);
+    }
+    assert.equal(offset, nextOffset);
+    for (const stream of targets) {
+      if (shared) assert.equal(firstOffset, stream.next, "a gap or repeat at the tail");
+      else {
+        assert.ok(firstOffset <= stream.next && stream.next < nextOffset, "not what was asked for");
+        assert.ok(event.frameBytes <= stream.credit, "more bytes than allowed");
+        stream.state = "idle";
+        stream.credit = 1 + this.#random.below(this.#creditMax);
+      }
+      if (shared) this.tailRecords += nextOffset - stream.next;
+      else this.readRecords += nextOffset - stream.next;
+      stream.next = nextOffset;
+    }
+  }
+
+  #reading(streamId: number): Stream {
+    const stream = this.#streams.find((each) => each.streamId === streamId);
+    assert.ok(stream !== undefined, `answer to stream ${streamId}, which nobody has`);
+    assert.equal(stream.state, "reading", `stream ${streamId} was answered twice`);
+    return stream;
+  }
+}
