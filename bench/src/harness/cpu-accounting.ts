@@ -22,7 +22,22 @@ export interface ThreadUsage {
 
 export interface CpuSnapshot {
   readonly timeMs: number;
+  readonly machine: MachineSeconds;
   readonly seconds: ReadonlyMap<string, { usage: Omit<ThreadUsage, "seconds" | "share">; seconds: number }>;
+}
+
+/** CPU seconds of all cores together since the machine started. */
+interface MachineSeconds {
+  readonly busy: number;
+  /** Wanted, but given to other machines by the host. */
+  readonly stolen: number;
+}
+
+/** What else went on, in cores (1 = one core all the time). */
+export interface Disturbance {
+  /** Processes that are not measured, and the kernel's own threads, such as those that write back pages. */
+  readonly elsewhereCores: number;
+  readonly stolenCores: number;
 }
 
 const RUNTIME_THREADS = "runtime";
@@ -41,7 +56,7 @@ export function snapshotCpu(processes: readonly MeasuredProcess[]): CpuSnapshot 
       seconds.set(key, { usage, seconds: before + threadSeconds(measured.pid, tid) });
     }
   }
-  return { timeMs: monotonicMs(), seconds };
+  return { timeMs: monotonicMs(), machine: machineSeconds(), seconds };
 }
 
 export function cpuBetween(before: CpuSnapshot, after: CpuSnapshot): ThreadUsage[] {
@@ -50,6 +65,29 @@ export function cpuBetween(before: CpuSnapshot, after: CpuSnapshot): ThreadUsage
     const used = Math.max(0, seconds - (before.seconds.get(key)?.seconds ?? 0));
     return { ...usage, seconds: used, share: wallSeconds > 0 ? used / wallSeconds : 0 };
   });
+}
+
+export function disturbanceBetween(before: CpuSnapshot, after: CpuSnapshot): Disturbance {
+  const wallSeconds = (after.timeMs - before.timeMs) / 1000;
+  const measured = cpuBetween(before, after).reduce((sum, usage) => sum + usage.seconds, 0);
+  const busy = after.machine.busy - before.machine.busy;
+  return {
+    elsewhereCores: Math.max(0, busy - measured) / wallSeconds,
+    stolenCores: (after.machine.stolen - before.machine.stolen) / wallSeconds,
+  };
+}
+
+/** The first line of /proc/stat: cpu user nice system idle iowait irq softirq steal, in ticks. */
+function machineSeconds(): MachineSeconds {
+  const line = (readText("/proc/stat") ?? "").split("\n", 1)[0] ?? "";
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = line
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
+  return {
+    busy: (user + nice + system + irq + softirq) / TICKS_PER_SECOND,
+    stolen: steal / TICKS_PER_SECOND,
+  };
 }
 
 function threadIds(pid: number): number[] {

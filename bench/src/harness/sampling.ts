@@ -1,4 +1,11 @@
-import { cpuBetween, type MeasuredProcess, snapshotCpu, type ThreadUsage } from "./cpu-accounting.ts";
+import {
+  cpuBetween,
+  type Disturbance,
+  disturbanceBetween,
+  type MeasuredProcess,
+  snapshotCpu,
+  type ThreadUsage,
+} from "./cpu-accounting.ts";
 import { type Spread, spreadOf } from "./statistics.ts";
 import { delay } from "./system-clock.ts";
 
@@ -33,6 +40,7 @@ export interface Sample {
   readonly bytesPerSecond: number;
   readonly records: number;
   readonly cpu: readonly ThreadUsage[];
+  readonly disturbance: Disturbance;
 }
 
 /** All samples of one subject. */
@@ -46,6 +54,8 @@ export interface SampleSet {
   readonly generatorShare: number;
   /** The same of the yardstick; 0 in the samples of a broker. */
   readonly yardstickShare: number;
+  /** Medians. */
+  readonly disturbance: Disturbance;
 }
 
 export interface ThreadCost extends Omit<ThreadUsage, "seconds"> {
@@ -102,6 +112,7 @@ async function takeSample(subject: Subject, plan: SamplingPlan): Promise<Sample>
     bytesPerSecond: (to.bytes - from.bytes) / seconds,
     records,
     cpu: cpuBetween(cpuFrom, cpuTo),
+    disturbance: disturbanceBetween(cpuFrom, cpuTo),
   };
 }
 
@@ -113,6 +124,10 @@ function summarize(subject: string, samples: readonly Sample[]): SampleSet {
     cpu: threadCosts(samples),
     generatorShare: spreadOf(samples.map((sample) => busiest(sample, "generator"))).median,
     yardstickShare: spreadOf(samples.map((sample) => busiest(sample, "yardstick"))).median,
+    disturbance: {
+      elsewhereCores: spreadOf(samples.map((sample) => sample.disturbance.elsewhereCores)).median,
+      stolenCores: spreadOf(samples.map((sample) => sample.disturbance.stolenCores)).median,
+    },
   };
 }
 

@@ -1,5 +1,5 @@
 import type { BenchResult } from "./result.ts";
-import type { ThreadCost } from "./sampling.ts";
+import type { SampleSet, ThreadCost } from "./sampling.ts";
 import type { Spread } from "./statistics.ts";
 
 /** Progress on one line of the terminal; one line a step where standard error is not a terminal. */
@@ -61,6 +61,23 @@ export function formatCosts(costs: readonly ThreadCost[]): string[] {
   }
   return [...byProcess].map(([name, threads]) => `CPU s per M records, ${name}: ${threads.join(", ")}`);
 }
+
+/** What the machine did besides: one line, or none where it was next to nothing. */
+export function formatDisturbance(sets: readonly SampleSet[]): string[] {
+  const lines: string[] = [];
+  for (const { subject, disturbance } of sets) {
+    const { elsewhereCores, stolenCores } = disturbance;
+    if (elsewhereCores < DISTURBANCE_MIN && stolenCores < DISTURBANCE_MIN) continue;
+    lines.push(
+      `beside ${subject} other processes and the kernel used ${elsewhereCores.toFixed(2)} cores, ` +
+        `the host took ${stolenCores.toFixed(2)}`,
+    );
+  }
+  return lines;
+}
+
+/** Cores. */
+const DISTURBANCE_MIN = 0.1;
 
 function threeDigits(value: number): string {
   if (value === 0) return "0";

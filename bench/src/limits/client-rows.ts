@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { type SampleSet, sampleAlternating } from "../harness/sampling.ts";
 import { delay } from "../harness/system-clock.ts";
-import { formatCosts, formatSpread } from "../harness/terminal.ts";
+import { formatCosts, formatDisturbance, formatSpread } from "../harness/terminal.ts";
 import type { ClientLoadCommands, ClientMode } from "./generators/client-load.ts";
 import type { PublisherCommands } from "./generators/publisher.ts";
 import { flushFileSystem, type LimitContext, type RowBroker, withBroker } from "./limit-context.ts";
@@ -87,7 +87,11 @@ async function runClientRow(context: LimitContext, row: ClientRow, broker: RowBr
         bufferutil: row.bufferutil && hasBufferutil(),
         client: samples,
       },
-      details: [`${formatSpread(samples.recordsPerSecond, 1e6, "M records/s")}`, ...formatCosts(samples.cpu)],
+      details: [
+        `${formatSpread(samples.recordsPerSecond, 1e6, "M records/s")}`,
+        ...formatDisturbance([samples]),
+        ...formatCosts(samples.cpu),
+      ],
     };
   } finally {
     await context.children.end(client.pid);

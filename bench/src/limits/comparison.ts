@@ -1,6 +1,6 @@
 import { type SampleSet, type Subject, sampleAlternating } from "../harness/sampling.ts";
 import { spreadOf } from "../harness/statistics.ts";
-import { formatCosts, formatSpread } from "../harness/terminal.ts";
+import { formatCosts, formatDisturbance, formatSpread } from "../harness/terminal.ts";
 import { flushFileSystem, type LimitContext } from "./limit-context.ts";
 import { GENERATOR_SHARE_MAX, type RowOutcome } from "./limit-row.ts";
 
@@ -49,6 +49,7 @@ export async function compare(
       `ratio by round ${perRound.min.toFixed(3)}..${perRound.max.toFixed(3)}; generator at ` +
         `${percent(generatorShare)} of its core at the ${options.generatorsAt}'s rate`,
       ...(counts ? [] : [tooBusy(yardstickSet, options, measuredRatio)]),
+      ...formatDisturbance(sets),
       ...formatCosts(brokerSet.cpu).map((line) => `with the broker: ${line}`),
       ...formatCosts(yardstickSet.cpu).map((line) => `with ${yardstickSet.subject}: ${line}`),
     ],

@@ -84,8 +84,15 @@ async function runTailRow(context: LimitContext, durability: string, broker: Row
       unit: "records",
       generatorsAt: "yardstick",
     });
-    const { throttledRecords } = tail.subject;
-    return { ...outcome, raw: { ...outcome.raw, throttledRecords } };
+    const { throttledRecords, lagRecordsMax } = tail.subject;
+    return {
+      ...outcome,
+      raw: { ...outcome.raw, throttledRecords, lagRecordsMax },
+      details: [
+        ...outcome.details,
+        `the consumer was up to ${lagRecordsMax} records behind the producer's acks`,
+      ],
+    };
   } finally {
     await children.end(relay.pid);
     await tail.end();
