@@ -1,0 +1,119 @@
+import { LIMITS } from "@millrace/protocol";
+import t from "tap";
+import { topicConfig } from "../src/topic-requests.ts";
+import { InMemoryGateway } from "./support/in-memory.ts";
+
+t.test("create, describe, list, delete", async (t) => {
+  const bench = new InMemoryGateway();
+  const client = bench.connect();
+  client.socket.take();
+  client.send({
+    name: "CREATE_TOPIC",
+    value: { requestId: 1, name: "b", config: { partitions: 3, durability: "written", retentionMs: null } },
+  });
+  client.send({ name: "CREATE_TOPIC", value: { requestId: 2, name: "a", config: {} } });
+  await bench.settle();
+  t.match(client.socket.all("TOPIC"), [
+    {
+      requestId: 1,
+      topic: {
+        name: "b",
+        topicId: 1,
+        partitions: 3,
+        durability: "written",
+        retentionMs: null,
+        retentionBytes: null,
+      },
+    },
+    {
+      requestId: 2,
+      topic: { name: "a", topicId: 2, partitions: 1, durability: "fsynced", retentionMs: 7 * 86_400_000 },
+    },
+  ]);
+  client.socket.take();
+  bench.node.partition(bench.node.topicByName("b") as never, 1).highWatermark = 9;
+  client.send({ name: "DESCRIBE_TOPIC", value: { requestId: 3, topic: "b" } });
+  client.send({ name: "LIST_TOPICS", value: { requestId: 4 } });
+  await bench.settle();
+  t.match(client.socket.all("TOPIC"), [
+    {
+      requestId: 3,
+      topic: {
+        partitionInfo: [
+          { partition: 0, highWatermark: 0 },
+          { partition: 1, shard: 0, logStartOffset: 0, highWatermark: 9, logEpoch: 1 },
+          { partition: 2 },
+        ],
+      },
+    },
+  ]);
+  t.same(
+    client.socket.all("TOPICS").map(({ topics }) => topics.map(({ name }) => name)),
+    [["a", "b"]],
+  );
+  client.send({ name: "DELETE_TOPIC", value: { requestId: 5, topic: "b" } });
+  await bench.settle();
+  t.match(client.socket.all("TOPIC_DELETED"), [{ requestId: 5, name: "b", catalogPosition: 1 }]);
+});
+
+t.test("what cannot be done is refused by name", async (t) => {
+  const bench = new InMemoryGateway();
+  bench.node.addTopic("there");
+  // The catalog's own topic must not be reachable.
+  bench.node.addTopic("$catalog");
+  const client = bench.connect();
+  const create = (name: string, config: Record<string, unknown> = {}) =>
+    ({ name: "CREATE_TOPIC", value: { requestId: 9, name, config } }) as const;
+  const cases = [
+    ["TOPIC_EXISTS", create("there")],
+    ["INVALID_TOPIC_NAME", create("")],
+    ["INVALID_TOPIC_NAME", create("$mine")],
+    ["INVALID_TOPIC_NAME", create("a..b")],
+    ["INVALID_TOPIC_NAME", create("x".repeat(LIMITS.topicNameBytesMax + 1))],
+    ["INVALID_TOPIC_CONFIG", create("new", { partitions: 0 })],
+    ["INVALID_TOPIC_CONFIG", create("new", { partitions: LIMITS.partitionsMax + 1 })],
+    ["INVALID_TOPIC_CONFIG", create("new", { partitions: 1.5 })],
+    ["INVALID_TOPIC_CONFIG", create("new", { durability: "eventually" })],
+    ["INVALID_TOPIC_CONFIG", create("new", { retentionMs: -1 })],
+    ["INVALID_TOPIC_CONFIG", create("new", { retentionBytes: "1G" })],
+    ["INVALID_TOPIC_CONFIG", create("new", { compaction: true })],
+    ["UNKNOWN_TOPIC", { name: "DESCRIBE_TOPIC", value: { requestId: 9, topic: "nope" } }],
+    ["UNKNOWN_TOPIC", { name: "DESCRIBE_TOPIC", value: { requestId: 9, topic: "$catalog" } }],
+    ["UNKNOWN_TOPIC", { name: "DELETE_TOPIC", value: { requestId: 9, topic: "nope" } }],
+    ["UNKNOWN_TOPIC", { name: "DELETE_TOPIC", value: { requestId: 9, topic: "$catalog" } }],
+  ] as const;
+  for (const [name, frame] of cases) {
+    client.socket.take();
+    client.send(frame);
+    await bench.settle();
+    t.match(client.socket.all("ERROR"), [{ name, requestId: 9 }], `${frame.name} ${name}`);
+  }
+  t.equal(client.socket.closed, undefined);
+  client.socket.take();
+  client.send({ name: "LIST_TOPICS", value: { requestId: 1 } });
+  t.match(client.socket.all("TOPICS"), [{ topics: [{ name: "there" }] }]);
+  t.equal(client.socket.all("TOPICS")[0]?.topics.length, 1);
+});
+
+t.test("topics are made by themselves only when that is configured", async (t) => {
+  const strict = new InMemoryGateway();
+  const refused = strict.connect();
+  refused.subscribe(1, "new");
+  await strict.settle();
+  t.match(refused.socket.all("ERROR"), [{ name: "UNKNOWN_TOPIC", details: { subscriptionId: 1 } }]);
+
+  const bench = new InMemoryGateway({ autoCreate: topicConfig({ partitions: 2, durability: "memory" }) });
+  const client = bench.connect();
+  const other = bench.connect();
+  client.subscribe(1, "new");
+  other.subscribe(1, "new");
+  client.send({ name: "DESCRIBE_TOPIC", value: { requestId: 2, topic: "described" } });
+  client.send({ name: "DESCRIBE_TOPIC", value: { requestId: 3, topic: "not a name" } });
+  await bench.settle();
+  t.match(client.socket.all("SUBSCRIBED"), [{ streams: [{ partition: 0 }, { partition: 1 }] }]);
+  t.equal(other.socket.all("SUBSCRIBED")[0]?.topicId, client.socket.all("SUBSCRIBED")[0]?.topicId);
+  t.match(client.socket.all("TOPIC"), [
+    { topic: { name: "described", partitions: 2, durability: "memory" } },
+  ]);
+  t.match(client.socket.all("ERROR"), [{ name: "INVALID_TOPIC_NAME", requestId: 3 }]);
+});
