@@ -12,6 +12,7 @@ import { PROGRESS_GAP, PROGRESS_RETENTION } from "../link/outbound-layout.ts";
 import { entryAppendTime, entryCount, entryLength } from "./entry-fields.ts";
 import type { Partition } from "./partition.ts";
 import type { ShardLink } from "./shard-link.ts";
+import { TailMemory } from "./tail-memory.ts";
 
 /** A read of records that are no longer in the tail cache, or a search among them. */
 export interface ColdRead {
@@ -40,6 +41,8 @@ export interface ColdReads {
  * What is older goes to the reader thread. Shard thread only.
  */
 export class Delivery {
+  /** What the tail cache can serve. */
+  readonly memory: TailMemory;
   readonly #link: ShardLink;
   readonly #coldReads: ColdReads;
   readonly #waitingColdReads: ColdRead[] = [];
@@ -48,6 +51,7 @@ export class Delivery {
   constructor(link: ShardLink, coldReads: ColdReads) {
     this.#link = link;
     this.#coldReads = coldReads;
+    this.memory = new TailMemory(link.inbound);
   }
 
   get hasPendingTail(): boolean {
@@ -92,7 +96,7 @@ export class Delivery {
     }
     if (offset === partition.highWatermark) return this.#join(partition, streamId, sharedStreamId);
 
-    partition.tail.evictBefore(link.inbound.headPosition);
+    partition.tail.evictBefore(this.memory.start);
     const entry = partition.tail.find(offset);
     if (entry < 0) return this.#readCold(partition, streamId, offset, maxBytes);
     const outcome = this.#deliver(
@@ -222,16 +226,15 @@ export class Delivery {
     maxBytes: number,
   ): number {
     const link = this.#link;
-    const inbound = link.inbound;
-    const words = inbound.words;
+    const memory = this.memory;
     const tail = partition.tail;
     const highWatermark = partition.highWatermark;
     const end = tail.end;
 
     // The entry found may end below the offset: a gap left by an unclean stop lies between two batches.
     const firstBase = tail.baseOffsetAt(entry);
-    const firstIndex = inbound.positionToIndex(tail.ringPositionAt(entry));
-    if (firstBase + entryCount(words, firstIndex) <= offset) {
+    const firstIndex = memory.locate(tail.ringPositionAt(entry));
+    if (firstBase + entryCount(memory.words, firstIndex) <= offset) {
       const next = entry + 1 < end ? Math.min(tail.baseOffsetAt(entry + 1), highWatermark) : highWatermark;
       return link.writeProgress(streamId, next, PROGRESS_GAP) ? next : NO_ROOM;
     }
@@ -242,7 +245,8 @@ export class Delivery {
     for (let e = entry; e < end; e += 1) {
       const base = tail.baseOffsetAt(e);
       if (base >= highWatermark || base !== nextOffset) break;
-      const index = inbound.positionToIndex(tail.ringPositionAt(e));
+      const index = memory.locate(tail.ringPositionAt(e));
+      const words = memory.words;
       const bytes = DELIVER_ENTRY_HEAD_BYTES + entryLength(words, index) - ENTRY_HEADER_BYTES;
       if (frameBytes + bytes > maxBytes && (entries > 0 || !shared)) break;
       frameBytes += bytes;
@@ -250,19 +254,20 @@ export class Delivery {
       nextOffset = base + entryCount(words, index);
     }
     if (entries === 0) {
-      const needed =
-        DELIVER_HEAD_BYTES + DELIVER_ENTRY_HEAD_BYTES + entryLength(words, firstIndex) - ENTRY_HEADER_BYTES;
+      const index = memory.locate(tail.ringPositionAt(entry));
+      const stored = entryLength(memory.words, index) - ENTRY_HEADER_BYTES;
+      const needed = DELIVER_HEAD_BYTES + DELIVER_ENTRY_HEAD_BYTES + stored;
       return link.writeNeedsCredit(streamId, needed) ? offset : NO_ROOM;
     }
 
     const frame = link.claimDeliver(frameBytes);
     if (frame < 0) return NO_ROOM;
     const target = link.outbound.bytes;
-    const source = inbound.bytes;
     writeDeliverHead(target, frame, streamId, nextOffset, entries);
     let at = frame + DELIVER_HEAD_BYTES;
     for (let e = entry; e < entry + entries; e += 1) {
-      const index = inbound.positionToIndex(tail.ringPositionAt(e));
+      const index = memory.locate(tail.ringPositionAt(e));
+      const words = memory.words;
       const stored = entryLength(words, index) - ENTRY_HEADER_BYTES;
       writeDeliverEntryHead(
         target,
@@ -271,7 +276,7 @@ export class Delivery {
         entryCount(words, index),
         entryAppendTime(words, index),
       );
-      copyBytes(target, at + DELIVER_ENTRY_HEAD_BYTES, source, index + ENTRY_HEADER_BYTES, stored);
+      copyBytes(target, at + DELIVER_ENTRY_HEAD_BYTES, memory.bytes, index + ENTRY_HEADER_BYTES, stored);
       at += DELIVER_ENTRY_HEAD_BYTES + stored;
     }
     link.commitDeliver(frame, streamId, shared, firstBase, nextOffset, frameBytes);

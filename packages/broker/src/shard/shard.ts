@@ -58,6 +58,8 @@ export class Shard {
   /** 0: nothing to try again. */
   #retryFlushAtMs = 0;
   #flushFailed = false;
+  /** Journal position of what was rescued from the ring when the disk was full. */
+  #rescuedPosition = -1;
   /**
    * The ring position below which every batch was acknowledged and delivered to its tail group; and the next
    * one, which takes its place once all runs up to a journal position have gone out.
@@ -289,7 +291,20 @@ export class Shard {
   #holdPosition(): number {
     const publisher = this.#publisher;
     const readPosition = this.#link.inbound.readPosition;
+    const memory = this.#delivery.memory;
+    if (this.#flushFailed && !memory.hasRescued) {
+      // Reads come through the ring too: what waits for room on the disk must not keep it.
+      memory.rescue(this.#heldRing, readPosition);
+      this.#rescuedPosition = this.#journal.stagedPosition;
+    }
+    if (this.#flushFailed && this.#journal.stagedPosition === this.#rescuedPosition) {
+      // Whatever came since was refused.
+      this.#heldRing = readPosition;
+      this.#markPosition = -1;
+      return readPosition;
+    }
     if (this.#delivery.hasPendingTail) return this.#heldRing;
+    if (memory.hasRescued && !publisher.waitsBefore(this.#rescuedPosition)) memory.dismiss();
     if (publisher.isIdle) {
       this.#heldRing = readPosition;
       this.#markPosition = -1;
@@ -309,7 +324,8 @@ export class Shard {
     const head = this.#link.inbound.headPosition;
     if (head < this.#evictAt) return;
     this.#evictAt = head + this.#link.inbound.capacity;
-    for (const partition of this.#state.partitions.values()) partition.tail.evictBefore(head);
+    const start = this.#delivery.memory.start;
+    for (const partition of this.#state.partitions.values()) partition.tail.evictBefore(start);
   }
 
   #afterCommit(run: () => void): void {
