@@ -1,0 +1,159 @@
+import t from "tap";
+import type { PartitionOpening } from "../../src/shard/shard-requests.ts";
+import { DURABILITY_FSYNCED, DURABILITY_MEMORY, type TopicConfig } from "../../src/topic.ts";
+import { batchOf } from "../harness/batches.ts";
+import { ShardRig } from "../harness/shard-rig.ts";
+
+const CONFIG: TopicConfig = { partitions: 2, retentionMs: 5000, retentionBytes: 0, durability: "written" };
+
+function catalogRig(): ShardRig {
+  return ShardRig.started([], { shardId: 0, shardCount: 3 });
+}
+
+function restart(rig: ShardRig, partitions: readonly PartitionOpening[] = []): void {
+  rig.crash("power");
+  rig.open();
+  rig.reconcile(partitions);
+}
+
+t.test("a created topic is answered once it is durable, and is there after a crash", async (t) => {
+  const rig = catalogRig();
+  rig.gateway.ask("createTopic", ["flights", CONFIG]);
+  rig.cycle();
+  t.same(rig.gateway.events, [], "not synced yet");
+  rig.settle();
+  const [reply] = rig.gateway.take("reply");
+  const topic = {
+    ...CONFIG,
+    name: "flights",
+    topicId: 1,
+    createdMs: rig.clock.wallMs(),
+    catalogPosition: 0,
+    shards: [0, 1],
+  };
+  t.same(reply?.value, topic);
+  t.same(rig.answer("catalog", []), [topic]);
+  restart(rig);
+  t.same(rig.answer("catalog", []), [topic]);
+});
+
+t.test(
+  "a topic that was not answered may be there or not, but its id is not given twice while it is",
+  async (t) => {
+    const rig = catalogRig();
+    rig.answer("createTopic", ["a", CONFIG]);
+    rig.gateway.ask("createTopic", ["b", CONFIG]);
+    rig.cycle();
+    restart(rig);
+    const known = rig.answer("catalog", []) as { name: string; topicId: number }[];
+    t.equal(known[0]?.name, "a");
+    const created = rig.answer("createTopic", ["c", CONFIG]);
+    t.notOk(known.some(({ topicId }) => topicId === created.topicId));
+  },
+);
+
+t.test("names are taken until they are deleted, ids for ever", async (t) => {
+  const rig = catalogRig();
+  rig.answer("createTopic", ["a", CONFIG]);
+  t.throws(() => rig.answer("createTopic", ["a", CONFIG]), { message: "TOPIC_EXISTS" });
+  t.match(rig.answer("deleteTopic", ["a"]), { topic: { name: "a", topicId: 1 }, catalogPosition: 1 });
+  t.throws(() => rig.answer("deleteTopic", ["a"]), { message: "UNKNOWN_TOPIC" });
+  restart(rig);
+  t.same(rig.answer("catalog", []), []);
+  t.match(rig.answer("createTopic", ["a", CONFIG]), { topicId: 2, catalogPosition: 2 });
+  rig.shard.checkpoint(false);
+  rig.answer("deleteTopic", ["a"]);
+  rig.shard.checkpoint(false);
+  rig.settle();
+  restart(rig);
+  t.match(rig.answer("createTopic", ["b", CONFIG]), { topicId: 3, catalogPosition: 4 });
+});
+
+t.test("the catalog comes back from a checkpoint and the records behind it", async (t) => {
+  const rig = catalogRig();
+  for (const name of ["a", "b", "c"]) rig.answer("createTopic", [name, CONFIG]);
+  rig.shard.checkpoint(false);
+  rig.settle();
+  rig.answer("deleteTopic", ["b"]);
+  rig.answer("createTopic", ["d", { ...CONFIG, partitions: 1024 }]);
+  const before = rig.answer("catalog", []);
+  restart(rig);
+  t.ok(rig.journal.recovery.checkpointPosition > 0);
+  t.same(rig.answer("catalog", []), before);
+});
+
+t.test("other shards do not hold the catalog", async (t) => {
+  const rig = ShardRig.started([], { shardId: 1 });
+  t.throws(() => rig.answer("createTopic", ["a", CONFIG]), { message: "INTERNAL" });
+});
+
+t.test("bounds and status tell what the shard has", async (t) => {
+  const rig = ShardRig.started([
+    [5, 0, DURABILITY_FSYNCED],
+    [5, 3, DURABILITY_FSYNCED],
+  ]);
+  rig.gateway.publish({ topicId: 5, partition: 3, producerId: 4, count: 2, stored: batchOf(["a", "b"]) });
+  rig.settle();
+  t.same(rig.answer("bounds", [5, [3, 0]]), [
+    [0, 2, 0],
+    [0, 0, 0],
+  ]);
+  t.throws(() => rig.answer("bounds", [5, [0, 1]]), { message: "UNKNOWN_PARTITION" });
+  t.throws(() => rig.answer("time", [6, 0, 0]), { message: "UNKNOWN_PARTITION" });
+  const status = rig.answer("status", []);
+  t.match(status, { shardId: 1, epoch: 1, partitions: 2, producers: 1 });
+  t.equal(status.committedPosition, status.stagedPosition);
+});
+
+t.test("reconciliation finishes half-done creates and deletes", async (t) => {
+  const rig = ShardRig.started([
+    [5, 0, DURABILITY_FSYNCED],
+    [5, 1, DURABILITY_FSYNCED],
+    [6, 0, DURABILITY_FSYNCED],
+  ]);
+  for (const [topicId, partition] of [
+    [5, 0],
+    [5, 1],
+    [6, 0],
+  ] as const) {
+    rig.gateway.publish({ topicId, partition, producerId: 4, count: 1, stored: batchOf(["a"]) });
+  }
+  rig.settle();
+  // Topic 5 was deleted and topic 7 made, and the shard was told of neither before it died.
+  restart(rig, [
+    [6, 0, DURABILITY_FSYNCED],
+    [7, 2, DURABILITY_MEMORY],
+  ]);
+  t.same(
+    [...rig.shard.state.partitions.values()].map((p) => [p.topicId, p.partition, p.durability, p.nextOffset]),
+    [
+      [6, 0, DURABILITY_FSYNCED, 1],
+      [7, 2, DURABILITY_MEMORY, 0],
+    ],
+  );
+  t.equal(rig.shard.state.producers.count, 1);
+  t.equal(rig.journal.index.firstOffset(5, 0), undefined);
+  t.equal(rig.journal.index.firstOffset(6, 0), 0);
+  rig.gateway.events.splice(0);
+  rig.gateway.publish({ topicId: 5, count: 1, stored: batchOf(["b"]) });
+  rig.gateway.read(40, 5, 0);
+  rig.settle();
+  t.match(rig.gateway.events, [{ error: "UNKNOWN_PARTITION" }, { error: "UNKNOWN_PARTITION" }]);
+});
+
+t.test("a topic of the same name does not see the records of its predecessor", async (t) => {
+  const rig = catalogRig();
+  const config = { ...CONFIG, partitions: 1, durability: "fsynced" as const };
+  const first = rig.answer("createTopic", ["a", config]);
+  rig.answer("open", [[[first.topicId, 0, DURABILITY_FSYNCED]]]);
+  rig.gateway.publish({ topicId: first.topicId, count: 1, stored: batchOf(["old"]) });
+  rig.settle();
+  rig.answer("deleteTopic", ["a"]);
+  rig.answer("close", [first.topicId]);
+  const second = rig.answer("createTopic", ["a", config]);
+  rig.answer("open", [[[second.topicId, 0, DURABILITY_FSYNCED]]]);
+  t.same(rig.answer("bounds", [second.topicId, [0]]), [[0, 0, 0]]);
+  t.throws(() => rig.answer("bounds", [first.topicId, [0]]), { message: "UNKNOWN_PARTITION" });
+  restart(rig, [[second.topicId, 0, DURABILITY_FSYNCED]]);
+  t.same(rig.answer("bounds", [second.topicId, [0]]), [[0, 0, 0]]);
+});
