@@ -21,6 +21,7 @@ const ROWS: readonly LimitRow[] = [...publishRows, ...tailRows, ...clientRows, .
 const PLAN: SamplingPlan = { rounds: 5, warmUpMs: 2000, settleMs: 500, durationMs: 3000 };
 const QUICK_PLAN: SamplingPlan = { rounds: 3, warmUpMs: 300, settleMs: 100, durationMs: 400 };
 
+const INTERRUPTED_EXIT_CODE = 130;
 /** Rounds of a row of a quick run that begins so late: a loaded machine gets fewer samples, not a longer run. */
 const QUICK_ROUNDS_LATE: readonly (readonly [afterMs: number, rounds: number])[] = [
   [42_000, 1],
@@ -54,9 +55,10 @@ async function main(): Promise<void> {
   const results: BenchResult[] = [];
   // An interrupted run leaves neither processes nor gigabytes of data behind.
   let interrupt = (): void => undefined;
-  const interrupted = new Promise<void>((done) => {
-    interrupt = done;
+  const interrupted = new Promise<"interrupted">((resolve) => {
+    interrupt = () => resolve("interrupted");
   });
+  let outcome: "interrupted" | "complete" = "complete";
   process.once("SIGINT", interrupt);
   process.once("SIGTERM", interrupt);
   try {
@@ -64,12 +66,16 @@ async function main(): Promise<void> {
       `${machine.cpu}, ${machine.cores} cores, ${machine.kernel}, node ${machine.node}; ` +
         `medians of ${plan.rounds} samples of ${plan.durationMs / 1000} s\n\n`,
     );
-    await Promise.race([interrupted, runRows(context, results)]);
+    outcome = await Promise.race([interrupted, runRows(context, results)]);
   } finally {
     await context.children.endAll();
     rmSync(context.folder, { recursive: true, force: true });
   }
-  process.stdout.write(`${formatSummary(results)}\n`);
+  process.stdout.write(results.length > 0 ? `${formatSummary(results)}\n` : "");
+  if (outcome === "interrupted") {
+    process.stdout.write("interrupted\n");
+    process.exit(INTERRUPTED_EXIT_CODE);
+  }
   if (options.json !== undefined) {
     const rows = results.map(({ details: _details, ...row }) => ({
       ...row,
@@ -80,7 +86,7 @@ async function main(): Promise<void> {
   process.exit(0);
 }
 
-async function runRows(context: LimitContext, results: BenchResult[]): Promise<void> {
+async function runRows(context: LimitContext, results: BenchResult[]): Promise<"complete"> {
   const startedMs = monotonicMs();
   for (const row of selected) {
     context.progress.row(row.name);
@@ -90,6 +96,7 @@ async function runRows(context: LimitContext, results: BenchResult[]): Promise<v
     context.progress.clear();
     process.stdout.write(`${formatResult(result)}\n`);
   }
+  return "complete";
 }
 
 /** A row that fails is a row that is missed; the others still run. */

@@ -6,6 +6,8 @@ import { closeSync, fdatasyncSync, openSync, unlinkSync, writeSync } from "node:
 import { serveCommands } from "../../harness/child-commands.ts";
 import type { Counters } from "../../harness/sampling.ts";
 import { monotonicMs } from "../../harness/system-clock.ts";
+import { buildPublishBlock } from "../../wire/publish-block.ts";
+import { BATCH_BYTES, VALUE_BYTES } from "../limit-row.ts";
 
 export interface DiskCommands {
   start(args: { path: string; sync: boolean; recordsPerMebibyte: number }): void;
@@ -14,7 +16,11 @@ export interface DiskCommands {
 }
 
 const WRITE_BYTES = 1024 * 1024;
-const block = Buffer.alloc(WRITE_BYTES, "the same bytes, over and over. ");
+/** The frames that the publisher sends, over and over. */
+const block = Buffer.alloc(
+  WRITE_BYTES,
+  buildPublishBlock({ topicId: 1, valueBytes: VALUE_BYTES, batchBytes: BATCH_BYTES }, WRITE_BYTES).bytes,
+);
 
 let path = "";
 let file: number | undefined;
