@@ -149,15 +149,13 @@ export class TopicSubscription implements Subscription {
   }
 
   async close(): Promise<void> {
-    const subscriptionId = this.#subscriptionId;
-    const { requests, subscriber } = this.#context;
-    this.end(undefined);
-    // Nobody has to wait for the answer: whatever still comes is ignored.
-    if (subscriptionId === undefined) return;
-    subscriber.connection?.sendFrame(encodeUnsubscribe, { requestId: requests.nextId(), subscriptionId });
+    this.#leave(undefined);
   }
 
-  /** Ends the iteration, with `error` or in peace; what has arrived and was not consumed is dropped. */
+  /**
+   * Ends the iteration, with `error` or in peace; what has arrived and was not consumed is dropped. The broker is not
+   * told: either it knows, or the connection ends as well.
+   */
   end(error: MillraceError | undefined): void {
     if (this.#isEnded) return;
     const { subscriber, clock } = this.#context;
@@ -242,7 +240,16 @@ export class TopicSubscription implements Subscription {
     }
   }
 
-  readonly #onAbort = (): void => this.end(abortedError(this.#options.signal as AbortSignal));
+  readonly #onAbort = (): void => this.#leave(abortedError(this.#options.signal as AbortSignal));
+
+  /** Ends and tells the broker. Nobody has to wait for its answer: whatever still comes is ignored. */
+  #leave(error: MillraceError | undefined): void {
+    const subscriptionId = this.#subscriptionId;
+    this.end(error);
+    if (subscriptionId === undefined) return;
+    const { requests, subscriber } = this.#context;
+    subscriber.connection?.sendFrame(encodeUnsubscribe, { requestId: requests.nextId(), subscriptionId });
+  }
 
   get #isLive(): boolean {
     return this.#options.mode === "live";
@@ -408,8 +415,7 @@ export class TopicSubscription implements Subscription {
       }
     } catch (error) {
       if (!(error instanceof MillraceError)) throw error;
-      void this.close();
-      this.#failure ??= error;
+      this.#leave(error);
       return undefined;
     }
   }
