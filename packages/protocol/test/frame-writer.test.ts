@@ -1,6 +1,6 @@
 import { deepStrictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { Packr, unpack } from "msgpackr";
+import { Packr, Unpackr } from "msgpackr";
 import t from "tap";
 import { type ExtensionValue, FrameReader, FrameWriter, LIMITS } from "../src/index.ts";
 import { plainValue } from "./frame-arbitraries.ts";
@@ -19,11 +19,22 @@ function read(bytes: Uint8Array): unknown {
   return value;
 }
 
+/** A value as msgpackr writes it, that is with 0 for -0. */
+function withoutNegativeZero(value: unknown): unknown {
+  if (Object.is(value, -0)) return 0;
+  if (Array.isArray(value)) return value.map(withoutNegativeZero);
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, member]) => [name, withoutNegativeZero(member)]),
+  );
+}
+
 t.test("plain values come back as they were", async () => {
   fc.assert(fc.property(plainValue(), (value) => deepStrictEqual(roundTrip(value), value)));
 });
 
 t.test("another library reads what is written", async () => {
+  const unpackr = new Unpackr({ useRecords: false, int64AsType: "number" });
   const jsonLike = fc
     .jsonValue({ maxDepth: 4 })
     .filter((value) => !JSON.stringify(value).includes("__proto__"));
@@ -31,7 +42,7 @@ t.test("another library reads what is written", async () => {
     fc.property(jsonLike, (value) => {
       const writer = new FrameWriter();
       writer.any(value, 50);
-      deepStrictEqual(JSON.stringify(unpack(writer.bytes())), JSON.stringify(value));
+      deepStrictEqual(JSON.stringify(unpackr.unpack(writer.bytes())), JSON.stringify(value));
     }),
   );
 });
@@ -40,7 +51,7 @@ t.test("what another library writes is read", async () => {
   const packr = new Packr({ useRecords: false, variableMapSize: true });
   fc.assert(
     fc.property(plainValue(), (value) => {
-      deepStrictEqual(read(new Uint8Array(packr.pack(value))), value);
+      deepStrictEqual(read(new Uint8Array(packr.pack(value))), withoutNegativeZero(value));
     }),
   );
 });

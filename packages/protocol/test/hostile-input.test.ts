@@ -270,7 +270,7 @@ t.test("large frames that nest or count without end are refused at once", async 
       const started = process.hrtime.bigint();
       readAll(frame, 0, frame.length);
       const ms = Number(process.hrtime.bigint() - started) / 1e6;
-      t.ok(ms < 1500, `${pattern}: ${ms} ms`);
+      t.ok(ms < 5000, `${pattern}: ${ms} ms`);
     }
   }
 });
