@@ -33,12 +33,12 @@ import { SEGMENT_HEADER_BYTES, segmentSeed } from "./segment-layout.ts";
 import { SidecarWriter } from "./sidecar-writer.ts";
 import { type EntryMemory, StagedRuns } from "./staged-runs.ts";
 import { StagingMemory } from "./staging-memory.ts";
-import { errorCodeOf, isDiskFull, type Storage } from "./storage.ts";
+import { errorCodeOf, isDiskFull, isOutOfFiles, type Storage } from "./storage.ts";
 import type { Syncer, SyncerFactory } from "./syncer.ts";
 
 /** `flush`: everything staged is written. */
 export const FLUSHED = 0;
-/** `flush`: there is no room. What is staged stays staged; call flush again later. */
+/** `flush`: there is no room (or no file descriptor is left for the next segment). What is staged stays staged; call flush again later. */
 export const DISK_FULL = -1;
 /** `flush`: the journal has failed for good; `failure` says why. */
 export const FAILED = -2;
@@ -357,7 +357,7 @@ export class Journal {
   }
 
   private writeFailed(error: unknown): number {
-    if (isDiskFull(error)) {
+    if (isDiskFull(error) || isOutOfFiles(error)) {
       this.diskFull = true;
       this.room = 0;
       this.written = Math.max(this.written, this.appender.completePosition);

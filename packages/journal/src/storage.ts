@@ -42,6 +42,15 @@ export function isDiskFull(error: unknown): boolean {
   return code === "ENOSPC" || code === "EDQUOT";
 }
 
+/**
+ * True when a file could not be opened because the process or machine has too many open, which connections of clients can
+ * cause. Says nothing about the disk, and is worth another try.
+ */
+export function isOutOfFiles(error: unknown): boolean {
+  const code = errorCodeOf(error);
+  return code === "EMFILE" || code === "ENFILE";
+}
+
 /** Writes all of a region, continuing after short writes. @throws what the storage throws */
 export function writeFully(
   storage: Storage,

@@ -1,6 +1,7 @@
 import { workerData } from "node:worker_threads";
 import { Doorbell } from "@millrace/core";
 import { RealStorage } from "./real-storage.ts";
+import { isOutOfFiles } from "./storage.ts";
 import {
   CLOSING_WORD,
   COMMITTED_WORD,
@@ -20,6 +21,10 @@ import {
   slotWord,
 } from "./sync-thread-layout.ts";
 import { FENCED, mergeRequest, type SyncRequest, syncRequests } from "./syncer.ts";
+
+const OUT_OF_FILES_WAIT_MS = 20;
+/** The owner closes while there is nothing to report. */
+const GAVE_UP = -1;
 
 const data = workerData as SyncThreadData;
 const words = new Int32Array(data.shared);
@@ -47,17 +52,26 @@ function takeRequests(): SyncRequest[] {
 /** @returns false when nothing more may be synced. */
 function serve(requests: SyncRequest[]): boolean {
   const last = requests[requests.length - 1] as SyncRequest;
-  let failure = 0;
-  try {
-    const outcome = syncRequests(storage, data.directory, data.epoch, requests);
-    if (outcome === FENCED) failure = FAILURE_FENCED;
-  } catch (error) {
-    failure = errnoOf(error);
-  }
+  const failure = syncWhileOpen(requests);
+  if (failure === GAVE_UP) return false;
   if (failure === 0) Atomics.store(words, COMMITTED_WORD, last.position);
   else Atomics.store(words, FAILURE_WORD, failure);
   doorbell?.ring();
   return failure === 0;
+}
+
+/** @returns 0, what goes into the failure word, or GAVE_UP. */
+function syncWhileOpen(requests: SyncRequest[]): number {
+  for (;;) {
+    try {
+      return syncRequests(storage, data.directory, data.epoch, requests) === FENCED ? FAILURE_FENCED : 0;
+    } catch (error) {
+      // The folder or the fence could not be opened, so no sync has failed: those that succeeded may be repeated.
+      if (!isOutOfFiles(error)) return errnoOf(error);
+      if (Atomics.load(words, CLOSING_WORD) === 1) return GAVE_UP;
+      Atomics.wait(words, CLOSING_WORD, 0, OUT_OF_FILES_WAIT_MS);
+    }
+  }
 }
 
 function errnoOf(error: unknown): number {
