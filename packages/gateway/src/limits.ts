@@ -20,6 +20,8 @@ export const GATEWAY_LIMITS = {
   socketIdleSeconds: 60,
   /** One answer to a read, unless a single batch is larger. */
   readBytesMax: 262_144,
+  /** The same while the unsent bytes of all sockets are past their bound. */
+  readTightBytesMax: 32_768,
   /** A session's publish window doubles while it is active, up to this. */
   publishWindowBytesMax: 8_388_608,
   /** Free part of the credit pool below which windows no longer grow and idle ones are taken back. */

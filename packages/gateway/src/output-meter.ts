@@ -35,6 +35,18 @@ export class OutputMeter {
       : GATEWAY_LIMITS.outputHighWaterBytes;
   }
 
+  /** Bytes that one read may bring. */
+  get readBytesMax(): number {
+    return this.#totalBytes > this.#totalBytesMax
+      ? GATEWAY_LIMITS.readTightBytesMax
+      : GATEWAY_LIMITS.readBytesMax;
+  }
+
+  /** Past twice the total: a socket that still takes no more than it is sent is closed. */
+  get isOverrun(): boolean {
+    return this.#totalBytes > 2 * this.#totalBytesMax;
+  }
+
   update(sender: MeteredSender, unsentBytes: number): void {
     this.#totalBytes += unsentBytes - sender.unsentBytes;
     if (unsentBytes > 0) this.#blocked.add(sender);
@@ -44,7 +56,7 @@ export class OutputMeter {
 
   /** The sender with the most unsent bytes if the total is past twice its bound: close it. */
   worst(): MeteredSender | undefined {
-    if (this.#totalBytes <= 2 * this.#totalBytesMax) return undefined;
+    if (!this.isOverrun) return undefined;
     let worst: MeteredSender | undefined;
     for (const sender of this.#blocked) {
       if (worst === undefined || sender.unsentBytes > worst.unsentBytes) worst = sender;

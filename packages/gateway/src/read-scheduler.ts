@@ -44,7 +44,7 @@ export class ReadScheduler {
         if (canEverHave(subscription, stream)) return;
         continue;
       }
-      const maxBytes = Math.max(stream.neededBytes, Math.min(GATEWAY_LIMITS.readBytesMax, free));
+      const maxBytes = Math.max(stream.neededBytes, Math.min(this.#output.readBytesMax, free));
       const owed = session.unsentBytes + session.readingBytes;
       if (session.readingBytes > 0 && owed + maxBytes > this.#output.highWaterBytes) return;
       subscription.dequeue();

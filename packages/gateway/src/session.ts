@@ -92,11 +92,12 @@ export class Session implements SocketHandler, CreditOwner, MeteredSender {
     if (outcome === SENT && this.unsentBytes === 0) return true;
     const output = this.#host.output;
     output.update(this, this.socket.bufferedAmount());
-    if (outcome === DROPPED || this.unsentBytes > GATEWAY_LIMITS.outputBytesMax) {
-      this.abort("TOO_MANY_REQUESTS", "the client does not read what it asked for");
-      return false;
-    }
-    return true;
+    const unsentMax = output.isOverrun
+      ? GATEWAY_LIMITS.outputHighWaterTightBytes
+      : GATEWAY_LIMITS.outputBytesMax;
+    if (outcome !== DROPPED && this.unsentBytes <= unsentMax) return true;
+    this.abort("TOO_MANY_REQUESTS", "the client does not read what it asked for");
+    return false;
   }
 
   /** Sends what the host's writer holds. */

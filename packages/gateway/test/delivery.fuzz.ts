@@ -10,7 +10,7 @@ import { InMemoryGateway } from "./support/in-memory.ts";
 // stands in the way is taken away, and everything must have come. SEED=n runs one seed, SEEDS=n so many.
 
 const seeds =
-  process.env.SEED === undefined ? range(Number(process.env.SEEDS ?? 120)) : [Number(process.env.SEED)];
+  process.env.SEED === undefined ? range(Number(process.env.SEEDS ?? 80)) : [Number(process.env.SEED)];
 
 const SHARDS = 2;
 const BIG = new Uint8Array(120_000).fill(66);
