@@ -106,7 +106,9 @@ export async function createBrokerOf(parts: BrokerParts, options: BrokerOptions)
     await node.start();
   } catch (error) {
     listener?.close();
-    await node.close();
+    await node.close().catch((second: unknown) => {
+      logger.log("error", "close-failed", { error: String(second) });
+    });
     throw error;
   }
   gateway.serve(new OriginPolicy(host, listener.port, allowOrigins));

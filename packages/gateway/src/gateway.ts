@@ -154,14 +154,19 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
         body: { error: "NOT_AUTHORIZED", message: `pages from ${request.origin} may not connect` },
       };
     }
-    if (this.#sessions.size >= GATEWAY_LIMITS.sessionsMax) {
-      return unavailable("TOO_MANY_SESSIONS", `there are ${GATEWAY_LIMITS.sessionsMax} sessions already`);
-    }
     return undefined;
   }
 
   open(socket: Socket): SocketHandler {
     const session = new Session(this.#newSessionId(), socket, this, this.#tick);
+    if (this.#sessions.size >= GATEWAY_LIMITS.sessionsMax) {
+      session.fail(
+        new MillraceError("TOO_MANY_SESSIONS", `there are ${GATEWAY_LIMITS.sessionsMax} sessions already`),
+      );
+      // The listener has not got the session yet, so that nobody else would tell it.
+      session.onClose(1013);
+      return session;
+    }
     this.#sessions.set(session.id, session);
     return session;
   }
@@ -438,7 +443,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
 const CLOSE_POLL_MS = 10;
 const CLOSE_LINGER_MS = 50;
 
-function unavailable(error: "SERVER_DRAINING" | "TOO_MANY_SESSIONS", message: string): HttpReply {
+function unavailable(error: "SERVER_DRAINING", message: string): HttpReply {
   return { status: 503, body: { error, message }, headers: { "retry-after": "1" } };
 }
 

@@ -17,8 +17,6 @@ export interface Socket {
   end(code: number, reason: string): void;
   /** Closes at once, without a close frame. */
   close(): void;
-  /** Runs `send`, and joins what it sends into one write. */
-  cork(send: () => void): void;
 }
 
 /** Who takes the events of one connection. What these throw ends that connection alone, through onFailure. */

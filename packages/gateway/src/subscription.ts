@@ -69,7 +69,10 @@ export class Subscription {
   }
 }
 
-/** Details of an error that concerns a subscription, with the bounds of partitions as far as they are known. */
+/**
+ * Details of an error that concerns a subscription. `bounds`, as far as they are known:
+ * `[[partition, logStartOffset, highWatermark, logEpoch]]`.
+ */
 export function subscriptionDetails(
   subscription: Subscription,
   bounds: readonly PartitionBounds[],
@@ -77,7 +80,7 @@ export function subscriptionDetails(
   const details: Record<string, unknown> = { subscriptionId: subscription.id };
   if (subscription.topic !== undefined) details.topicId = subscription.topic.topicId;
   if (bounds.length > 0) {
-    details.partitions = bounds.map((entry) => [
+    details.bounds = bounds.map((entry) => [
       entry.partition,
       entry.logStartOffset,
       entry.highWatermark,

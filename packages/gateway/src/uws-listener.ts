@@ -125,11 +125,6 @@ class UwsSocket implements Socket {
     this.#ws?.close();
   }
 
-  cork(send: () => void): void {
-    if (this.#ws === null) send();
-    else this.#ws.cork(send);
-  }
-
   /** uWS calls its close hook inside end() and close(); from then on the native object must not be touched. */
   detach(): SocketHandler | null {
     this.#ws = null;

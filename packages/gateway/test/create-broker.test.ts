@@ -181,6 +181,15 @@ t.test("what fails at the start leaves nothing behind", async (t) => {
   t.same(listeners, [{ closed: true }]);
   t.same(node.calls, ["attach", "start", "close"]);
 
+  const broken = new FakeNode();
+  broken.recovery = Promise.reject(new MillraceError("JOURNAL_DAMAGED", "segment 3"));
+  broken.close = () => Promise.reject(new Error("close failed as well"));
+  await t.rejects(
+    createBrokerOf({ ...parts, openNode: () => Promise.resolve(broken) }, { dataDir: "unused" }),
+    { code: "JOURNAL_DAMAGED" },
+    "the first error is the one that is told",
+  );
+
   const second = new FakeNode();
   await t.rejects(
     createBrokerOf(

@@ -197,10 +197,13 @@ t.test("a handler that throws ends that session with INTERNAL", async (t) => {
 t.test("too many sessions are refused at the door", async (t) => {
   const bench = new InMemoryGateway();
   for (let i = 0; i < GATEWAY_LIMITS.sessionsMax; i += 1) bench.gateway.open(new FakeSocket());
-  t.match(bench.gateway.upgrade({ method: "GET", path: "/", origin: "" }), {
-    status: 503,
-    body: { error: "TOO_MANY_SESSIONS" },
-  });
+  t.equal(bench.gateway.sessionCount, GATEWAY_LIMITS.sessionsMax);
+  const late = bench.connect(false);
+  t.match(late.socket.all("ERROR"), [{ name: "TOO_MANY_SESSIONS" }]);
+  t.match(late.socket.closed, { code: 1013 });
+  late.hello();
+  t.equal(late.socket.frames.length, 1, "it is not heard");
+  t.equal(bench.gateway.sessionCount, GATEWAY_LIMITS.sessionsMax);
 });
 
 t.test("an idle session is small", async (t) => {

@@ -83,11 +83,11 @@ t.test("what cannot be subscribed to", async (t) => {
       "flights",
       "OFFSET_OUT_OF_RANGE",
       { from: { kind: "offset", offset: 1 } },
-      { partition: 0, partitions: [bounds[0]] },
+      { partition: 0, bounds: [bounds[0]] },
     ],
     ["flights", "OFFSET_OUT_OF_RANGE", { from: { kind: "offset", offset: 11 } }, { partition: 0 }],
-    ["flights", "LOG_EPOCH_CHANGED", resume(99, both(4, 1)), { topicId: 1, partitions: bounds }],
-    ["flights", "LOG_EPOCH_CHANGED", resume(1, both(4, 0)), { topicId: 1, partitions: bounds }],
+    ["flights", "LOG_EPOCH_CHANGED", resume(99, both(4, 1)), { topicId: 1, bounds }],
+    ["flights", "LOG_EPOCH_CHANGED", resume(1, both(4, 0)), { topicId: 1, bounds }],
     ["flights", "OFFSET_OUT_OF_RANGE", resume(1, both(11, 1)), { partition: 0 }],
     ["flights", "INVALID_FROM", resume(1, [{ partition: 0, offset: 4, logEpoch: 1 }]), {}],
   ];
@@ -401,7 +401,7 @@ t.test("after a shard's restart streams go on, unless its log is another", async
     {
       name: "LOG_EPOCH_CHANGED",
       requestId: undefined,
-      details: { subscriptionId: 2, topicId: topic.topicId, partitions: [[1, 0, 0, 2]] },
+      details: { subscriptionId: 2, topicId: topic.topicId, bounds: [[1, 0, 0, 2]] },
     },
   ]);
 });
@@ -443,7 +443,7 @@ t.test("a failed read ends the subscription; a throttled one is tried again", as
     {
       name: "READ_FAILED",
       retriable: true,
-      details: { subscriptionId: 1, topicId: topic.topicId, partitions: [[0, 0, 10, 1]] },
+      details: { subscriptionId: 1, topicId: topic.topicId, bounds: [[0, 0, 10, 1]] },
     },
   ]);
   t.equal(received(client.socket).length, 0);

@@ -62,10 +62,6 @@ export class FakeSocket implements Socket {
     this.end(1006, "");
   }
 
-  cork(send: () => void): void {
-    send();
-  }
-
   /** The frames of one type, oldest first. */
   all<Name extends FrameTypeName>(name: Name): FrameValues[Name][] {
     return this.frames
