@@ -26,6 +26,8 @@ export class CheckpointWriter {
   private readonly existing: number[];
   private waiting: WaitingCheckpoint | undefined;
   private inFlight = false;
+  /** The newest that `advance` was told of, also while a job was under way. */
+  private committedPosition = 0;
   private failed: Error | undefined;
 
   constructor(options: CheckpointWriterOptions) {
@@ -61,6 +63,7 @@ export class CheckpointWriter {
 
   /** Starts what may start. Cheap when there is nothing. */
   advance(committedPosition: number): void {
+    this.committedPosition = committedPosition;
     const waiting = this.waiting;
     if (waiting === undefined || this.inFlight || committedPosition < waiting.position) return;
     const { directory, epoch, background, index } = this.options;
@@ -82,7 +85,7 @@ export class CheckpointWriter {
         this.inFlight = false;
         this.failed = error;
         if (error === undefined) this.prune(waiting.position);
-        this.advance(committedPosition);
+        this.advance(this.committedPosition);
       },
     );
   }
