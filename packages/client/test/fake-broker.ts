@@ -279,7 +279,7 @@ export function entryOf(
   records: readonly OutgoingRecord[],
   appendTimeMs = 1_000,
 ): FrameValues["DELIVER"]["entries"][number] {
-  const builder = new BatchBuilder(1 << 20);
+  const builder = new BatchBuilder(LIMITS.batchBytesMax);
   for (const record of records) builder.append(record);
   const batch = builder.finish().slice(0, -5);
   return { baseOffset, count: records.length, appendTimeMs, batch, checksum: crc32(batch, 0, batch.length) };

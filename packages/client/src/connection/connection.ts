@@ -110,9 +110,12 @@ export class Connection {
     this.send(writer.bytes());
   }
 
-  /** Closes in peace; `onClosed` follows. */
+  /** Closes in peace. The owner is not told: it knows. */
   close(): void {
-    if (!this.#closed) this.#transport.close(NORMAL_CLOSURE, "");
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#clock.clearTimer(this.#timer);
+    this.#transport.close(NORMAL_CLOSURE, "");
   }
 
   /** Ends the connection because of `error`; `onClosed` is called before this returns. */

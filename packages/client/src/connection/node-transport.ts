@@ -1,4 +1,4 @@
-import WebSocket from "ws";
+import WebSocket, { type ClientOptions } from "ws";
 import { FRAME_HEADER_BYTES_MAX, writeMaskedFrame } from "./masked-frame.ts";
 import type { ConnectTransport, Transport, TransportHandlers, TransportOptions } from "./transport.ts";
 
@@ -15,6 +15,7 @@ interface RawSocket {
 const CHUNK_BYTES = 256 * 1024;
 const FREE_CHUNKS_MAX = 8;
 const MASKS = 1024;
+const CLOSE_TIMEOUT_MS = 2_000;
 
 /** The transport of Node: `ws`. */
 export const connectNodeTransport: ConnectTransport = (
@@ -34,12 +35,15 @@ class NodeTransport implements Transport {
   #flushScheduled = false;
 
   constructor(url: string, options: TransportOptions, handlers: TransportHandlers) {
-    const webSocket = new WebSocket(url, {
+    const settings: ClientOptions & { readonly closeTimeout: number } = {
       // Compression would cost more than all else together; batches are compressed by producers, if at all.
       perMessageDeflate: false,
       maxPayload: options.messageBytesMax,
+      // How long a broker that does not answer a close keeps the process alive.
+      closeTimeout: CLOSE_TIMEOUT_MS,
       ...(options.headers === undefined ? {} : { headers: { ...options.headers } }),
-    });
+    };
+    const webSocket = new WebSocket(url, settings);
     let error: Error | undefined;
     webSocket.on("upgrade", (response) => {
       this.#socket = response.socket;

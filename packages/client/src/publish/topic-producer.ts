@@ -133,6 +133,7 @@ export class TopicProducer implements Producer, OutboxOwner {
   }
 
   async flush(options: FlushOptions = {}): Promise<void> {
+    if (this.#closed !== undefined) throw this.#closed;
     await abortable(this.#settled(), options.signal);
     const failure = this.#appendFailure;
     this.#appendFailure = undefined;
