@@ -18,7 +18,7 @@ export async function withClient(
   url: string,
   work: (client: Client, interruption: Interruption) => Promise<ExitCode>,
 ): Promise<ExitCode> {
-  const interruption = new Interruption(context.signals);
+  const interruption = new Interruption(context.signals, context.clock);
   try {
     const client = await connect(context, url, interruption);
     if (client === undefined) return EXIT.INTERRUPTED;

@@ -1,4 +1,11 @@
 import { EXIT } from "./exit-code.ts";
+import type { Clock } from "./system-clock.ts";
+
+/**
+ * Signals so soon after the first are the same Ctrl-C: the terminal sends it to the whole process group, and npm
+ * passes its own on to us as well.
+ */
+const SAME_SIGNAL_MS = 500;
 
 /** The part of `process` that signals come from; tests give their own. */
 export interface SignalSource {
@@ -13,11 +20,14 @@ export interface SignalSource {
  */
 export class Interruption {
   readonly #source: SignalSource;
+  readonly #clock: Clock;
+  #firstMs = 0;
   readonly #controller = new AbortController();
   readonly #onSignal = (): void => this.#interrupt();
 
-  constructor(source: SignalSource) {
+  constructor(source: SignalSource, clock: Clock) {
     this.#source = source;
+    this.#clock = clock;
     source.on("SIGINT", this.#onSignal);
     source.on("SIGTERM", this.#onSignal);
   }
@@ -36,7 +46,10 @@ export class Interruption {
   }
 
   #interrupt(): void {
-    if (this.interrupted) this.#source.exit(EXIT.INTERRUPTED);
-    else this.#controller.abort();
+    const nowMs = this.#clock.monotonicMs();
+    if (!this.interrupted) {
+      this.#firstMs = nowMs;
+      this.#controller.abort();
+    } else if (nowMs - this.#firstMs >= SAME_SIGNAL_MS) this.#source.exit(EXIT.INTERRUPTED);
   }
 }

@@ -30,8 +30,8 @@ const DRAIN_TIMEOUT_MS = 9_500;
 const HELP = `
 It prints where it listens once it does; with --log-format json that is a line with "event":"listening" and "url".
 SIGTERM and SIGINT drain: no new work, pending acknowledgements are sent, a checkpoint is written, exit 0 within 10 s.
-A second signal exits at once with 130, as safe as a crash. A start that fails prints "error CODE: message" and
-exits with 1; the codes are in docs/reference/cli.md.`;
+A second signal, half a second later or more, exits at once with 130, as safe as a crash. A start that fails prints
+"error CODE: message" and exits with 1; the codes are in docs/reference/cli.md.`;
 
 /** `millrace serve` */
 export function registerServe(program: Command, run: RunCommand): void {
@@ -68,7 +68,7 @@ async function serve(context: CommandContext, options: ServeOptions): Promise<Ex
   context.stdout.on("error", () => {});
   const print = (line: string): void => void context.stdout.write(`${line}\n`);
   const logger = createBrokerLog(print, options.logFormat, context.clock);
-  const interruption = new Interruption(context.signals);
+  const interruption = new Interruption(context.signals, context.clock);
   try {
     const broker = await start(context, options, logger);
     if (options.logFormat === "json") logger.log("info", "listening", { url: broker.url });
