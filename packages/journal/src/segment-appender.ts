@@ -116,7 +116,7 @@ export class SegmentAppender {
     this.removePrepared();
   }
 
-  /** Makes the segment's file and header. Safe to call again after it threw. */
+  /** Opens the segment's file, and makes it with its header if need be. Safe to call again after it threw. */
   private begin(segment: SegmentFile, committedPosition: number, nowMs: number): void {
     const { storage, shardId } = this.options;
     if (this.current !== segment) {
