@@ -22,6 +22,7 @@ import {
   writeEntryFields,
   writeU64,
 } from "./entry-layout.ts";
+import { holdsFence } from "./fence.ts";
 import { checksumWords } from "./header-checksum.ts";
 import type { JournalIndex } from "./journal-index.ts";
 import { JOURNAL_LIMITS } from "./limits.ts";
@@ -92,9 +93,9 @@ export class Journal {
   private readonly runs: StagedRuns = new StagedRuns();
   private readonly staging: StagingMemory = new StagingMemory();
 
-  private segment: SegmentFile | undefined;
-  private seed = 0;
-  /** Bytes that fit into the segment; 0 also when staging is refused, so that one comparison covers both. */
+  private segment: SegmentFile;
+  private seed: number;
+  /** Bytes that fit into the segment; 0 also while it is empty or staging is refused: one comparison covers all. */
   private room = 0;
   private staged: number;
   private written: number;
@@ -135,6 +136,9 @@ export class Journal {
     this.journalId = recovered.journalId;
     this.segmentSizeBytes = segmentSizeBytes;
     this.onCommitted = options.onCommitted;
+    this.seed = segmentSeed(recovered.journalId, position, epoch);
+    this.segment = new SegmentFile(directory, position, epoch, this.seed);
+    this.segment.existsDurably();
     this.staged = position;
     this.written = position;
     this.committed = position;
@@ -331,7 +335,7 @@ export class Journal {
     writeU64(words, word + ENTRY_SEQUENCE_WORD, this.sequence);
     writeU64(words, word + ENTRY_SYNCED_POSITION_WORD, this.committed);
     words[word + ENTRY_HEADER_CRC_WORD] = checksumWords(words, word, ENTRY_CHECKED_WORDS, this.seed);
-    this.runs.add(memory, index, size, this.segment as SegmentFile);
+    this.runs.add(memory, index, size, this.segment);
     this.sequence++;
     this.staged = position + size;
     this.room -= size;
@@ -343,17 +347,18 @@ export class Journal {
     const fits = size <= this.segmentSizeBytes - SEGMENT_HEADER_BYTES;
     if (index % 8 !== 0 || !isEntryLength(length) || !fits) this.refuseEntry(index, length);
     if (this.closed || this.failed !== undefined || (this.diskFull && !whileFull)) this.refuse();
-    if (this.segment !== undefined && size <= this.roomIn(this.segment)) return;
-    const basePosition = this.staged;
-    this.seed = segmentSeed(this.journalId, basePosition, this.epoch);
-    this.segment = new SegmentFile(this.directory, basePosition, this.epoch, this.seed);
-    this.index.beginSegment(basePosition, this.epoch);
-    this.staged = basePosition + SEGMENT_HEADER_BYTES;
-    this.room = this.segmentSizeBytes - SEGMENT_HEADER_BYTES;
+    if (this.staged !== this.segment.basePosition && size > this.roomInSegment()) {
+      const basePosition = this.staged;
+      this.seed = segmentSeed(this.journalId, basePosition, this.epoch);
+      this.segment = new SegmentFile(this.directory, basePosition, this.epoch, this.seed);
+      this.index.beginSegment(basePosition, this.epoch);
+    }
+    if (this.staged === this.segment.basePosition) this.staged += SEGMENT_HEADER_BYTES;
+    this.room = this.roomInSegment();
   }
 
-  private roomIn(segment: SegmentFile): number {
-    return segment.basePosition + this.segmentSizeBytes - this.staged;
+  private roomInSegment(): number {
+    return this.segment.basePosition + this.segmentSizeBytes - this.staged;
   }
 
   private writeFailed(error: unknown): number {
@@ -376,14 +381,24 @@ export class Journal {
 
   private acceptAgain(): void {
     this.diskFull = false;
-    this.room = this.segment === undefined ? 0 : this.roomIn(this.segment);
+    this.room = this.roomInSegment();
   }
 
   private fail(failure: MillraceError): void {
     this.failed = failure;
     this.room = 0;
-    // A shard that somebody else owns by now is not ours to mark.
-    if (failure.details.reason !== "fenced") markQuarantined(this.storage, this.directory, failure.message);
+    if (failure.details.reason !== "fenced" && this.isOwner()) {
+      markQuarantined(this.storage, this.directory, failure.message);
+    }
+  }
+
+  /** A shard that somebody else owns by now is not ours to mark. */
+  private isOwner(): boolean {
+    try {
+      return holdsFence(this.storage, this.directory, this.epoch);
+    } catch {
+      return true;
+    }
   }
 
   private refuseEntry(index: number, length: number): never {

@@ -29,16 +29,18 @@ import { refuseQuarantined } from "./quarantine.ts";
 import { chainSegments, type LiveSegment } from "./segment-chain.ts";
 import {
   decodeSegmentHeader,
+  encodeSegmentHeader,
   parseSegmentFileName,
   SEGMENT_FORMAT_VERSION,
   SEGMENT_HEADER_BYTES,
   segmentFileName,
+  segmentSeed,
   sidecarFileName,
 } from "./segment-layout.ts";
 import { type BadEntry, type ScanEnd, scanEntries } from "./segment-scan.ts";
 import { SegmentWindow } from "./segment-window.ts";
 import { sidecarJob } from "./sidecar-writer.ts";
-import { readFile, type Storage } from "./storage.ts";
+import { readFile, type Storage, writeFully } from "./storage.ts";
 import { TailCut } from "./tail-cut.ts";
 
 /** Takes what recovery finds, in order. It runs inside `Journal.open`; a throw ends the recovery. */
@@ -77,7 +79,7 @@ export interface Recovered {
   readonly epoch: number;
   readonly journalId: number;
   readonly index: JournalIndex;
-  /** End of the journal; everything before it is durable. */
+  /** End of the journal, where this epoch's first segment begins; everything before it is durable. */
   readonly position: number;
   /** Of the next entry. */
   readonly sequence: number;
@@ -120,6 +122,8 @@ class Recovery {
   /** Positions, oldest first. */
   private checkpoints: number[] = [];
   private checkpoint: Checkpoint | undefined;
+  /** A segment without entries where the journal ends. */
+  private superseded: LiveSegment | undefined;
   private entries = 0;
   private bytes = 0;
   /** Names and headers say that everything before it was durable. */
@@ -145,6 +149,7 @@ class Recovery {
     options.replay.onIndex?.(this.index);
     this.loadCheckpoint();
     const { position, sequence } = this.replay();
+    this.beginSegment(position);
     const { checkpoint } = this;
     const cleanBehind = checkpoint?.clean === true && checkpoint.position === position;
     return {
@@ -268,29 +273,33 @@ class Recovery {
     throw new Error("the last segment has no limit, so its scan ends at a bad entry");
   }
 
-  /** The segment in which replay begins, or -1 when there is none. Checks that none is missing before it. */
+  /** The segment in which replay begins, or -1 when there is none. Checks that nothing is missing before it. */
   private findFirst(start: number): number {
-    const names = new Set(this.segments.map(({ fileName }) => fileName));
-    for (const { basePosition, epoch } of this.checkpoint?.segments ?? []) {
+    const byName = new Map(this.segments.map((segment) => [segment.fileName, segment]));
+    for (const { basePosition, epoch, endPosition } of this.checkpoint?.segments ?? []) {
       const name = segmentFileName(basePosition, epoch);
-      if (!names.has(name)) this.refuse(name, basePosition, "segment is missing");
+      const segment = byName.get(name);
+      if (segment === undefined) this.refuse(name, basePosition, "segment is missing");
+      else this.requireLength(segment, endPosition);
     }
     let first = -1;
     for (let i = 0; i < this.segments.length; i++) {
       if ((this.segments[i] as LiveSegment).basePosition <= start) first = i;
     }
     const segment = this.segments[first];
-    if (segment === undefined) {
-      if (this.newestCheckpoint > 0) this.refuse("", start, "segment of this position is missing");
-      return -1;
-    }
-    const fd = this.storage.open(segment.path, "read");
+    if (segment !== undefined) this.requireLength(segment, start);
+    else if (this.newestCheckpoint > 0) this.refuse("", start, "segment of this position is missing");
+    return first;
+  }
+
+  /** Refuses a file that ends before a position that a checkpoint covers. Cheap, and all there is to do for old segments. */
+  private requireLength({ path, fileName, basePosition }: LiveSegment, end: number): void {
+    const fd = this.storage.open(path, "read");
     const size = this.storage.size(fd);
     this.storage.close(fd);
-    if (segment.basePosition + size < start) {
-      this.refuse(segment.fileName, segment.basePosition + size, `segment ends before checkpoint ${start}`);
+    if (basePosition + size < end) {
+      this.refuse(fileName, basePosition + size, `segment ends before ${end}, which a checkpoint covers`);
     }
-    return first;
   }
 
   /** Reads what a segment's first bytes say; other facts than its name's are damage, since they carry a checksum. */
@@ -367,21 +376,43 @@ class Recovery {
   }
 
   /**
-   * Ends the journal at `position` in the i-th segment: removes later segments, and this one if it holds no entry, frees
-   * what is behind, and makes everything that replay has seen (from the segment `first` on) durable.
+   * Ends the journal at `position` in the i-th segment: removes later segments, frees what is behind, and makes everything
+   * that replay has seen (from the segment `first` on) durable. A segment without entries goes when it has a successor.
    */
   private cut(i: number, first: number, position: number, sequence: number): JournalEnd {
     const { index, segments } = this;
     const segment = segments[i];
     const isEmpty = segment !== undefined && position <= segment.basePosition + SEGMENT_HEADER_BYTES;
     const end = isEmpty ? segment.basePosition : position;
-    this.tail.remove(segments.splice(isEmpty ? i : i + 1));
+    this.tail.remove(segments.splice(i + 1));
+    if (isEmpty) this.superseded = segments.pop();
     this.tail.settle(segments.slice(first), end, this.provenPosition);
     const active = index.openSegments.at(-1);
     if (isEmpty && active?.basePosition === segment.basePosition) index.forgetSegment(active);
     index.endSegment(end);
     this.writeSidecars();
     return { position: end, sequence };
+  }
+
+  /**
+   * Makes the first segment of this epoch, durable before anything is served: it records where the old owner's journal ends,
+   * should that one still be writing. Only then may an empty segment of an earlier epoch, which says the same, go.
+   */
+  private beginSegment(basePosition: number): void {
+    const { storage, directory, epoch } = this;
+    const { shardId } = this.options;
+    const seed = segmentSeed(this.journalId, basePosition, epoch);
+    const header = encodeSegmentHeader({ seed, shardId, epoch, basePosition, syncedPosition: basePosition });
+    const fd = storage.open(`${directory}/${segmentFileName(basePosition, epoch)}`, "create");
+    try {
+      writeFully(storage, fd, header, 0, header.length, 0);
+      storage.sync(fd);
+    } finally {
+      storage.close(fd);
+    }
+    storage.syncDirectory(directory);
+    if (this.superseded !== undefined) this.tail.remove([this.superseded]);
+    this.index.beginSegment(basePosition, epoch);
   }
 
   /**

@@ -50,14 +50,17 @@ export class SegmentAppender {
    */
   write(runs: StagedRuns, committedPosition: number, nowMs: number): void {
     for (let segment = runs.firstSegment(); segment !== undefined; segment = runs.firstSegment()) {
-      if (!segment.hasHeader) this.begin(segment, committedPosition, nowMs);
+      if (segment.fd < 0 || !segment.hasHeader) this.begin(segment, committedPosition, nowMs);
       this.writeRuns(runs, segment);
     }
   }
 
   /** Asks for a sync of everything up to `writtenPosition`, if that was not asked before. */
   submit(syncer: Syncer, writtenPosition: number): void {
-    for (const file of this.complete) this.submitFile(syncer, file, file.writtenPosition);
+    for (const file of this.complete) {
+      // Not a file whose end was submitted before: it may be committed, and closed while the request is under way.
+      if (file.writtenPosition > this.submittedPosition) this.submitFile(syncer, file, file.writtenPosition);
+    }
     this.submitted.push(...this.complete);
     this.complete.length = 0;
     if (this.current !== undefined && writtenPosition > this.submittedPosition) {
@@ -126,6 +129,11 @@ export class SegmentAppender {
       }
       this.current = segment;
     }
+    segment.openedAtMs = nowMs;
+    if (segment.hasHeader) {
+      segment.fd = this.options.storage.open(segment.path, "readWrite");
+      return;
+    }
     if (segment.fd < 0) segment.fd = this.openFile(segment.path);
     const header = encodeSegmentHeader({
       seed: segment.seed,
@@ -137,7 +145,6 @@ export class SegmentAppender {
     writeFully(storage, segment.fd, header, 0, header.length, 0);
     segment.hasHeader = true;
     segment.writtenPosition = segment.basePosition + header.length;
-    segment.openedAtMs = nowMs;
   }
 
   private openFile(path: string): number {

@@ -1,4 +1,4 @@
-import { segmentFileName } from "./segment-layout.ts";
+import { SEGMENT_HEADER_BYTES, segmentFileName } from "./segment-layout.ts";
 
 /** A segment of the running epoch, from the moment that an entry is staged for it. */
 export class SegmentFile {
@@ -21,5 +21,12 @@ export class SegmentFile {
     this.epoch = epoch;
     this.seed = seed;
     this.writtenPosition = basePosition;
+  }
+
+  /** The file is there with its header, both durable. */
+  existsDurably(): void {
+    this.hasHeader = true;
+    this.nameIsNew = false;
+    this.writtenPosition = this.basePosition + SEGMENT_HEADER_BYTES;
   }
 }

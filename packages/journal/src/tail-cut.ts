@@ -44,7 +44,8 @@ export class TailCut {
       if (next === undefined) this.countTorn(path, length);
       const fd = storage.open(path, "readWrite");
       try {
-        if (next === undefined && storage.size(fd) > length) storage.truncate(fd, length);
+        // Longer, where the last entry is whole and only zeros behind it are missing.
+        if (next === undefined && storage.size(fd) !== length) storage.truncate(fd, length);
         this.writeAgain(fd, Math.max(0, provenPosition - basePosition), length);
         storage.sync(fd);
       } finally {

@@ -88,6 +88,8 @@ class Simulation {
   private model: ModelEntry[] = [];
   /** The highest committed position that the journal reported. */
   private floor = 0;
+  /** An owner that does not know that it was replaced, and what it may call committed at most. */
+  private zombie: { opened: OpenedJournal; committed: number } | undefined;
 
   constructor(seed: number, breakage: Breakage) {
     const random = new SeededRandom(seed);
@@ -117,6 +119,14 @@ class Simulation {
       this.result.lives++;
       const opened = this.openWithCrashes();
       this.live(opened);
+      this.zombie = undefined;
+      if (!this.storage.hasCrashed && this.random.chance(0.4)) {
+        this.zombie = { opened, committed: opened.syncer.committedPosition() };
+        this.floor = this.zombie.committed;
+        this.storage.crashAtCall = Number.POSITIVE_INFINITY;
+        this.storage.failSyncIn = -1;
+        continue;
+      }
       this.storage.restart(this.random.chance(0.75) ? "power" : "process");
       if (this.random.chance(0.5)) this.damageCopy();
     }
@@ -136,6 +146,7 @@ class Simulation {
         if (!(error instanceof SimulatedCrash)) throw error;
       }
       storage.restart(random.chance(0.7) ? "power" : "process");
+      this.zombie = undefined;
     }
     const opened = this.open();
     this.ring.release();
@@ -194,7 +205,7 @@ class Simulation {
         if (!this.step(opened)) break;
       }
       if (random.chance(0.2)) this.stop(opened);
-      if (random.chance(0.3)) opened.journal.close();
+      if (random.chance(0.2)) opened.journal.close();
     } catch (error) {
       if (!storage.hasCrashed) throw error;
     }
@@ -207,6 +218,7 @@ class Simulation {
     const { journal, syncer, background } = opened;
     const { random, storage } = this;
     this.world.clock.nowMs += random.below(500);
+    if (this.zombie !== undefined && random.chance(0.1)) this.stepZombie(this.zombie);
     const choice = random.below(20);
     if (choice < 8) this.stage(opened);
     else if (choice < 12) this.flush(opened);
@@ -234,6 +246,21 @@ class Simulation {
       () => "a failed journal must refuse to write",
     );
     return false;
+  }
+
+  /** The replaced owner goes on with whatever it was doing. */
+  private stepZombie({ opened, committed }: { opened: OpenedJournal; committed: number }): void {
+    const { journal, syncer, background } = opened;
+    try {
+      if (journal.failure() === undefined) journal.stageState(Buffer.alloc(this.random.below(500), 9));
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+    }
+    journal.flush();
+    journal.requestSync();
+    background.step(this.random);
+    if (this.random.chance(0.5)) syncer.step();
+    expect(journal.committedPosition() <= committed, () => "an owner that was replaced reported a commit");
   }
 
   private noteCommitted({ journal }: OpenedJournal): void {
