@@ -4,6 +4,8 @@ import { LIMITS } from "@millrace/protocol";
 export const BROKER_LIMITS = {
   /** Capacity of the ring from a gateway to a shard. */
   inboundRingBytes: 16_777_216,
+  /** Capacity of the ring for reads from a gateway to a shard. */
+  readsRingBytes: 262_144,
   /**
    * Consumed part of the inbound ring that stays readable: the tail cache from which consumers near the end
    * of the log are served. The rest is room for what arrives.

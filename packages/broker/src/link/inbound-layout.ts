@@ -1,5 +1,6 @@
 /**
- * Records from a gateway to a shard: what stands in the inbound ring. The ring's own header (length, type)
+ * Records from a gateway to a shard: BATCH and REQUEST stand in the inbound ring, READ and UNTAIL in the ring
+ * for reads. The ring's own header (length, type)
  * comes first; word indexes here count from the start of that header, so a record at byte index `i` of the
  * ring has its field W at `words[(i >> 2) + W]`. 64 bit fields are two words, low word first.
  *

@@ -3,8 +3,10 @@ import { BROKER_LIMITS } from "../limits.ts";
 
 /** The shared memory that joins one gateway and one shard. Plain data: travels in workerData. */
 export interface LinkBuffers {
-  /** Gateway -> shard. */
+  /** Gateway -> shard: batches and requests. */
   readonly inbound: SharedArrayBuffer;
+  /** Gateway -> shard: reads, in a ring of their own, or each would wait behind megabytes of batches. */
+  readonly reads: SharedArrayBuffer;
   /** Shard -> gateway. */
   readonly outbound: SharedArrayBuffer;
   /** Int32 words, see LINK_STATE. */
@@ -23,6 +25,7 @@ export const LINK_STATE = {
 export function allocateLink(): LinkBuffers {
   return {
     inbound: OneToOneRingBuffer.allocate(BROKER_LIMITS.inboundRingBytes),
+    reads: OneToOneRingBuffer.allocate(BROKER_LIMITS.readsRingBytes),
     outbound: OneToOneRingBuffer.allocate(BROKER_LIMITS.outboundRingBytes),
     state: new SharedArrayBuffer(LINK_STATE.WORDS * 4),
   };

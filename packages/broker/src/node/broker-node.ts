@@ -1,4 +1,3 @@
-import { availableParallelism } from "node:os";
 import { Doorbell } from "@millrace/core";
 import type { BackgroundJob } from "@millrace/journal";
 import { MillraceError } from "@millrace/protocol";
@@ -6,7 +5,7 @@ import { BROKER_LIMITS } from "../limits.ts";
 import type { Logger } from "../logger.ts";
 import type { PartitionOpening, ShardRequestMap, ShardStatus } from "../shard/shard-requests.ts";
 import type { FromShardThread, RecoveredShard } from "../thread/thread-messages.ts";
-import { DURABILITIES, type PartitionBounds, type Topic, type TopicConfig } from "../topic.ts";
+import type { PartitionBounds, Topic, TopicConfig } from "../topic.ts";
 import { VERSION } from "../version.ts";
 import { BackgroundPool } from "./background-pool.ts";
 import { CatalogView } from "./catalog-view.ts";
@@ -21,6 +20,7 @@ import { FolderLock } from "./folder-lock.ts";
 import type { GatewayHandler } from "./gateway-handler.ts";
 import { GatewayLink } from "./gateway-link.ts";
 import { type GatewayPort, SHARD_DOWN } from "./gateway-port.ts";
+import { defaultShards, openingsByShard, shardThreadCount } from "./placement.ts";
 import { ReaderThread } from "./reader-thread.ts";
 import { ShardRequestTable } from "./shard-request-table.ts";
 import { ShardThread } from "./shard-thread.ts";
@@ -496,25 +496,4 @@ export class BrokerNode implements GatewayPort {
     if (link === undefined) throw new Error(`shard is down: shardId=${shardId}`);
     return link;
   }
-}
-
-function openingsByShard(topic: Topic): [number, PartitionOpening[]][] {
-  const byShard = new Map<number, PartitionOpening[]>();
-  const durability = DURABILITIES.indexOf(topic.durability);
-  topic.shards.forEach((shardId, partition) => {
-    const opening: PartitionOpening = [topic.topicId, partition, durability];
-    const list = byShard.get(shardId);
-    if (list === undefined) byShard.set(shardId, [opening]);
-    else list.push(opening);
-  });
-  return [...byShard];
-}
-
-function defaultShards(): number {
-  return Math.min(64, Math.max(2, availableParallelism()));
-}
-
-function shardThreadCount(asked: number | undefined, shards: number): number {
-  const threads = asked ?? Math.max(1, availableParallelism() - 1);
-  return Math.max(1, Math.min(threads, shards));
 }

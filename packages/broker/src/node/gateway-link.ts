@@ -18,6 +18,7 @@ export interface ReplyHandler {
  */
 export class GatewayLink {
   readonly inbound: OneToOneRingBuffer;
+  readonly #reads: OneToOneRingBuffer;
   readonly outbound: OutboundReader;
   readonly #state: Int32Array;
   readonly #shardDoorbell: Doorbell;
@@ -25,6 +26,7 @@ export class GatewayLink {
 
   constructor(buffers: LinkBuffers, shardDoorbell: Doorbell, replies: ReplyHandler) {
     this.inbound = new OneToOneRingBuffer(buffers.inbound);
+    this.#reads = new OneToOneRingBuffer(buffers.reads);
     this.#state = new Int32Array(buffers.state);
     this.#shardDoorbell = shardDoorbell;
     this.outbound = new OutboundReader(buffers.outbound, replies, () => {
@@ -34,7 +36,11 @@ export class GatewayLink {
 
   /** Byte index of a BATCH entry with room for `storedBytes` of payload, or INSUFFICIENT_CAPACITY. */
   claimBatch(storedBytes: number): number {
-    const index = this.#claim(inbound.INBOUND.BATCH, ENTRY_HEADER_BYTES - RING_HEADER_BYTES + storedBytes);
+    const index = this.#claim(
+      this.inbound,
+      inbound.INBOUND.BATCH,
+      ENTRY_HEADER_BYTES - RING_HEADER_BYTES + storedBytes,
+    );
     return index < 0 ? index : index - RING_HEADER_BYTES;
   }
 
@@ -50,9 +56,9 @@ export class GatewayLink {
     offset: number,
     maxBytes: number,
   ): number {
-    const index = this.#claim(inbound.INBOUND.READ, inbound.READ_BYTES);
+    const index = this.#claim(this.#reads, inbound.INBOUND.READ, inbound.READ_BYTES);
     if (index < 0) return index;
-    const words = this.inbound.words;
+    const words = this.#reads.words;
     const w = (index - RING_HEADER_BYTES) >> 2;
     words[w + inbound.READ_STREAM_ID] = streamId;
     words[w + inbound.READ_SHARED_STREAM_ID] = sharedStreamId;
@@ -60,22 +66,23 @@ export class GatewayLink {
     words[w + inbound.READ_PARTITION] = partition;
     writeU64(words, w + inbound.READ_OFFSET, offset);
     words[w + inbound.READ_MAX_BYTES] = maxBytes;
-    this.inbound.commit(index);
+    this.#reads.commit(index);
     return 0;
   }
 
   untail(topicId: number, partition: number): number {
-    const index = this.#claim(inbound.INBOUND.UNTAIL, inbound.UNTAIL_BYTES);
+    const index = this.#claim(this.#reads, inbound.INBOUND.UNTAIL, inbound.UNTAIL_BYTES);
     if (index < 0) return index;
     const w = (index - RING_HEADER_BYTES) >> 2;
-    this.inbound.words[w + inbound.UNTAIL_TOPIC_ID] = topicId;
-    this.inbound.words[w + inbound.UNTAIL_PARTITION] = partition;
-    this.inbound.commit(index);
+    this.#reads.words[w + inbound.UNTAIL_TOPIC_ID] = topicId;
+    this.#reads.words[w + inbound.UNTAIL_PARTITION] = partition;
+    this.#reads.commit(index);
     return 0;
   }
 
   request(requestId: number, payload: Uint8Array): number {
     const index = this.#claim(
+      this.inbound,
       inbound.INBOUND.REQUEST,
       inbound.REQUEST_PAYLOAD - RING_HEADER_BYTES + payload.length,
     );
@@ -91,7 +98,8 @@ export class GatewayLink {
 
   /** Makes what was written visible to the shard and wakes it. */
   flush(): void {
-    if (this.inbound.publish()) this.#shardDoorbell.ring();
+    const read = this.#reads.publish();
+    if (this.inbound.publish() || read) this.#shardDoorbell.ring();
   }
 
   /** True once after a failed claim, when the shard has made room. */
@@ -101,13 +109,13 @@ export class GatewayLink {
     return true;
   }
 
-  #claim(type: number, bytes: number): number {
-    const index = this.inbound.tryClaim(type, bytes);
+  #claim(ring: OneToOneRingBuffer, type: number, bytes: number): number {
+    const index = ring.tryClaim(type, bytes);
     if (index >= 0) return index;
     Atomics.store(this.#state, LINK_STATE.GATEWAY_WAITS, 1);
     this.#waiting = true;
     // The shard may have released between the claim and the flag: without this look nobody would ring.
-    const again = this.inbound.tryClaim(type, bytes);
+    const again = ring.tryClaim(type, bytes);
     if (again >= 0) return again;
     // A sleeping shard must see what fills the ring.
     this.#shardDoorbell.ring();

@@ -7,7 +7,7 @@ import {
   RealStorage,
   TIME_NOT_FOUND,
 } from "@millrace/journal/internal";
-import { MillraceError } from "@millrace/protocol";
+import type { MillraceError } from "@millrace/protocol";
 import type { ColdReadMessage } from "./cold-read-message.ts";
 import { type ColdEntries, type ColdReadResult, NO_ENTRIES } from "./cold-read-server.ts";
 
@@ -34,11 +34,8 @@ export class JournalColdEntries implements ColdEntries {
     result.firstOffset = reader.firstOffset;
     result.nextOffset = reader.nextOffset;
     result.bytesNeeded = outcome === READ_NEEDS_ROOM ? reader.neededBytes : 0;
-    if (reader.firstOffset < 0 && reader.more) {
-      throw new MillraceError("READ_FAILED", "the records are not written yet", {
-        details: { topicId: message.topicId, partition: message.partition, offset: message.offset },
-      });
-    }
+    // None found: a gap up to the limit. The entry located behind it may not even be written; it is not below
+    // the limit then, since what can be read is written, or still in the tail cache.
     return result;
   }
 

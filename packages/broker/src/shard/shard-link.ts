@@ -14,6 +14,8 @@ const WORDS_HEADER = 2;
  */
 export class ShardLink {
   readonly inbound: OneToOneRingBuffer;
+  /** READ and UNTAIL records. */
+  readonly reads: OneToOneRingBuffer;
   readonly outbound: OneToOneRingBuffer;
   readonly #state: Int32Array;
   readonly #gatewayDoorbell: Doorbell;
@@ -22,6 +24,7 @@ export class ShardLink {
 
   constructor(buffers: LinkBuffers, gatewayDoorbell: Doorbell) {
     this.inbound = new OneToOneRingBuffer(buffers.inbound);
+    this.reads = new OneToOneRingBuffer(buffers.reads);
     this.outbound = new OneToOneRingBuffer(buffers.outbound);
     this.#state = new Int32Array(buffers.state);
     this.#gatewayDoorbell = gatewayDoorbell;
@@ -158,21 +161,31 @@ export class ShardLink {
     }
   }
 
-  /**
-   * Makes this cycle's answers visible and gives the inbound ring back up to the tail cache, or up to
-   * `holdPosition` if that is lower: batches that nobody may see yet must still be there when they commit.
-   * @returns true if anything was published.
-   */
-  publish(holdPosition: number): boolean {
+  /** Makes the answers so far visible and wakes the gateway. True if there were any. */
+  publish(): boolean {
     const published = this.outbound.publish();
+    if (published) this.#gatewayDoorbell.ring();
+    return published;
+  }
+
+  /**
+   * Gives the rings back: the reads that were handled, and the batches up to the tail cache, or up to
+   * `holdPosition` if that is lower: batches that nobody may see yet must still be there when they commit.
+   */
+  release(holdPosition: number): void {
+    let released = false;
+    if (this.reads.readPosition > this.reads.headPosition) {
+      this.reads.release();
+      released = true;
+    }
     const keep = Math.min(this.inbound.readPosition - this.#tailCacheBytes, holdPosition);
-    let ring = published;
     if (keep > this.inbound.headPosition) {
       this.inbound.release(keep);
-      if (Atomics.exchange(this.#state, LINK_STATE.GATEWAY_WAITS, 0) === 1) ring = true;
+      released = true;
     }
-    if (ring) this.#gatewayDoorbell.ring();
-    return published;
+    if (released && Atomics.exchange(this.#state, LINK_STATE.GATEWAY_WAITS, 0) === 1) {
+      this.#gatewayDoorbell.ring();
+    }
   }
 
   #claim(type: number, bytes: number): number {

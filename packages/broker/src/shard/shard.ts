@@ -27,6 +27,8 @@ export interface ShardOptions {
   readonly clock: Clock;
 }
 
+/** Reads answered per duty cycle at most. */
+const DRAIN_READS_MAX = 64;
 /** Inbound records handled per duty cycle at most, whatever their size. */
 const DRAIN_RECORDS_MAX = 16_384;
 
@@ -122,11 +124,14 @@ export class Shard {
     this.#cycle = (this.#cycle + 1) | 0;
     const nowMs = this.#clock.monotonicMs();
     let work = this.#releaseCommitted();
+    work += this.#drainReads();
     work += this.#drain();
+    work += this.#answerEarly();
     work += this.#write(nowMs);
     this.#delivery.flush();
     this.#link.flushReplies();
-    if (this.#link.publish(this.#holdPosition())) work += 1;
+    if (this.#link.publish()) work += 1;
+    this.#link.release(this.#holdPosition());
     this.#evictTails();
     this.#checkpointIfDue();
     return work;
@@ -153,6 +158,7 @@ export class Shard {
     this.#syncNeeded = true;
     return (
       this.#link.inbound.poll() === 0 &&
+      this.#link.reads.poll() === 0 &&
       this.#journal.committedPosition() >= this.#journal.stagedPosition &&
       this.#onCommit.length === 0 &&
       this.#publisher.isIdle &&
@@ -203,19 +209,6 @@ export class Shard {
         case inbound.INBOUND.BATCH:
           if (!this.#publisher.apply(index, position, this.#cycle, wallMs)) return handled;
           break;
-        case inbound.INBOUND.READ:
-          if (!this.#read(index)) return handled;
-          break;
-        case inbound.INBOUND.UNTAIL: {
-          const w = index >> 2;
-          this.#delivery.untail(
-            this.#state.find(
-              words[w + inbound.UNTAIL_TOPIC_ID] as number,
-              words[w + inbound.UNTAIL_PARTITION] as number,
-            ),
-          );
-          break;
-        }
         case inbound.INBOUND.REQUEST: {
           const w = index >> 2;
           const start = index + inbound.REQUEST_PAYLOAD;
@@ -235,9 +228,45 @@ export class Shard {
     return handled;
   }
 
-  #read(index: number): boolean {
-    const words = this.#link.inbound.words;
-    const w = index >> 2;
+  /** Handles the reads first: they are small, and a consumer that catches up waits for each. */
+  #drainReads(): number {
+    const ring = this.#link.reads;
+    if (ring.poll() === 0) return 0;
+    const words = ring.words;
+    let handled = 0;
+    while (handled < DRAIN_READS_MAX) {
+      const index = ring.next();
+      if (index < 0) break;
+      const w = index >> 2;
+      if (words[w + 1] === inbound.INBOUND.READ) {
+        if (!this.#read(words, w)) break;
+      } else {
+        this.#delivery.untail(
+          this.#state.find(
+            words[w + inbound.UNTAIL_TOPIC_ID] as number,
+            words[w + inbound.UNTAIL_PARTITION] as number,
+          ),
+        );
+      }
+      ring.advance();
+      handled += 1;
+    }
+    return handled;
+  }
+
+  /** What needs no write is answered and delivered before it: the gateway sends while this thread writes. */
+  #answerEarly(): number {
+    const { memoryAcks } = this.#publisher;
+    const before = memoryAcks.size;
+    if (before > 0) {
+      this.#release(memoryAcks, this.#journal.stagedPosition);
+      this.#delivery.flush();
+    }
+    this.#link.publish();
+    return before - memoryAcks.size;
+  }
+
+  #read(words: Int32Array, w: number): boolean {
     return this.#delivery.read(
       this.#state.find(
         words[w + inbound.READ_TOPIC_ID] as number,
@@ -255,14 +284,16 @@ export class Shard {
     const journal = this.#journal;
     const publisher = this.#publisher;
     const staged = journal.stagedPosition;
-    if (staged > journal.writtenPosition || (journal.isFull && this.#retryFlushAtMs <= nowMs)) {
+    // Only a flush tries again to index old segments, for which a full journal and a checkpoint may be waiting.
+    const lagging = journal.isFull || journal.checkpointPending;
+    if (staged > journal.writtenPosition || (lagging && this.#retryFlushAtMs <= nowMs)) {
       if (this.#flushFailed && this.#retryFlushAtMs > nowMs) return 0;
+      // When the disk is full, what is staged stays staged, new publishes are refused, and this is tried again.
       this.#flushFailed = journal.flush() < 0;
-      // The disk is full: what is staged stays staged, new publishes are refused, and this is tried again. Also
-      // when all is written but indexing lags behind: nothing but a flush tries that again.
-      this.#retryFlushAtMs = journal.isFull ? nowMs + BROKER_LIMITS.retryAfterMs : 0;
+      this.#retryFlushAtMs =
+        journal.isFull || journal.checkpointPending ? nowMs + BROKER_LIMITS.retryAfterMs : 0;
       if (this.#flushFailed) return 0;
-    } else if (!journal.isFull) {
+    } else if (!lagging) {
       this.#retryFlushAtMs = 0;
     }
     const unsynced = staged - this.#lastSyncPosition;
@@ -277,11 +308,9 @@ export class Shard {
       this.#lastSyncMs = nowMs;
       this.#lastSyncPosition = staged;
     }
-    let work = publisher.memoryAcks.size + publisher.writtenAcks.size;
-    this.#release(publisher.memoryAcks, staged);
+    const before = publisher.writtenAcks.size;
     this.#release(publisher.writtenAcks, journal.writtenPosition);
-    work -= publisher.memoryAcks.size + publisher.writtenAcks.size;
-    return work;
+    return before - publisher.writtenAcks.size;
   }
 
   /**
@@ -289,34 +318,39 @@ export class Shard {
    * once it is acknowledged, however long the sync takes or the outbound ring stays full.
    */
   #holdPosition(): number {
-    const publisher = this.#publisher;
     const readPosition = this.#link.inbound.readPosition;
+    const stagedPosition = this.#journal.stagedPosition;
     const memory = this.#delivery.memory;
     if (this.#flushFailed && !memory.hasRescued) {
-      // Reads come through the ring too: what waits for room on the disk must not keep it.
+      // Publishes and requests must go on being answered: what waits for room on the disk may not keep the ring.
       memory.rescue(this.#heldRing, readPosition);
-      this.#rescuedPosition = this.#journal.stagedPosition;
+      this.#rescuedPosition = stagedPosition;
     }
-    if (this.#flushFailed && this.#journal.stagedPosition === this.#rescuedPosition) {
+    if (this.#flushFailed && stagedPosition === this.#rescuedPosition) {
       // Whatever came since was refused.
       this.#heldRing = readPosition;
       this.#markPosition = -1;
       return readPosition;
     }
     if (this.#delivery.hasPendingTail) return this.#heldRing;
-    if (memory.hasRescued && !publisher.waitsBefore(this.#rescuedPosition)) memory.dismiss();
-    if (publisher.isIdle) {
+    if (memory.hasRescued && !this.#isNeededBefore(this.#rescuedPosition)) memory.dismiss();
+    if (!this.#isNeededBefore(stagedPosition)) {
       this.#heldRing = readPosition;
       this.#markPosition = -1;
       return readPosition;
     }
     if (this.#markPosition >= 0) {
-      if (publisher.waitsBefore(this.#markPosition)) return this.#heldRing;
+      if (this.#isNeededBefore(this.#markPosition)) return this.#heldRing;
       this.#heldRing = this.#markRing;
     }
-    this.#markPosition = this.#journal.stagedPosition;
+    this.#markPosition = stagedPosition;
     this.#markRing = readPosition;
     return this.#heldRing;
+  }
+
+  /** Whether a batch before the journal's `position` waits to be acked, or can be had nowhere but in the ring. */
+  #isNeededBefore(position: number): boolean {
+    return this.#publisher.waitsBefore(position) || this.#journal.writtenPosition < position;
   }
 
   /** Partitions that nobody reads or writes must not keep what they remember of the ring for ever. */

@@ -1,4 +1,3 @@
-import { performance } from "node:perf_hooks";
 import type { MessagePort } from "node:worker_threads";
 import { type Agent, AgentRunner, Doorbell, OneToOneRingBuffer } from "@millrace/core";
 import { Journal, RealStorage, SyncThread } from "@millrace/journal";
@@ -109,7 +108,7 @@ export class ShardThreadAgent implements Agent {
     const readerRing = new OneToOneRingBuffer(this.#data.readerRing);
     const readerDoorbell = new Doorbell(this.#data.readerDoorbell);
     for (const { shardId, directory, link } of this.#data.shards) {
-      const startedMs = performance.now();
+      const startedMs = SYSTEM_CLOCK.monotonicMs();
       const state = new ShardState(shardId, this.#data.shardCount);
       const recovery = new ShardRecovery(state);
       const journal = Journal.open({
@@ -139,7 +138,7 @@ export class ShardThreadAgent implements Agent {
         epoch: journal.epoch,
         cleanShutdown: journal.cleanShutdown,
         entries: recovery.entries,
-        recoveryMs: Math.round(performance.now() - startedMs),
+        recoveryMs: Math.round(SYSTEM_CLOCK.monotonicMs() - startedMs),
       });
     }
     return recovered;

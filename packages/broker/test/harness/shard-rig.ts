@@ -1,7 +1,6 @@
 import { Doorbell, OneToOneRingBuffer } from "@millrace/core";
 import {
   ColdReader,
-  InlineBackground,
   InlineSyncer,
   Journal,
   type JournalOptions,
@@ -22,6 +21,7 @@ import type { PartitionOpening, ShardRequestMap } from "../../src/shard/shard-re
 import { ShardState } from "../../src/shard/shard-state.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { RecordingGateway } from "./recording-gateway.ts";
+import { SteppedBackground } from "./stepped-background.ts";
 
 export interface ShardRigOptions {
   readonly shardId?: number;
@@ -32,12 +32,15 @@ export interface ShardRigOptions {
   readonly readerRingBytes?: number;
   readonly segmentSizeBytes?: number;
   readonly seed?: number;
+  /** Background jobs wait for `background.step()`; by default each runs at once. */
+  readonly steppedBackground?: boolean;
   /** What the shard sees of the storage, for canaries. */
   readonly wrapStorage?: (storage: SimulatedStorage) => Storage;
   readonly check?: NonNullable<JournalOptions["check"]>;
 }
 
 const SHARDS_DIRECTORY = "/data/shards";
+const READS_RING_BYTES = 4096;
 const RING_HEADER_BYTES = 8;
 
 /**
@@ -55,6 +58,9 @@ export class ShardRig {
   journal!: Journal;
   recovery!: ShardRecovery;
   syncer!: InlineSyncer;
+  background!: SteppedBackground;
+  /** What the reader said of reads that failed. */
+  readonly readFailures: string[] = [];
   readonly #options: ShardRigOptions;
   readonly #visible: Storage;
   readonly #entropy: SeededRandom;
@@ -90,6 +96,7 @@ export class ShardRig {
     const storage = this.#visible;
     const state = new ShardState(this.shardId, this.shardCount);
     this.recovery = new ShardRecovery(state);
+    this.background = new SteppedBackground(storage, this.#options.steppedBackground ?? false);
     this.journal = Journal.open({
       storage,
       directory: this.directory,
@@ -98,7 +105,7 @@ export class ShardRig {
         this.syncer = new InlineSyncer(storage, context, { stepped: true });
         return this.syncer;
       },
-      background: new InlineBackground(storage),
+      background: this.background,
       clock,
       entropy: this.#entropy,
       segmentSizeBytes: this.#options.segmentSizeBytes ?? 1024 * 1024,
@@ -107,6 +114,7 @@ export class ShardRig {
     });
     const link: LinkBuffers = {
       inbound: OneToOneRingBuffer.allocate(this.#options.inboundBytes ?? 65_536),
+      reads: OneToOneRingBuffer.allocate(READS_RING_BYTES),
       outbound: OneToOneRingBuffer.allocate(this.#options.outboundBytes ?? 65_536),
       state: new SharedArrayBuffer(LINK_STATE.WORDS * 4),
     };
@@ -187,7 +195,8 @@ export class ShardRig {
       const worked = this.cycle() > 0;
       const synced = this.sync();
       const served = this.serveColdReads() > 0;
-      if (!worked && !synced && !served) return;
+      const ran = this.background.step();
+      if (!worked && !synced && !served && !ran) return;
     }
     throw new Error("the shard does not come to rest");
   }
@@ -199,11 +208,14 @@ export class ShardRig {
       this.cycle();
       this.sync();
       this.serveColdReads();
+      this.background.step();
     }
     this.shard.checkpoint(true);
-    this.sync();
-    this.cycle();
-    if (this.journal.checkpointPending) throw new Error("the clean checkpoint was not taken");
+    for (let rounds = 0; this.journal.checkpointPending; rounds += 1) {
+      if (rounds > 100) throw new Error("the clean checkpoint was not taken");
+      this.settle();
+      this.clock.advance(Math.min(this.shard.nextTimerMs(), 1000));
+    }
     this.journal.close();
   }
 
@@ -222,7 +234,7 @@ export class ShardRig {
     this.#coldServer = new ColdReadServer(
       new JournalColdEntries(SHARDS_DIRECTORY, new ColdReader(storage, SHARDS_DIRECTORY)),
       this.#coldOutbound,
-      () => {},
+      (_event, fields) => this.readFailures.push(`${fields.code}: ${fields.error}`),
     );
   }
 }

@@ -1,11 +1,12 @@
 import type { SimulatedStorage, Storage } from "@millrace/journal/internal";
 import t from "tap";
-import { DURABILITY_FSYNCED, DURABILITY_MEMORY } from "../../src/topic.ts";
+import { DURABILITY_FSYNCED, DURABILITY_MEMORY, DURABILITY_WRITTEN } from "../../src/topic.ts";
 import { batchOf, valuesOf } from "../harness/batches.ts";
 import { ShardRig } from "../harness/shard-rig.ts";
 
 const TOPIC = 5;
-const MEMORY = 6;
+const WRITTEN = 6;
+const MEMORY = 7;
 
 function publish(rig: ShardRig, baseSequence: number, value: string, topicId: number = TOPIC): void {
   rig.gateway.publish({ topicId, producerId: 8, baseSequence, count: 1, stored: batchOf([value]) });
@@ -79,26 +80,35 @@ t.test("what waits for room keeps its bytes, however much is refused meanwhile",
   const rig = ShardRig.started(
     [
       [TOPIC, 0, DURABILITY_FSYNCED],
+      [WRITTEN, 0, DURABILITY_WRITTEN],
       [MEMORY, 0, DURABILITY_MEMORY],
     ],
     { inboundBytes: 8192 },
   );
-  publish(rig, 0, "reserves offsets", MEMORY);
-  rig.settle();
-  rig.gateway.read(40, MEMORY, 1);
-  rig.settle();
+  for (const topicId of [WRITTEN, MEMORY]) {
+    publish(rig, 0, "reserves offsets", topicId);
+    rig.settle();
+    rig.gateway.read(40 + topicId, topicId, 1);
+    rig.settle();
+  }
+  rig.gateway.events.splice(0);
   rig.storage.capacityBytes = 0;
   publish(rig, 0, "fsynced, waits", TOPIC);
-  publish(rig, 1, "memory, waits", MEMORY);
+  publish(rig, 1, "written, waits", WRITTEN);
+  publish(rig, 1, "memory, is acked before the write", MEMORY);
   rig.settle();
-  rig.gateway.events.splice(0);
+  t.match(rig.gateway.events.splice(0), [
+    { kind: "ack", topicId: MEMORY },
+    { kind: "deliver", shared: true },
+  ]);
   for (let i = 0; i < 400; i += 1) {
-    publish(rig, 2, "x".repeat(200), MEMORY);
+    publish(rig, 2, "x".repeat(200), i % 2 === 0 ? WRITTEN : MEMORY);
     rig.settle();
   }
   t.equal(rig.gateway.take("publish-error").length, 400, "the ring went round several times");
   t.same(rig.gateway.events.splice(0), []);
-  t.same(readAll(rig, MEMORY, 1), ["reserves offsets"], "and reads came through it");
+  t.same(readAll(rig, MEMORY, 2), ["reserves offsets", "memory, is acked before the write"]);
+  t.same(readAll(rig, WRITTEN, 1), ["reserves offsets"]);
 
   rig.storage.capacityBytes = Number.POSITIVE_INFINITY;
   rig.clock.advance(500);
@@ -106,10 +116,11 @@ t.test("what waits for room keeps its bytes, however much is refused meanwhile",
   t.equal(rig.gateway.take("ack").length, 2);
   t.same(
     rig.gateway.take("deliver").flatMap(({ entries }) => entries.flatMap(({ stored }) => valuesOf(stored))),
-    ["memory, waits"],
-    "the tail group gets it from the ring",
+    ["written, waits"],
+    "the tail group gets it from what was kept",
   );
   t.same(readAll(rig, TOPIC, 1), ["fsynced, waits"]);
+  t.same(readAll(rig, MEMORY, 2), ["reserves offsets", "memory, is acked before the write"]);
 });
 
 t.test("a disk that is full again before the rest is synced keeps both", async (t) => {

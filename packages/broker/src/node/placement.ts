@@ -1,0 +1,27 @@
+import { availableParallelism } from "node:os";
+import type { PartitionOpening } from "../shard/shard-requests.ts";
+import { DURABILITIES, type Topic } from "../topic.ts";
+
+/** The partitions of a topic, by the shard that holds them. */
+export function openingsByShard(topic: Topic): [number, PartitionOpening[]][] {
+  const byShard = new Map<number, PartitionOpening[]>();
+  const durability = DURABILITIES.indexOf(topic.durability);
+  topic.shards.forEach((shardId, partition) => {
+    const opening: PartitionOpening = [topic.topicId, partition, durability];
+    const list = byShard.get(shardId);
+    if (list === undefined) byShard.set(shardId, [opening]);
+    else list.push(opening);
+  });
+  return [...byShard];
+}
+
+/** Shards of a data folder that is made without saying how many: it is fixed then, so never just one. */
+export function defaultShards(): number {
+  return Math.min(64, Math.max(2, availableParallelism()));
+}
+
+/** Threads that host the shards: what the machine has beside the gateway, unless told otherwise. */
+export function shardThreadCount(asked: number | undefined, shards: number): number {
+  const threads = asked ?? Math.max(1, availableParallelism() - 1);
+  return Math.max(1, Math.min(threads, shards));
+}

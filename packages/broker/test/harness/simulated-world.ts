@@ -1,0 +1,286 @@
+import assert from "node:assert/strict";
+import { DURABILITIES, type Topic, type TopicConfig } from "../../src/topic.ts";
+import { PartitionModel, type StopKind } from "./partition-model.ts";
+import { type GatewayEvent, type RecordingGateway, sharedStreamIdOf } from "./recording-gateway.ts";
+import type { Seeded } from "./seeded.ts";
+import type { ShardRig } from "./shard-rig.ts";
+import { SimulatedConsumer } from "./simulated-consumer.ts";
+import { SimulatedProducer } from "./simulated-producer.ts";
+
+const TOPIC_NAMES = ["a", "b", "c", "d"];
+const SESSIONS_PER_PARTITION = 8;
+
+/** One partition with everybody who uses it. */
+interface PartitionWorld {
+  readonly model: PartitionModel;
+  readonly producers: readonly SimulatedProducer[];
+  readonly consumer: SimulatedConsumer;
+}
+
+interface TopicWorld {
+  readonly topic: Topic;
+  readonly partitions: readonly PartitionWorld[];
+  opened: boolean;
+  deleting: boolean;
+}
+
+type Request =
+  | { readonly kind: "create"; readonly name: string }
+  | { readonly kind: "open" | "delete" | "close"; readonly world: TopicWorld };
+
+/** A shard stopped to damage records that it had read back: the right thing to do where a test has damaged them. */
+export class ReadRefused extends Error {}
+
+/** Everybody outside the shard: topics, their producers and consumers, and what they know. */
+export class SimulatedWorld {
+  readonly #random: Seeded;
+  readonly #topics: Map<string, TopicWorld> = new Map();
+  readonly #byId: Map<number, TopicWorld> = new Map();
+  /** By topic id: names of topics that somebody was told of. An id has one meaning for ever. */
+  readonly #usedIds: Map<number, string> = new Map();
+  readonly #requests: Map<number, Request> = new Map();
+  #values = 0;
+  /** Set when a sync has failed: then nothing may be acked any more. */
+  acksAreOver = false;
+
+  constructor(random: Seeded) {
+    this.#random = random;
+  }
+
+  get knownRecords(): number {
+    return this.#partitions().reduce((sum, { model }) => sum + model.knownRecords, 0);
+  }
+
+  /** A few batches of somebody. */
+  publish(gateway: RecordingGateway): void {
+    const random = this.#random;
+    const at = this.#somePartition();
+    if (at === undefined) return;
+    const producer = random.pick(at.producers);
+    for (let batches = 1 + random.below(3); batches > 0; batches -= 1) {
+      producer.send(gateway, this.#newValues(`${producer.model}`));
+    }
+  }
+
+  /** Everything that was not accepted goes out again. @returns whether somebody still waits for an answer */
+  resendAll(gateway: RecordingGateway): boolean {
+    const producers = this.#partitions().flatMap((at) => at.producers);
+    for (const producer of producers) producer.resend(gateway);
+    return producers.some((producer) => !producer.isIdle);
+  }
+
+  consume(gateway: RecordingGateway): void {
+    const consumer = this.#somePartition()?.consumer;
+    if (consumer === undefined) return;
+    if (consumer.isJoined && this.#random.oneIn(6)) {
+      consumer.goBack(gateway, this.#random.below(consumer.next + 1));
+    } else consumer.read(gateway);
+  }
+
+  createTopic(gateway: RecordingGateway): void {
+    const random = this.#random;
+    const name = random.pick(TOPIC_NAMES);
+    const config: TopicConfig = {
+      partitions: 1 + random.below(2),
+      retentionMs: 0,
+      retentionBytes: 0,
+      durability: random.pick(["fsynced", "fsynced", "written", "memory"]),
+    };
+    this.#requests.set(gateway.ask("createTopic", [name, config]), { kind: "create", name });
+  }
+
+  deleteTopic(gateway: RecordingGateway): void {
+    const world = this.#topics.get(this.#random.pick(TOPIC_NAMES));
+    if (world === undefined || world.deleting || !world.opened) return;
+    world.deleting = true;
+    this.#requests.set(gateway.ask("deleteTopic", [world.topic.name]), { kind: "delete", world });
+  }
+
+  /** Tells everybody what the gateway has heard. @throws AssertionError when that must not be */
+  hear(gateway: RecordingGateway): void {
+    for (const event of gateway.events.splice(0)) this.#hear(gateway, event);
+  }
+
+  /** The shard is gone with all it had not answered. */
+  onShardRestart(): void {
+    this.acksAreOver = false;
+    for (const { producers, consumer } of this.#partitions()) {
+      for (const producer of producers) producer.onShardRestart();
+      consumer.onShardRestart();
+    }
+  }
+
+  /** After recovery: reconciles the shard as a node does, reads everything back, and compares it with what is known. */
+  recover(rig: ShardRig, stop: StopKind): void {
+    this.#adoptCatalog(rig.answer("catalog", []) as Topic[]);
+    rig.reconcile(
+      [...this.#topics.values()].flatMap(({ topic }) =>
+        topic.shards.map((_, partition) => {
+          return [topic.topicId, partition, DURABILITIES.indexOf(topic.durability)] as const;
+        }),
+      ),
+    );
+    for (const world of this.#topics.values()) world.opened = true;
+    const partitions = this.#partitions();
+    for (let rounds = 0; !partitions.every(({ consumer }) => consumer.isJoined); rounds += 1) {
+      assert.ok(rounds < 100_000, "reading back comes to no end");
+      for (const { consumer } of partitions) consumer.read(rig.gateway);
+      rig.settle();
+      this.hear(rig.gateway);
+    }
+    for (const { model, consumer } of partitions) {
+      const [bounds] = rig.answer("bounds", [model.topicId, [model.partition]]);
+      assert.ok(bounds !== undefined);
+      const [logStartOffset, highWatermark, logEpoch] = bounds;
+      assert.equal(logStartOffset, 0);
+      const image = consumer.takeImage(logEpoch);
+      assert.equal(image.highWatermark, highWatermark);
+      model.verify(image, stop);
+    }
+  }
+
+  #hear(gateway: RecordingGateway, event: GatewayEvent): void {
+    switch (event.kind) {
+      case "ack":
+        assert.ok(!this.acksAreOver, "an ack after a failed sync");
+        this.#producer(event.topicId, event.partition, event.sessionId)?.onAck(event);
+        return;
+      case "publish-error":
+        this.#producer(event.topicId, event.partition, event.sessionId)?.onError(event);
+        return;
+      case "reply":
+        this.#answered(gateway, event);
+        return;
+      case "deliver":
+        this.#consumer(event.streamId, event.shared)?.onDeliver(event);
+        return;
+      case "joined":
+        this.#consumer(event.streamId, false)?.onJoined(event.offset);
+        return;
+      case "progress":
+        this.#consumer(event.streamId, false)?.onProgress(event.nextOffset);
+        return;
+      case "needs-credit":
+        this.#consumer(event.streamId, false)?.onNeedsCredit(event.bytes);
+        return;
+      case "read-error":
+        if (this.#consumer(event.streamId, false) === undefined) return;
+        throw new ReadRefused(`${event.error} for stream ${event.streamId}`);
+    }
+  }
+
+  #answered(
+    gateway: RecordingGateway,
+    { requestId, error, value }: Extract<GatewayEvent, { kind: "reply" }>,
+  ): void {
+    const request = this.#requests.get(requestId);
+    this.#requests.delete(requestId);
+    if (request === undefined) return;
+    if (request.kind === "create") {
+      if (error !== undefined) {
+        assert.ok(error === "TOPIC_EXISTS" || error === "DISK_FULL", error);
+        return;
+      }
+      const world = this.#addTopic(value as Topic);
+      const openings = world.topic.shards.map((_, partition) => {
+        return [world.topic.topicId, partition, DURABILITIES.indexOf(world.topic.durability)] as const;
+      });
+      this.#requests.set(gateway.ask("open", [openings]), { kind: "open", world });
+      return;
+    }
+    const { world } = request;
+    if (request.kind === "open") world.opened = true;
+    else if (request.kind === "delete" && error !== undefined) {
+      assert.equal(error, "DISK_FULL");
+      world.deleting = false;
+    } else if (request.kind === "delete") {
+      this.#topics.delete(world.topic.name);
+      this.#byId.delete(world.topic.topicId);
+      this.#requests.set(gateway.ask("close", [world.topic.topicId]), { kind: "close", world });
+    }
+  }
+
+  /** What was answered is there; what was asked and not answered is there or not. */
+  #adoptCatalog(found: readonly Topic[]): void {
+    const creating = new Set<string>();
+    for (const request of this.#requests.values()) if (request.kind === "create") creating.add(request.name);
+    const deleting = new Set<TopicWorld>();
+    for (const request of this.#requests.values()) if (request.kind === "delete") deleting.add(request.world);
+    this.#requests.clear();
+    for (const world of [...this.#topics.values()]) {
+      const topic = found.find(({ topicId }) => topicId === world.topic.topicId);
+      if (topic !== undefined) {
+        assert.deepEqual(topic, world.topic);
+        world.deleting = false;
+        continue;
+      }
+      assert.ok(deleting.has(world), `topic ${world.topic.name} is lost`);
+      this.#topics.delete(world.topic.name);
+      this.#byId.delete(world.topic.topicId);
+    }
+    for (const topic of found) {
+      if (this.#byId.has(topic.topicId)) continue;
+      assert.ok(creating.has(topic.name), `topic ${topic.name} ${topic.topicId} is back`);
+      this.#addTopic(topic);
+    }
+  }
+
+  #addTopic(topic: Topic): TopicWorld {
+    const { topicId } = topic;
+    assert.ok(
+      !this.#usedIds.has(topicId),
+      `id ${topicId} had ${this.#usedIds.get(topicId)} and gets ${topic.name}`,
+    );
+    this.#usedIds.set(topicId, topic.name);
+    const durability = DURABILITIES.indexOf(topic.durability);
+    const world: TopicWorld = {
+      topic,
+      opened: false,
+      deleting: false,
+      partitions: topic.shards.map((_, partition) => {
+        const model = new PartitionModel(topicId, partition, durability);
+        const at = (topicId * 2 + partition) * SESSIONS_PER_PARTITION;
+        return {
+          model,
+          producers: [
+            new SimulatedProducer(0, at, model),
+            new SimulatedProducer(2 ** 52 + at, at + 1, model),
+            new SimulatedProducer(7, at + 2, model),
+          ],
+          consumer: new SimulatedConsumer(model, at),
+        };
+      }),
+    };
+    this.#topics.set(topic.name, world);
+    this.#byId.set(topicId, world);
+    return world;
+  }
+
+  #newValues(of: string): string[] {
+    const random = this.#random;
+    return Array.from({ length: 1 + random.below(4) }, () => {
+      this.#values += 1;
+      // Some are longer than a sector, so that they are torn inside.
+      return `${of} ${this.#values}`.padEnd(random.oneIn(4) ? random.below(900) : 0, ".");
+    });
+  }
+
+  #partitions(): PartitionWorld[] {
+    return [...this.#topics.values()].flatMap((world) => [...world.partitions]);
+  }
+
+  #somePartition(): PartitionWorld | undefined {
+    const opened = [...this.#topics.values()].filter((world) => world.opened && !world.deleting);
+    return opened.length === 0 ? undefined : this.#random.pick(this.#random.pick(opened).partitions);
+  }
+
+  #producer(topicId: number, partition: number, sessionId: number): SimulatedProducer | undefined {
+    return this.#byId.get(topicId)?.partitions[partition]?.producers.find((p) => p.sessionId === sessionId);
+  }
+
+  #consumer(streamId: number, shared: boolean): SimulatedConsumer | undefined {
+    return this.#partitions().find(({ consumer, model }) =>
+      shared ? sharedStreamIdOf(model.topicId, model.partition) === streamId : consumer.streamId === streamId,
+    )?.consumer;
+  }
+}

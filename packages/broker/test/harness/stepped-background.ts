@@ -1,0 +1,31 @@
+import {
+  attemptBackgroundJob,
+  type Background,
+  type BackgroundJob,
+  type Storage,
+} from "@millrace/journal/internal";
+
+/** The pool of a node in one thread: jobs run at once, or one by one when they are told to. */
+export class SteppedBackground implements Background {
+  readonly #storage: Storage;
+  readonly #stepped: boolean;
+  readonly #jobs: { job: BackgroundJob; done: (error?: Error) => void }[] = [];
+
+  constructor(storage: Storage, stepped: boolean) {
+    this.#storage = storage;
+    this.#stepped = stepped;
+  }
+
+  submit(job: BackgroundJob, done: (error?: Error) => void): void {
+    this.#jobs.push({ job, done });
+    if (!this.#stepped) this.step();
+  }
+
+  /** Runs the oldest job. @returns false when there is none */
+  step(): boolean {
+    const next = this.#jobs.shift();
+    if (next === undefined) return false;
+    next.done(attemptBackgroundJob(this.#storage, next.job));
+    return true;
+  }
+}
