@@ -19,7 +19,9 @@ export const GATEWAY_LIMITS = {
   /** Seconds without a byte in either direction after which uWebSockets.js closes a socket: above deadAfterMs. */
   socketIdleSeconds: 60,
   /** One answer to a read, unless a single batch is larger. */
-  readBytesMax: 1_048_576,
+  readBytesMax: 262_144,
+  /** The same for a subscription with one stream; those with few share it. */
+  readAloneBytesMax: 1_048_576,
   /** The same while the unsent bytes of all sockets are past their bound. */
   readTightBytesMax: 32_768,
   /** A session's publish window doubles while it is active, up to this. */

@@ -30,16 +30,12 @@ export class OutputMeter {
 
   /** Unsent bytes from which on a socket gets no more deliveries and acks. */
   get highWaterBytes(): number {
-    return this.#totalBytes > this.#totalBytesMax
-      ? GATEWAY_LIMITS.outputHighWaterTightBytes
-      : GATEWAY_LIMITS.outputHighWaterBytes;
+    return this.isTight ? GATEWAY_LIMITS.outputHighWaterTightBytes : GATEWAY_LIMITS.outputHighWaterBytes;
   }
 
-  /** Bytes that one read may bring. */
-  get readBytesMax(): number {
-    return this.#totalBytes > this.#totalBytesMax
-      ? GATEWAY_LIMITS.readTightBytesMax
-      : GATEWAY_LIMITS.readBytesMax;
+  /** The total is past its bound: sockets get less at once. */
+  get isTight(): boolean {
+    return this.#totalBytes > this.#totalBytesMax;
   }
 
   /** Past twice the total: a socket that still takes no more than it is sent is closed. */

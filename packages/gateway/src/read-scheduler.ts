@@ -44,7 +44,7 @@ export class ReadScheduler {
         if (canEverHave(subscription, stream)) return;
         continue;
       }
-      const maxBytes = Math.max(stream.neededBytes, Math.min(this.#output.readBytesMax, free));
+      const maxBytes = Math.max(stream.neededBytes, Math.min(this.#readBytes(subscription), free));
       const owed = session.unsentBytes + session.readingBytes;
       if (session.readingBytes > 0 && owed + maxBytes > this.#output.highWaterBytes) return;
       subscription.dequeue();
@@ -112,6 +112,19 @@ export class ReadScheduler {
 
   onShardDown(shardId: number): void {
     this.#blocked[shardId] = undefined;
+  }
+
+  /**
+   * Bytes that one read may bring. A stream has one read under way, so a lone one that is behind needs large reads to
+   * keep up with its log; several make up for the way to the shard by reading at the same time. A quarter of the
+   * client's window leaves it something to work on while the next read is under way.
+   */
+  #readBytes(subscription: Subscription): number {
+    if (this.#output.isTight) return GATEWAY_LIMITS.readTightBytesMax;
+    const { session, streams, windowBytes } = subscription;
+    const subscriptions = session.subscriptions?.size ?? 1;
+    const share = Math.floor(GATEWAY_LIMITS.readAloneBytesMax / (streams.length * subscriptions));
+    return Math.max(GATEWAY_LIMITS.readBytesMax, Math.min(share, Math.floor(windowBytes / 4)));
   }
 
   #read(stream: StreamReader, maxBytes: number): void {

@@ -234,6 +234,27 @@ t.test("a slow reader that has room for the batch once it has caught up gets no 
   t.same(received(client.socket), [0, 2, 4, 6, 8, 10]);
 });
 
+t.test("a lone reader that is behind reads much at once, several read at the same time", async (t) => {
+  const asked = async (partitions: number, creditLimit: number): Promise<number[]> => {
+    const bench = new InMemoryGateway();
+    bench.node.addTopic("flights", { partitions });
+    const sizes: number[] = [];
+    const read = bench.node.read.bind(bench.node);
+    bench.node.read = (...args) => {
+      sizes.push(args[6]);
+      return read(...args);
+    };
+    bench.connect().subscribe(1, "flights", { creditLimit });
+    await new Promise((resolve) => setImmediate(resolve));
+    return sizes;
+  };
+  t.same(await asked(1, 8_388_608), [1_048_576]);
+  t.same(await asked(2, 8_388_608), [524_288, 524_288]);
+  t.same(await asked(5, 8_388_608), [262_144, 262_144, 262_144, 262_144], "no more than the socket may hold");
+  t.same(await asked(1, 1_200_000), [300_000], "a quarter of the window");
+  t.same(await asked(1, 1_000), [1_000]);
+});
+
 t.test("streams of one subscription take turns; a large batch waits without being starved", async (t) => {
   const bench = new InMemoryGateway();
   const topic = bench.node.addTopic("flights", { partitions: 3 });
