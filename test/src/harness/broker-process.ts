@@ -40,6 +40,11 @@ export class BrokerProcess {
     this.url = url;
   }
 
+  /** Starts a process and does not wait for it. */
+  static launch(t: Test, options: BrokerOptions): OwnedProcess {
+    return launch(t, options);
+  }
+
   /** Starts a broker and waits until it listens; rejects with all that it printed when it ends instead. */
   static async start(t: Test, options: BrokerOptions): Promise<BrokerProcess> {
     const process = launch(t, options);
