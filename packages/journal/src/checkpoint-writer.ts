@@ -23,7 +23,7 @@ export interface CheckpointWriterOptions {
 /** Writes checkpoints in the background and keeps the newest two. Shard thread only. */
 export class CheckpointWriter {
   private readonly options: CheckpointWriterOptions;
-  private readonly existing: number[];
+  private existing: number[];
   private waiting: WaitingCheckpoint | undefined;
   private inFlight = false;
   /** The newest that `advance` was told of, also while a job was under way. */
@@ -100,7 +100,7 @@ export class CheckpointWriter {
     background.submit({ kind: "unlink", directory, paths, epoch }, (error) => {
       // What could not be removed is tried again behind the next checkpoint.
       if (error !== undefined) return;
-      for (const position of removed) this.existing.splice(this.existing.indexOf(position), 1);
+      this.existing = this.existing.filter((position) => !removed.includes(position));
     });
   }
 }

@@ -181,6 +181,9 @@ export class Journal {
       this.checkpoints.advance(position);
       this.onCommitted?.(position);
     }
+    // A sidecar whose job failed is due again some time; a checkpoint may wait for it while nothing is flushed any more.
+    if (this.index.unsealedCount > 0 && this.failed === undefined)
+      this.sidecars.poll(this.clock.monotonicMs());
     return this.committed;
   }
 

@@ -2,22 +2,29 @@ import { MillraceError } from "@millrace/protocol";
 import { writeU64 } from "@millrace/protocol/internal";
 import {
   DISK_FULL,
-  ENTRY_BASE_OFFSET_WORD,
   ENTRY_BATCH_CRC_WORD,
-  ENTRY_COUNT_WORD,
   ENTRY_HEADER_BYTES,
   ENTRY_TYPE_BATCH,
   FAILED,
   FLUSHED,
   QUARANTINE_FILE,
-  READ_DAMAGED,
-  READ_NEEDS_ROOM,
   SeededRandom,
   SimulatedCrash,
   SimulatedStorage,
-  TIME_NOT_FOUND,
   writeEntryFields,
 } from "../src/internal.ts";
+import {
+  checkPrefix,
+  checkState,
+  compareReads,
+  expect,
+  findTime,
+  headerlessBytes,
+  isOf,
+  type ModelEntry,
+  type ModelPartition,
+  readPartition,
+} from "./journal-model.ts";
 import {
   type Breakage,
   batchPayload,
@@ -27,22 +34,7 @@ import {
   type OpenedJournal,
   type OpenWorld,
   openJournal,
-  SHARD_ID,
 } from "./simulated-world.ts";
-
-/** An entry as it was staged. */
-interface ModelEntry {
-  readonly position: number;
-  readonly end: number;
-  readonly bytes: Buffer;
-}
-
-interface ModelPartition {
-  readonly topicId: number;
-  readonly partition: number;
-  nextOffset: number;
-  lastTime: number;
-}
 
 export interface SimulationResult {
   lives: number;
@@ -53,13 +45,6 @@ export interface SimulationResult {
 
 const LIVES_MAX = 4;
 const RING_BYTES = 96 * 1024;
-
-/** Thrown when an invariant does not hold. */
-class Violation extends Error {}
-
-function expect(condition: boolean, message: () => string): void {
-  if (!condition) throw new Violation(message());
-}
 
 /**
  * Some lives of one journal on one machine that crashes at random calls, beside a model that remembers every entry.
@@ -88,6 +73,8 @@ class Simulation {
   private model: ModelEntry[] = [];
   /** The highest committed position that the journal reported. */
   private floor = 0;
+  /** A sync may fail in this life. */
+  private syncFails = false;
   /** An owner that does not know that it was replaced, and what it may call committed at most. */
   private zombie: { opened: OpenedJournal; committed: number } | undefined;
 
@@ -198,6 +185,7 @@ class Simulation {
     if (random.chance(0.8)) storage.crashAtCall = storage.calls + random.below(250);
     storage.shortWriteChance = random.pick([0, 0, 0.3]);
     const syncFails = random.chance(0.1);
+    this.syncFails = syncFails;
     const steps = 20 + random.below(150);
     try {
       for (let step = 0; step < steps && !storage.hasCrashed; step++) {
@@ -238,9 +226,11 @@ class Simulation {
         this.model.filter((entry) => entry.end <= journal.writtenPosition),
       );
     }
-    this.noteCommitted(opened);
+    // Not always, so that several syncs end between two looks.
+    if (random.chance(0.6)) this.noteCommitted(opened);
     const failure = journal.failure();
     if (failure === undefined) return true;
+    expect(storage.hasCrashed || this.syncFails, () => `failed without a cause: ${failure.message}`);
     expect(
       failure.code === "JOURNAL_FAILED" && journal.flush() === FAILED,
       () => "a failed journal must refuse to write",
@@ -279,11 +269,16 @@ class Simulation {
     this.storage.capacityBytes = Number.POSITIVE_INFINITY;
     if (journal.flush() !== FLUSHED) return;
     journal.checkpoint(this.encodeState(), true);
-    for (let i = 0; i < 20 && journal.checkpointPending; i++) {
+    for (let i = 0; i < 200 && journal.checkpointPending && journal.failure() === undefined; i++) {
+      this.world.clock.nowMs += 100;
       syncer.step();
       background.step(this.random);
       this.noteCommitted(opened);
     }
+    expect(
+      !journal.checkpointPending || journal.failure() !== undefined,
+      () => "the checkpoint of an orderly end never comes to an end",
+    );
   }
 
   private flush({ journal }: OpenedJournal): void {
@@ -481,164 +476,4 @@ function openIntact(world: OpenWorld): { count: number } | undefined {
     if (error instanceof MillraceError && error.code === "JOURNAL_QUARANTINED") return undefined;
     throw error;
   }
-}
-
-/** @returns how many entries of the model the checkpoint covers. */
-function checkState(state: Uint8Array | undefined, model: readonly ModelEntry[]): number {
-  if (state === undefined) return 0;
-  const buffer = Buffer.from(state);
-  const count = Number(buffer.readBigUInt64BE(0));
-  const end = Number(buffer.readBigUInt64BE(8));
-  expect(count <= model.length, () => `checkpoint of ${count} entries, but only ${model.length} were staged`);
-  expect((model[count - 1]?.end ?? 0) === end, () => `checkpoint of ${count} entries does not end at ${end}`);
-  return count;
-}
-
-function checkPrefix(
-  entries: readonly { position: number; bytes: Buffer }[],
-  model: readonly ModelEntry[],
-  from: number,
-): void {
-  for (let i = 0; i < entries.length; i++) {
-    const got = entries[i] as { position: number; bytes: Buffer };
-    const wanted = model[from + i];
-    if (wanted === undefined) throw new Violation(`entry at ${got.position} was never staged`);
-    expect(
-      got.position === wanted.position && sameEntry(got.bytes, wanted.bytes),
-      () => `recovered entry at ${got.position} is not the one staged at ${wanted.position}`,
-    );
-  }
-}
-
-/** Everything but the words that only the journal knows. */
-function sameEntry(a: Buffer, b: Buffer): boolean {
-  return (
-    a.length === b.length &&
-    a.readInt32LE(4) === b.readInt32LE(4) &&
-    a.subarray(32, 52).equals(b.subarray(32, 52)) &&
-    a.subarray(56, 64).equals(b.subarray(56, 64)) &&
-    a.subarray(ENTRY_HEADER_BYTES).equals(b.subarray(ENTRY_HEADER_BYTES))
-  );
-}
-
-function isOf(entry: ModelEntry, partition: ModelPartition): boolean {
-  if (entry.bytes.readInt32LE(4) !== ENTRY_TYPE_BATCH) return false;
-  const { topicId, partition: number } = fieldsOf(entry.bytes);
-  return topicId === partition.topicId && number === partition.partition;
-}
-
-/** The DELIVER entries of a partition, or undefined when the reader met damage. */
-function readPartition(
-  { journal, reader }: OpenedJournal,
-  { topicId, partition }: ModelPartition,
-  random: SeededRandom,
-): Buffer[] | undefined {
-  const entries: Buffer[] = [];
-  const target = Buffer.alloc(16_384);
-  let offset = 0;
-  for (let reads = 0; ; reads++) {
-    expect(reads < 10_000, () => `reading does not end at offset ${offset}`);
-    const location = journal.index.locate(topicId, partition, offset);
-    if (location === undefined) return entries;
-    const start = random.below(30);
-    const bytes = reader.read(
-      {
-        shardId: SHARD_ID,
-        topicId,
-        partition,
-        offset,
-        limitOffset: Number.MAX_SAFE_INTEGER,
-        endPosition: journal.writtenPosition,
-        location,
-      },
-      target,
-      start,
-      Math.min(target.length - start, random.pick([16_384, 4000, 700])),
-    );
-    if (bytes === READ_DAMAGED) return undefined;
-    if (bytes === READ_NEEDS_ROOM) continue;
-    expect(bytes >= 0, () => `read failed: ${reader.error?.message}`);
-    splitDeliver(target.subarray(start, start + bytes), reader.entryCount, entries);
-    // Nothing: what comes next is not written yet.
-    if (bytes === 0 || !reader.more) return entries;
-    expect(reader.nextOffset > offset, () => `read at ${offset} made no progress`);
-    offset = reader.nextOffset;
-  }
-}
-
-/** Cuts a run of DELIVER entries where their batches say that they end: by the known lengths of the model. */
-function splitDeliver(bytes: Buffer, count: number, into: Buffer[]): void {
-  into.push(Buffer.from(bytes));
-  expect(count > 0 || bytes.length === 0, () => "bytes without entries");
-}
-
-function compareReads(got: readonly Buffer[], wanted: readonly ModelEntry[]): void {
-  const all = Buffer.concat(got);
-  const expected = Buffer.concat(
-    wanted.map((entry) => {
-      const { baseOffset, count, appendTime, payload } = fieldsOf(entry.bytes);
-      const head = Buffer.alloc(24);
-      head[0] = 0x95;
-      head[1] = 0xcf;
-      head.writeBigUInt64BE(BigInt(baseOffset), 2);
-      head[10] = 0xce;
-      head.writeUInt32BE(count, 11);
-      head[15] = 0xcf;
-      head.writeBigUInt64BE(BigInt(appendTime), 16);
-      return Buffer.concat([head, payload]);
-    }),
-  );
-  expect(all.equals(expected), () => `cold read gave ${all.length} bytes, expected ${expected.length}`);
-}
-
-function findTime(
-  { journal, reader }: OpenedJournal,
-  { topicId, partition }: ModelPartition,
-  timeMs: number,
-): number | undefined {
-  const location = journal.index.locateTime(topicId, partition, timeMs);
-  if (location === undefined) return undefined;
-  const request = {
-    shardId: SHARD_ID,
-    topicId,
-    partition,
-    offset: 0,
-    limitOffset: Number.MAX_SAFE_INTEGER,
-    endPosition: journal.writtenPosition,
-    location,
-  };
-  const found = reader.findTime(request, timeMs);
-  if (found >= 0) return found;
-  expect(found === TIME_NOT_FOUND, () => `time search failed: ${reader.error?.message}`);
-  const next = journal.index.locate(topicId, partition, reader.nextOffset);
-  if (next === undefined) return undefined;
-  // The first entry there that is written is the one.
-  const target = Buffer.alloc(70_000);
-  const bytes = reader.read(
-    { ...request, offset: reader.nextOffset, location: next },
-    target,
-    0,
-    target.length,
-  );
-  return bytes > 0 ? Number(target.readBigUInt64BE(2)) : undefined;
-}
-
-function headerlessBytes(
-  payload: Buffer,
-  topicId: number,
-  partition: number,
-  baseOffset: number,
-  count: number,
-  appendTime: number,
-): Buffer {
-  const bytes = Buffer.alloc(ENTRY_HEADER_BYTES + payload.length);
-  bytes.writeInt32LE(bytes.length, 0);
-  bytes.writeInt32LE(ENTRY_TYPE_BATCH, 4);
-  bytes.writeUInt32LE(topicId, 32);
-  bytes.writeUInt32LE(partition, 36);
-  bytes.writeBigUInt64LE(BigInt(baseOffset), ENTRY_BASE_OFFSET_WORD * 4);
-  bytes.writeUInt32LE(count, ENTRY_COUNT_WORD * 4);
-  bytes.writeBigUInt64LE(BigInt(appendTime), 56);
-  payload.copy(bytes, ENTRY_HEADER_BYTES);
-  return bytes;
 }

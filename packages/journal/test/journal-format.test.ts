@@ -1,0 +1,237 @@
+import { readFileSync } from "node:fs";
+import { crc32 } from "node:zlib";
+import t from "tap";
+import { decodeCheckpoint, encodeCheckpointIndex } from "../src/checkpoint-layout.ts";
+import { writeFence } from "../src/fence.ts";
+import {
+  ENTRY_HEADER_BYTES,
+  InlineBackground,
+  JournalIndex,
+  RealStorage,
+  SeededRandom,
+  SimulatedStorage,
+} from "../src/internal.ts";
+import { encodeSegmentHeader, segmentFileName, segmentSeed } from "../src/segment-layout.ts";
+import { encodeSidecar } from "../src/sidecar-layout.ts";
+import { openFixture } from "./journal-fixture.ts";
+
+const PAGE = new URL("../../../../docs/reference/journal-format.md", import.meta.url);
+
+interface Field {
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** The rows of the first table below a heading, by field. */
+function tableOf(heading: string): Map<string, Field> {
+  const page = readFileSync(PAGE, "utf8");
+  const start = page.search(new RegExp(`^#+ ${heading}$`, "m"));
+  const fields = new Map<string, Field>();
+  const rows = /^\| (\d+) \| *(\d*) *\| (\w+) \|/gm;
+  const section = page.slice(start + 3, page.indexOf("\n#", start + 3));
+  for (const [, offset, bytes, field] of section.matchAll(rows)) {
+    fields.set(field as string, { offset: Number(offset), bytes: Number(bytes) });
+  }
+  return fields;
+}
+
+/** Reads a structure as the page describes it. */
+function reader(heading: string, bytes: Uint8Array, at = 0): (field: string) => number | string {
+  const fields = tableOf(heading);
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset + at);
+  return (name) => {
+    const field = fields.get(name);
+    if (field === undefined) throw new Error(`${heading} has no field ${name}`);
+    if (name === "magic") return view.toString("latin1", field.offset, field.offset + field.bytes);
+    if (field.bytes === 8) return Number(view.readBigUInt64LE(field.offset));
+    return view.readUIntLE(field.offset, field.bytes);
+  };
+}
+
+t.test("entries and segments", async (t) => {
+  const storage = new SimulatedStorage(new SeededRandom(1));
+  storage.mkdir("/shards");
+  const { journal } = openFixture("/shards/0003", { storage });
+  const payload = Buffer.from("not a batch, but ends like one.....");
+  const checksum = crc32(payload.subarray(0, -5));
+  payload[payload.length - 5] = 0xce;
+  payload.writeUInt32BE(checksum, payload.length - 4);
+  journal.stageState(Buffer.from("x"));
+  journal.flush();
+  journal.requestSync();
+  journal.committedPosition();
+  const fields = {
+    topicId: 0xffff_fff1,
+    partition: 1023,
+    baseOffset: 2 ** 40 + 1,
+    count: 77,
+    producerEpoch: 5,
+    appendTime: 1_700_000_000_123,
+    producerId: 2 ** 53 - 1,
+    baseSequence: 2 ** 33,
+  };
+  const position = journal.stageBytes(1, fields, payload);
+  journal.flush();
+
+  const fd = storage.open(`/shards/0003/${segmentFileName(0, 1)}`, "read");
+  const bytes = new Uint8Array(storage.size(fd));
+  storage.read(fd, bytes, 0, bytes.length, 0);
+  const segment = reader("Segment", bytes);
+  t.equal(segment("magic"), "MRSEGMT1");
+  t.equal(segment("version"), 1);
+  t.equal(segment("shardId"), 3);
+  t.equal(segment("epoch"), 1);
+  t.equal(segment("basePosition"), 0);
+  t.equal(segment("syncedPosition"), 0);
+  t.equal(segment("crc"), crc32(bytes.subarray(0, 60)));
+  t.equal(tableOf("Segment").get("entries")?.offset, 64);
+  const seedBytes = Buffer.alloc(16);
+  seedBytes.writeUInt32LE(0xdecade, 0);
+  seedBytes.writeUInt32LE(1, 12);
+  const seed = crc32(seedBytes);
+  t.equal(segment("seed"), seed);
+
+  const entry = reader("Entry", bytes, position);
+  const length = ENTRY_HEADER_BYTES + payload.length;
+  const expected = {
+    length,
+    type: 1,
+    version: 1,
+    flags: 0,
+    epoch: 1,
+    sequence: 2,
+    syncedPosition: 160,
+    ...fields,
+    batchCrc: checksum,
+    headerCrc: crc32(bytes.subarray(position, position + 84), seed),
+  };
+  for (const [field, value] of Object.entries(expected)) t.equal(entry(field), value, field);
+  t.equal(tableOf("Entry").get("payload")?.offset, ENTRY_HEADER_BYTES);
+  t.same(Buffer.from(bytes.subarray(position + 88, position + length)), payload);
+  journal.close();
+});
+
+t.test("segment headers of any epoch", async (t) => {
+  const basePosition = 2 ** 45 + 8;
+  const seed = segmentSeed(-7, basePosition, 12);
+  const bytes = encodeSegmentHeader({ seed, shardId: 9, epoch: 12, basePosition, syncedPosition: 2 ** 45 });
+  const segment = reader("Segment", bytes);
+  t.equal(segment("basePosition"), basePosition);
+  t.equal(segment("syncedPosition"), 2 ** 45);
+  t.equal(segment("seed"), seed >>> 0);
+  t.equal(bytes.length, 64);
+});
+
+/** An index with one sealed and one open segment. */
+function indexOfTwo(): JournalIndex {
+  const index = new JournalIndex();
+  index.beginSegment(4096, 2);
+  index.add(7, 1, 100, 5, 5_000, 4096 + 64, 1000);
+  index.add(7, 1, 105, 5, 6_000, 4096 + 1064, 70_000);
+  index.beginSegment(100_000, 3);
+  index.add(7, 1, 110, 2, 7_000, 100_064, 200);
+  return index;
+}
+
+t.test("sidecars", async (t) => {
+  const segment = indexOfTwo().oldestUnsealed();
+  if (segment === undefined) throw new Error("nothing to seal");
+  const bytes = encodeSidecar(segment, 3);
+  const sidecar = reader("Sidecar", bytes);
+  const expected = {
+    magic: "MRINDEX1",
+    version: 1,
+    shardId: 3,
+    epoch: 2,
+    partitionCount: 1,
+    basePosition: 4096,
+  };
+  for (const [field, value] of Object.entries(expected)) t.equal(sidecar(field), value, field);
+  t.equal(sidecar("endPosition"), 100_000);
+  t.equal(sidecar("crc"), crc32(bytes.subarray(0, 60)));
+  t.equal(sidecar("tableCrc"), crc32(bytes.subarray(64, 128)));
+  const partition = reader("Sidecar partition", bytes, tableOf("Sidecar").get("table")?.offset ?? 0);
+  const row = {
+    topicId: 7,
+    partition: 1,
+    firstOffset: 100,
+    endOffset: 110,
+    firstTime: 5_000,
+    lastTime: 6_000,
+    pointsAt: 128,
+    pointCount: 2,
+    pointsCrc: crc32(bytes.subarray(128)),
+  };
+  for (const [field, value] of Object.entries(row)) t.equal(partition(field), value, field);
+  const point = reader("Point", bytes, 128 + 16);
+  const last = { offset: 5, position: 1064, length: 70_000, time: 1_000 };
+  for (const [field, value] of Object.entries(last)) t.equal(point(field), value, field);
+  t.equal(bytes.length, 128 + 2 * 16);
+});
+
+t.test("checkpoints", async (t) => {
+  const state = Buffer.from("the state");
+  const head = { shardId: 3, epoch: 3, clean: true, position: 100_264, sequence: 4 };
+  const encoded = encodeCheckpointIndex(head, indexOfTwo(), state.length);
+  const storage = new SimulatedStorage(new SeededRandom(1));
+  storage.mkdir("/d");
+  writeFence(storage, "/d", { shardId: 3, epoch: 3, journalId: 1 });
+  new InlineBackground(storage).submit(
+    {
+      kind: "write-file",
+      directory: "/d",
+      path: "/d/c",
+      temporaryPath: "/d/c.tmp",
+      chunks: [encoded, state],
+      appendChecksum: true,
+      epoch: 3,
+    },
+    (error) => t.equal(error, undefined),
+  );
+  const fd = storage.open("/d/c", "read");
+  const bytes = new Uint8Array(storage.size(fd));
+  storage.read(fd, bytes, 0, bytes.length, 0);
+  const checkpoint = reader("Checkpoint", bytes);
+  const expected = {
+    magic: "MRCHKPT1",
+    version: 1,
+    shardId: 3,
+    epoch: 3,
+    flags: 1,
+    position: 100_264,
+    sequence: 4,
+    segmentBase: 100_000,
+    segmentEpoch: 3,
+    segmentCount: 1,
+    sealedPartitionCount: 1,
+    openPartitionCount: 1,
+    stateLength: state.length,
+  };
+  for (const [field, value] of Object.entries(expected)) t.equal(checkpoint(field), value, field);
+  const segmentsAt = tableOf("Checkpoint").get("segments")?.offset ?? 0;
+  const view = Buffer.from(bytes.buffer);
+  t.same(
+    [Number(view.readBigUInt64LE(segmentsAt)), Number(view.readBigUInt64LE(segmentsAt + 8))],
+    [4096, 100_000],
+  );
+  t.equal(bytes.length, segmentsAt + 24 + (16 + 24) + (48 + 16) + state.length + 4);
+  t.equal(view.readUInt32LE(bytes.length - 4), crc32(bytes.subarray(0, -4)));
+  t.same(Buffer.from(decodeCheckpoint(bytes)?.state ?? []), state);
+  for (let at = 0; at < bytes.length; at++) {
+    const damaged = bytes.slice();
+    damaged[at] = (damaged[at] as number) ^ 2;
+    if (decodeCheckpoint(damaged) !== undefined) t.fail(`a flipped bit at ${at} passed`);
+    if (decodeCheckpoint(bytes.slice(0, at)) !== undefined) t.fail(`the first ${at} bytes passed`);
+  }
+});
+
+t.test("the fence", async (t) => {
+  const directory = t.testdir();
+  writeFence(new RealStorage(), directory, { shardId: 3, epoch: 77, journalId: 0xf000_0001 });
+  const bytes = new Uint8Array(readFileSync(`${directory}/fence`));
+  const fence = reader("Fence", bytes);
+  const expected = { magic: "MRFENCE1", version: 1, shardId: 3, epoch: 77, journalId: 0xf000_0001 };
+  for (const [field, value] of Object.entries(expected)) t.equal(fence(field), value, field);
+  t.equal(fence("crc"), crc32(bytes.subarray(0, 28)));
+  t.equal(bytes.length, 32);
+});
