@@ -24,8 +24,13 @@ export const GATEWAY_LIMITS = {
   readAloneBytesMax: 1_048_576,
   /** The same while the unsent bytes of all sockets are past their bound. */
   readTightBytesMax: 32_768,
-  /** A session's publish window doubles while it is active, up to this. */
-  publishWindowBytesMax: 8_388_608,
+  /**
+   * A session's publish window doubles while it is active, up to this: half of what a shard's ring has free beside
+   * its tail cache, so that one session's window fits into the ring and need not be parked.
+   */
+  publishWindowBytesMax: 4_194_304,
+  /** A session whose shard's ring is full keeps a window of this: more would only wait in copies. */
+  publishWindowCongestedBytes: 4_194_304,
   /** Free part of the credit pool below which windows no longer grow and idle ones are taken back. */
   creditPoolReserveBytes: 16_777_216,
   creditIdleMs: 5_000,

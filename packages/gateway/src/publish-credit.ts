@@ -116,6 +116,14 @@ export class PublishCreditPool {
     if (this.waiting > 0) this.#serve();
   }
 
+  /** A frame of the account had to be parked: a wider window would fill memory, not the ring. */
+  congested(account: CreditAccount): void {
+    account.window = Math.min(
+      account.window,
+      Math.max(GATEWAY_LIMITS.publishWindowCongestedBytes, Math.floor(account.window / 2)),
+    );
+  }
+
   /**
    * The limit to be told to the client in a frame that is about to be sent; raises it as far as window and pool allow.
    */
@@ -204,6 +212,8 @@ export class PublishCreditPool {
   }
 
   #grow(account: CreditAccount): void {
+    // Frames that are parked show that the shard is what is short, not credit.
+    if (account.received > account.released) return;
     const window = Math.min(account.window * 2, GATEWAY_LIMITS.publishWindowBytesMax);
     const more = window - account.window;
     if (this.waiting > 0 || this.#available - more < GATEWAY_LIMITS.creditPoolReserveBytes) return;

@@ -246,6 +246,7 @@ export class PublishPath {
       parked = new Fifo();
       this.#parked[shardId] = parked;
     }
+    this.#credit.congested(session.credit);
     parked.push({ session, frame: bytes.slice(), parkedMs: this.#clock.monotonicMs() });
     this.#watchParked();
   }

@@ -73,6 +73,26 @@ t.test("a session starts with 16 KiB, and an active one is given more and more",
   t.end();
 });
 
+t.test("the window of a session whose frames are parked does not grow, and shrinks to 4 MiB", (t) => {
+  const { clock, pool, open } = poolOf();
+  const { account } = open();
+  pool.spend(account, INITIAL);
+  pool.congested(account);
+  pool.announce(account);
+  t.equal(account.window, INITIAL, "no growth while a frame waits, no shrinking below 4 MiB");
+  pool.release(account, INITIAL);
+  for (let i = 0; i < 20; i += 1) {
+    const bytes = account.headroom;
+    pool.spend(account, bytes);
+    pool.release(account, bytes);
+    clock.settle();
+  }
+  t.equal(account.window, GATEWAY_LIMITS.publishWindowBytesMax);
+  for (let i = 0; i < 5; i += 1) pool.congested(account);
+  t.equal(account.window, GATEWAY_LIMITS.publishWindowCongestedBytes);
+  t.end();
+});
+
 t.test("credit is told with an ACK, or alone once half of the window is used", (t) => {
   const { clock, pool, open } = poolOf();
   const owner = open();
