@@ -461,6 +461,27 @@ t.test("flush sends at once and waits for everything; it reports a failed append
   t.equal(await codeOf(aborted), "ABORTED");
 });
 
+t.test("flush also sends what waits for room, however long the others linger", async (t) => {
+  const script = await ScriptedClient.connected();
+  const producer = await script.readyProducer("t", {
+    lingerMs: 1e6,
+    batchBytes: 1024,
+    maxBufferedBytes: 500,
+  });
+  const sent = Array.from({ length: 4 }, () => producer.send({ partition: 0, value: bytes(500) }));
+  const flushed = producer.flush();
+  for (let offset = 0; offset < 4; ) {
+    const publish = await script.publish();
+    await script.ack(publish, offset);
+    offset += publish.count;
+  }
+  t.equal(await outcomeOf(flushed), undefined);
+  t.same(
+    (await Promise.all(sent)).map(({ offset }) => offset),
+    [0, 1, 2, 3],
+  );
+});
+
 t.test("close flushes, then refuses", async (t) => {
   const script = await ScriptedClient.connected();
   const producer = script.client.producer("t", { lingerMs: 1_000_000 });

@@ -77,7 +77,7 @@ t.test("start positions become the wire's", async (t) => {
   const sent = async (options: SubscribeOptions): Promise<Partial<Subscribe>> => {
     const subscription = script.client.subscribe("t", options);
     const { from, partitions, mode, creditLimit } = await script.expect("SUBSCRIBE");
-    subscription.close();
+    await subscription.close();
     await script.expect("UNSUBSCRIBE");
     return { from, partitions, mode, creditLimit };
   };

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import t from "tap";
@@ -15,6 +16,24 @@ globals.WebSocket = WebSocket;
 
 t.test("both doors lead to the same names", async (t) => {
   t.same(Object.keys(browserDoor).sort(), Object.keys(nodeDoor).sort());
+});
+
+t.test("the browser's door leads to nothing of Node", async (t) => {
+  const seen = new Set<string>();
+  const outside = new Set<string>();
+  const visit = (file: URL): void => {
+    if (seen.has(file.href)) return;
+    seen.add(file.href);
+    const source = readFileSync(file, "utf8");
+    t.notMatch(source, /\b(Buffer|process|require)\b/, file.pathname);
+    for (const [, name = ""] of source.matchAll(/^(?:import|export)[^;]*?from "([^"]+)";$/gm)) {
+      if (name.startsWith(".")) visit(new URL(name, file));
+      else outside.add(name);
+    }
+  };
+  visit(new URL("../src/browser.js", import.meta.url));
+  t.ok(seen.size > 20);
+  t.same([...outside], ["@millrace/protocol"]);
 });
 
 for (const [name, connect] of [

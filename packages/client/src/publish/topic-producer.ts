@@ -1,16 +1,17 @@
 import { BatchBuilder, MillraceError } from "@millrace/protocol";
+import { abortable } from "../abortable.ts";
 import type { FlushOptions, Producer } from "../api/producer.ts";
 import type { BatchResult, OutgoingRecord, PublishResult } from "../api/record.ts";
 import type { TopicDescription, Topics } from "../api/topics.ts";
 import { Backoff } from "../backoff.ts";
-import { Deque } from "../deque.ts";
 import type { Entropy } from "../entropy.ts";
-import { abortedError, closedError, type ProducerSettings } from "../settings.ts";
+import { closedError, type ProducerSettings } from "../settings.ts";
 import type { Clock, TimerHandle } from "../system-clock.ts";
 import { OutgoingBatch, type ResolveSend } from "./outgoing-batch.ts";
 import { type OutboxOwner, PartitionOutbox } from "./partition-outbox.ts";
 import { Partitioner } from "./partitioner.ts";
 import type { Publisher } from "./publisher.ts";
+import { type WaitingRecord, WaitingRecords } from "./waiting-records.ts";
 
 /** What a producer needs of its client. */
 export interface ProducerContext {
@@ -22,16 +23,6 @@ export interface ProducerContext {
   onClosed(producer: TopicProducer): void;
 }
 
-/** A record that waits for room, or for the topic's partitions to be known. */
-interface WaitingRecord {
-  readonly record: OutgoingRecord;
-  readonly bytes: number;
-  /** Takes the record's promise into the batch that the record went to. */
-  readonly place: (batch: OutgoingBatch) => void;
-  readonly reject: (error: unknown) => void;
-  readonly since: number;
-}
-
 /** The partitions of the topic as they were described, and the outboxes of those that were used. */
 interface Destination {
   readonly topicId: number;
@@ -41,8 +32,6 @@ interface Destination {
 }
 
 const FREE_BUILDERS_MAX = 64;
-/** What a record takes besides its value, roughly; for records that wait unencoded. */
-const RECORD_OVERHEAD_BYTES = 64;
 const SWEEP_MS_MAX = 1_000;
 
 /** A producer: takes records, builds batches, bounds the memory, and hands the batches to its partitions' outboxes. */
@@ -54,18 +43,14 @@ export class TopicProducer implements Producer, OutboxOwner {
   readonly #freeBuilders: BatchBuilder[] = [];
   /** Everything not yet settled, for flush. */
   readonly #unsettled: Set<OutgoingBatch> = new Set();
-  readonly #waiting: Deque<WaitingRecord> = new Deque();
+  readonly #waiting: WaitingRecords = new WaitingRecords();
   readonly #open: Set<PartitionOutbox> = new Set();
   /** Outboxes of the topic and of earlier topics of its name that still have something under way. */
   readonly #outboxes: Set<PartitionOutbox> = new Set();
   #destination: Destination | undefined;
   #describing: Promise<void> | undefined;
   #bufferedBytes = 0;
-  #waitingBytes = 0;
-  #waitingTaken = 0;
-  #waitingAdded = 0;
   #roomWaiters: (() => void)[] = [];
-  #placedWaiters: { readonly target: number; readonly resolve: () => void }[] = [];
   #lingerTimer: TimerHandle;
   #isLingering = false;
   #sweepTimer: TimerHandle;
@@ -85,11 +70,11 @@ export class TopicProducer implements Producer, OutboxOwner {
   }
 
   get bufferedBytes(): number {
-    return this.#bufferedBytes + this.#waitingBytes;
+    return this.#bufferedBytes + this.#waiting.bytes;
   }
 
   get hasRoom(): boolean {
-    return this.#bufferedBytes + this.#waitingBytes < this.#settings.maxBufferedBytes;
+    return this.#bufferedBytes + this.#waiting.bytes < this.#settings.maxBufferedBytes;
   }
 
   ready(): Promise<void> {
@@ -289,7 +274,7 @@ export class TopicProducer implements Producer, OutboxOwner {
             },
           );
         for (const outbox of this.#outboxes) outbox.expire(createdBefore, error);
-        this.#expireWaiting(createdBefore, error);
+        this.#waiting.reject(error, createdBefore);
         this.#dropFormerOutboxes();
         if (this.#unsettled.size > 0 || this.#waiting.length > 0) this.#sweep();
       },
@@ -387,12 +372,7 @@ export class TopicProducer implements Producer, OutboxOwner {
   }
 
   #wait(record: OutgoingRecord, place: WaitingRecord["place"], reject: WaitingRecord["reject"]): void {
-    const { value } = record;
-    const valueBytes = typeof value === "string" || value instanceof Uint8Array ? value.length : 0;
-    const bytes = valueBytes + RECORD_OVERHEAD_BYTES;
-    this.#waiting.push({ record, bytes, place, reject, since: this.clock.now() });
-    this.#waitingBytes += bytes;
-    this.#waitingAdded += 1;
+    this.#waiting.add({ record, since: this.clock.now(), place, reject });
     this.#sweep();
     if (this.#destination === undefined) this.#describe().catch(() => {});
   }
@@ -400,39 +380,22 @@ export class TopicProducer implements Producer, OutboxOwner {
   /** Places records that wait, in their order, as far as there is room. */
   #placeWaiting(): void {
     const { maxBufferedBytes } = this.#settings;
-    while (
-      this.#waiting.length > 0 &&
-      this.#destination !== undefined &&
-      this.#bufferedBytes < maxBufferedBytes
-    ) {
-      const waiting = this.#takeWaiting();
+    const isFlushing = this.#waiting.isAwaited;
+    while (this.#destination !== undefined && this.#bufferedBytes < maxBufferedBytes) {
+      const waiting = this.#waiting.take();
+      if (waiting === undefined) break;
       try {
         waiting.place(this.#place(this.#destination, waiting.record));
       } catch (error) {
         waiting.reject(error);
       }
     }
-    this.#wakePlaced();
-  }
-
-  #takeWaiting(): WaitingRecord {
-    const waiting = this.#waiting.shift() as WaitingRecord;
-    this.#waitingBytes -= waiting.bytes;
-    this.#waitingTaken += 1;
-    return waiting;
+    if (isFlushing) this.#makeDue();
   }
 
   #rejectWaiting(error: MillraceError): void {
-    while (this.#waiting.length > 0) this.#takeWaiting().reject(error);
-    this.#wakePlaced();
+    this.#waiting.reject(() => error);
     this.#wakeRoom();
-  }
-
-  #expireWaiting(createdBefore: number, error: () => MillraceError): void {
-    while ((this.#waiting.at(0)?.since ?? Number.POSITIVE_INFINITY) < createdBefore) {
-      this.#takeWaiting().reject(error());
-    }
-    this.#wakePlaced();
   }
 
   #wakeRoom(): void {
@@ -441,32 +404,13 @@ export class TopicProducer implements Producer, OutboxOwner {
     for (const wake of waiters) wake();
   }
 
-  #wakePlaced(): void {
-    const placed = this.#waitingTaken;
-    if (this.#placedWaiters.length === 0) return;
-    for (const waiter of this.#placedWaiters) if (waiter.target <= placed) waiter.resolve();
-    this.#placedWaiters = this.#placedWaiters.filter((waiter) => waiter.target > placed);
-  }
-
   /** Resolves when everything given so far is settled, one way or the other. */
   async #settled(): Promise<void> {
-    const target = this.#waitingAdded;
-    if (this.#waitingTaken < target) {
-      this.#makeDue();
-      await new Promise<void>((resolve) => this.#placedWaiters.push({ target, resolve }));
-    }
     this.#makeDue();
+    if (this.#waiting.length > 0) {
+      await this.#waiting.allTaken();
+      this.#makeDue();
+    }
     await Promise.all(Array.from(this.#unsettled, (batch) => batch.settled));
   }
-}
-
-/** `promise`, unless the signal fires first. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  if (signal.aborted) return Promise.reject(abortedError(signal));
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => reject(abortedError(signal));
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
 }

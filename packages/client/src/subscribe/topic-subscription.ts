@@ -1,5 +1,4 @@
 import {
-  DeliverReader,
   encodeFlow,
   encodeSubscribe,
   encodeUnsubscribe,
@@ -13,13 +12,11 @@ import type { Gap, PartitionPosition, SubscribeOptions, Subscription } from "../
 import type { Topics } from "../api/topics.ts";
 import { Backoff } from "../backoff.ts";
 import type { RequestTable } from "../connection/request-table.ts";
-import { Deque } from "../deque.ts";
 import type { Entropy } from "../entropy.ts";
 import { abortedError, closedError, SUBSCRIBE_DEFAULTS, windowBytesOf } from "../settings.ts";
 import type { Clock, TimerHandle } from "../system-clock.ts";
-import { DeliveryWindow } from "./delivery-window.ts";
+import { Arrivals } from "./arrivals.ts";
 import { PartitionCursor } from "./partition-cursor.ts";
-import { openBatch, ReceivedRecordBatch } from "./received-record-batch.ts";
 import { type StartPosition, startPositionOf } from "./start-position.ts";
 import type { Subscriber } from "./subscriber.ts";
 import { TakeIterator } from "./take-iterator.ts";
@@ -34,23 +31,6 @@ export interface SubscriptionContext {
   onGap(gap: Gap): void;
 }
 
-/** What has arrived and was not consumed yet, in order. */
-type Arrival =
-  | {
-      readonly kind: "frame";
-      readonly cursor: PartitionCursor;
-      readonly bytes: Uint8Array;
-      readonly nextOffset: number;
-    }
-  | {
-      readonly kind: "skip";
-      readonly cursor: PartitionCursor;
-      readonly toOffset: number;
-      readonly reason: string;
-    };
-
-type FrameArrival = Extract<Arrival, { kind: "frame" }>;
-
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 5_000;
 /** The broker's answers to a resume whose records, or whose log, are no longer there. */
@@ -63,11 +43,8 @@ export class TopicSubscription implements Subscription {
   readonly #context: SubscriptionContext;
   readonly #start: StartPosition;
   readonly #cursors: Map<number, PartitionCursor> = new Map();
-  readonly #arrivals: Deque<Arrival> = new Deque();
-  readonly #window: DeliveryWindow = new DeliveryWindow();
-  readonly #reader: DeliverReader = new DeliverReader();
+  readonly #arrivals: Arrivals;
   readonly #backoff: Backoff;
-  readonly #verify: boolean;
   #topicId: number | undefined;
   /** In this session; undefined while not subscribed. */
   #subscriptionId: number | undefined;
@@ -75,14 +52,6 @@ export class TopicSubscription implements Subscription {
   #isAccepted = false;
   #isPreparing = false;
   #retryTimer: TimerHandle;
-  /** The frame that batches are being taken from. */
-  #frame: FrameArrival | undefined;
-  /** The batch that records are being taken from, and the next of them. */
-  #batch: ReceivedRecordBatch | undefined;
-  #index = 0;
-  /** Moves to the offset below when the next record or batch is asked for. */
-  #pendingCursor: PartitionCursor | undefined;
-  #pendingOffset = 0;
   #waiters: (() => void)[] = [];
   #isEnded = false;
   #failure: MillraceError | undefined;
@@ -94,7 +63,13 @@ export class TopicSubscription implements Subscription {
     this.#options = options;
     this.#context = context;
     this.#start = startPositionOf(options.from ?? SUBSCRIBE_DEFAULTS.from, options.partitions);
-    this.#verify = options.verifyChecksums ?? SUBSCRIBE_DEFAULTS.verifyChecksums;
+    this.#arrivals = new Arrivals(topic, options.verifyChecksums ?? SUBSCRIBE_DEFAULTS.verifyChecksums, {
+      onGap: (gap) => {
+        options.onGap?.(gap);
+        context.onGap(gap);
+      },
+      onCredit: (creditLimit) => this.#grant(creditLimit),
+    });
     windowBytesOf(options.windowBytes, 0);
     this.#backoff = new Backoff(RETRY_MIN_MS, RETRY_MAX_MS, () => context.entropy.fraction());
     let resolve!: () => void;
@@ -134,7 +109,7 @@ export class TopicSubscription implements Subscription {
 
   [Symbol.asyncIterator](): AsyncIterableIterator<ReceivedRecord> {
     return new TakeIterator(
-      () => this.#takeRecord(),
+      () => this.#take(() => this.#arrivals.takeRecord()),
       () => this.#more(),
       () => this.close(),
     );
@@ -142,7 +117,7 @@ export class TopicSubscription implements Subscription {
 
   batches(): AsyncIterableIterator<ReceivedBatch> {
     return new TakeIterator<ReceivedBatch>(
-      () => this.#takeBatch(),
+      () => this.#take(() => this.#arrivals.takeBatch()),
       () => this.#more(),
       () => this.close(),
     );
@@ -167,9 +142,6 @@ export class TopicSubscription implements Subscription {
     this.#subscriptionId = undefined;
     subscriber.remove(this);
     this.#arrivals.clear();
-    this.#window.clear();
-    this.#frame = undefined;
-    this.#batch = undefined;
     this.#ready.reject(error ?? closedError("subscription"));
     this.#wake();
   }
@@ -218,9 +190,7 @@ export class TopicSubscription implements Subscription {
   }
 
   onDeliver(cursor: PartitionCursor, bytes: Uint8Array, nextOffset: number): void {
-    this.#window.onReceived(bytes.length);
-    cursor.received = Math.max(cursor.received, nextOffset);
-    this.#arrivals.push({ kind: "frame", cursor, bytes, nextOffset });
+    this.#arrivals.addFrame(cursor, bytes, nextOffset);
     this.#wake();
   }
 
@@ -276,7 +246,7 @@ export class TopicSubscription implements Subscription {
       topic: this.topic,
       partitions: this.#cursors.size > 0 ? [...this.#cursors.keys()] : this.#start.partitions,
       from: this.#wireFrom(),
-      creditLimit: this.#window.open(windowBytes, frameBytesMax),
+      creditLimit: this.#arrivals.window.open(windowBytes, frameBytesMax),
       mode: this.#options.mode ?? SUBSCRIBE_DEFAULTS.mode,
       extensions: {},
     });
@@ -361,58 +331,14 @@ export class TopicSubscription implements Subscription {
 
   /** Queues the report of a gap behind the records that arrived before it. */
   #skip(cursor: PartitionCursor, toOffset: number, reason: string): void {
-    cursor.received = Math.max(cursor.received, toOffset);
-    this.#arrivals.push({ kind: "skip", cursor, toOffset, reason });
+    this.#arrivals.addSkip(cursor, toOffset, reason);
     this.#wake();
   }
 
-  // The consuming side.
-
-  /** The next record, or undefined when none is there now. */
-  #takeRecord(): ReceivedRecord | undefined {
-    for (;;) {
-      this.#settlePending();
-      const batch = this.#batch ?? this.#nextBatch();
-      if (batch === undefined) return undefined;
-      if (this.#batch === undefined) this.#index = 0;
-      this.#batch = batch;
-      const index = this.#index;
-      this.#index += 1;
-      if (this.#index >= batch.count) this.#batch = undefined;
-      this.#pendingOffset = batch.baseOffset + index + 1;
-      this.#pendingCursor = this.#cursors.get(batch.partition);
-      const record = batch.recordAt(index);
-      if (record !== undefined) return record;
-    }
-  }
-
-  /** The next batch, or what is left of the present one; undefined when none is there now. */
-  #takeBatch(): ReceivedBatch | undefined {
-    this.#settlePending();
-    const current = this.#batch;
-    this.#batch = undefined;
-    const batch = current === undefined ? this.#nextBatch() : current.after(this.#index);
-    if (batch === undefined) return undefined;
-    this.#pendingOffset = batch.baseOffset + batch.count;
-    this.#pendingCursor = this.#cursors.get(batch.partition);
-    return batch;
-  }
-
-  /** What was handed out last is done with, now that its successor is asked for. */
-  #settlePending(): void {
-    const cursor = this.#pendingCursor;
-    if (cursor === undefined) return;
-    cursor.consumed = this.#pendingOffset;
-    this.#pendingCursor = undefined;
-  }
-
-  #nextBatch(): ReceivedRecordBatch | undefined {
+  /** Takes what is there. What cannot be read ends the subscription. */
+  #take<T>(take: () => T | undefined): T | undefined {
     try {
-      for (;;) {
-        const batch = this.#frame === undefined ? undefined : this.#batchOf(this.#frame);
-        if (batch !== undefined) return batch;
-        if (!this.#nextFrame()) return undefined;
-      }
+      return take();
     } catch (error) {
       if (!(error instanceof MillraceError)) throw error;
       this.#leave(error);
@@ -420,61 +346,10 @@ export class TopicSubscription implements Subscription {
     }
   }
 
-  /** Goes on to the next arrived frame, past gaps; false when nothing more has arrived. */
-  #nextFrame(): boolean {
-    for (let arrival = this.#arrivals.shift(); arrival !== undefined; arrival = this.#arrivals.shift()) {
-      if (arrival.kind === "skip") {
-        this.#passGap(arrival.cursor, arrival.toOffset, arrival.reason);
-        continue;
-      }
-      this.#frame = arrival;
-      this.#reader.reset(arrival.bytes, 0, arrival.bytes.length);
-      return true;
-    }
-    return false;
-  }
-
-  /** The next wanted batch of the frame; after the last one the frame's bytes are given back as credit. */
-  #batchOf(frame: FrameArrival): ReceivedRecordBatch | undefined {
-    const entry = this.#reader;
-    const { cursor, bytes } = frame;
-    const { topic } = this;
-    while (!cursor.isDone && entry.next()) {
-      const { baseOffset, count, appendTimeMs } = entry;
-      if (baseOffset > cursor.delivered) this.#passGap(cursor, baseOffset, "gap");
-      const from = Math.max(baseOffset, cursor.delivered);
-      const to = Math.min(baseOffset + count, cursor.end);
-      if (from >= to) continue;
-      const reader = openBatch(topic, cursor.partition, bytes, entry, this.#verify);
-      cursor.delivered = to;
-      return new ReceivedRecordBatch(topic, cursor.partition, reader, baseOffset, from, to, appendTimeMs);
-    }
-    this.#frame = undefined;
-    if (frame.nextOffset > cursor.delivered) this.#passGap(cursor, frame.nextOffset, "gap");
-    const limit = this.#window.onConsumed(bytes.length);
+  #grant(creditLimit: number): void {
     const { connection } = this.#context.subscriber;
-    if (limit !== undefined && this.#subscriptionId !== undefined) {
-      connection?.sendFrame(encodeFlow, { subscriptionId: this.#subscriptionId, creditLimit: limit });
-    }
-    return undefined;
-  }
-
-  #passGap(cursor: PartitionCursor, offset: number, reason: string): void {
-    const fromOffset = cursor.delivered;
-    const toOffset = Math.min(Math.max(offset, fromOffset), cursor.end);
-    // A changed log is worth a word even when nobody can say what is missing.
-    if (toOffset <= fromOffset && reason !== "log-epoch") return;
-    cursor.delivered = Math.max(toOffset, fromOffset);
-    cursor.consumed = cursor.delivered;
-    const gap: Gap = {
-      topic: this.topic,
-      partition: cursor.partition,
-      fromOffset,
-      toOffset: cursor.delivered,
-      reason,
-    };
-    this.#options.onGap?.(gap);
-    this.#context.onGap(gap);
+    const subscriptionId = this.#subscriptionId;
+    if (subscriptionId !== undefined) connection?.sendFrame(encodeFlow, { subscriptionId, creditLimit });
   }
 
   /**
@@ -488,7 +363,7 @@ export class TopicSubscription implements Subscription {
       await this.close();
       return false;
     }
-    if (this.#arrivals.length === 0) await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    if (this.#arrivals.isEmpty) await new Promise<void>((resolve) => this.#waiters.push(resolve));
     return true;
   }
 
