@@ -1,10 +1,4 @@
-export {
-  attemptBackgroundJob,
-  type Background,
-  type BackgroundJob,
-  InlineBackground,
-  runBackgroundJob,
-} from "./background.ts";
+export { type Background, type BackgroundJob, InlineBackground, runBackgroundJob } from "./background.ts";
 export {
   ColdReader,
   type ColdReadRequest,
@@ -14,47 +8,11 @@ export {
   shardDirectoryName,
   TIME_NOT_FOUND,
 } from "./cold-reader.ts";
-export {
-  alignEntry,
-  BATCH_TRAILER_BYTES,
-  BATCH_TRAILER_MARKER,
-  ENTRY_ALIGNMENT,
-  ENTRY_APPEND_TIME_WORD,
-  ENTRY_BASE_OFFSET_WORD,
-  ENTRY_BASE_SEQUENCE_WORD,
-  ENTRY_BATCH_CRC_WORD,
-  ENTRY_COUNT_WORD,
-  ENTRY_EPOCH_WORD,
-  ENTRY_FLAGS_SHIFT,
-  ENTRY_HEADER_BYTES,
-  ENTRY_HEADER_CRC_WORD,
-  ENTRY_LENGTH_WORD,
-  ENTRY_PARTITION_WORD,
-  ENTRY_PRODUCER_EPOCH_WORD,
-  ENTRY_PRODUCER_ID_WORD,
-  ENTRY_SEQUENCE_WORD,
-  ENTRY_SYNCED_POSITION_WORD,
-  ENTRY_TOPIC_ID_WORD,
-  ENTRY_TYPE_BATCH,
-  ENTRY_TYPE_STATE,
-  ENTRY_TYPE_WORD,
-  ENTRY_VERSION,
-  ENTRY_VERSION_WORD,
-  type EntryFields,
-  FLAG_CLIENT_CHECKSUM,
-  readU32,
-  readU64,
-  writeEntryFields,
-  writeU64,
-} from "./entry-layout.ts";
-export { checksumWords } from "./header-checksum.ts";
 export { DISK_FULL, FAILED, FLUSHED, Journal, type JournalOptions } from "./journal.ts";
-export { JournalIndex, type JournalLocation, type SealedSegment } from "./journal-index.ts";
-export { JOURNAL_LIMITS } from "./limits.ts";
-export { QUARANTINE_FILE } from "./quarantine.ts";
+export type { JournalIndex, JournalLocation } from "./journal-index.ts";
 export { RealStorage } from "./real-storage.ts";
 export type { RecoveryReport, ReplayHandler } from "./recovery.ts";
 export type { EntryMemory } from "./staged-runs.ts";
-export { isDiskFull, type OpenMode, type Storage } from "./storage.ts";
+export type { OpenMode, Storage } from "./storage.ts";
 export { SyncThread } from "./sync-thread.ts";
 export { InlineSyncer, type Syncer, type SyncerContext, type SyncerFactory } from "./syncer.ts";
