@@ -124,19 +124,11 @@ export class RawClient {
   async nextWithSize<Name extends FrameTypeName>(
     name: Name,
   ): Promise<{ value: FrameValues[Name]; byteLength: number }> {
-    for (;;) {
-      const index = this.#received.findIndex(({ frame }) => frame.name === name);
-      if (index >= 0) {
-        const [{ frame, byteLength }] = this.#received.splice(index, 1) as [ReceivedFrame];
-        return { value: frame.value as FrameValues[Name], byteLength };
-      }
-      if (this.#closed !== undefined) {
-        const { code, reason } = this.#closed;
-        const error = this.#received.find((one) => one.frame.name === "ERROR")?.frame.value;
-        throw new Error(`closed with ${code} "${reason}" before ${name}; error: ${JSON.stringify(error)}`);
-      }
-      await inTime(new Promise<void>((resolve) => this.#waiters.push(resolve)), `a ${name} frame`);
-    }
+    const { frame, byteLength } = await this.#seen(`a ${name} frame`, () => {
+      const index = this.#received.findIndex((one) => one.frame.name === name);
+      return index < 0 ? undefined : this.#received.splice(index, 1)[0];
+    });
+    return { value: frame.value as FrameValues[Name], byteLength };
   }
 
   /** Frames that have come and were not taken. */
@@ -190,10 +182,9 @@ export class RawClient {
 
   /** Waits until the publish credit allows the frame, asking for it if need be, and sends it. */
   async publish(frame: Uint8Array): Promise<void> {
-    while (this.#publishedBytes + frame.length > this.#publishCreditLimit) {
+    if (frame.length > this.publishCredit) {
       this.send("CREDIT_REQUEST", { bytes: frame.length });
-      const before = this.#publishCreditLimit;
-      while (this.#publishCreditLimit === before) await this.#change("more publish credit");
+      await this.#seen("publish credit", () => (frame.length <= this.publishCredit ? true : undefined));
     }
     this.publishBeyondCredit(frame);
   }
@@ -223,9 +214,23 @@ export class RawClient {
     this.#socket.resume();
   }
 
-  async #change(what: string): Promise<void> {
-    if (this.#closed !== undefined) throw new Error(`closed with ${this.#closed.code} before ${what}`);
-    await inTime(new Promise<void>((resolve) => this.#waiters.push(resolve)), what);
+  /** Looks after each frame that comes, until there is an answer; rejects when the connection ends without one. */
+  async #seen<T>(what: string, look: () => T | undefined): Promise<T> {
+    const seen = new Promise<T>((resolve, reject) => {
+      const attempt = (): void => {
+        const found = look();
+        if (found !== undefined) resolve(found);
+        else if (this.#closed !== undefined) reject(this.#closedBefore(what, this.#closed));
+        else this.#waiters.push(attempt);
+      };
+      attempt();
+    });
+    return inTime(seen, what);
+  }
+
+  #closedBefore(what: string, { code, reason }: Closed): Error {
+    const error = this.#received.find((one) => one.frame.name === "ERROR")?.frame.value;
+    return new Error(`closed with ${code} "${reason}" before ${what}; error: ${JSON.stringify(error)}`);
   }
 
   #onMessage(bytes: Buffer, isBinary: boolean): void {
