@@ -15,7 +15,7 @@ export interface Clock {
 interface TurnGlobals {
   readonly setImmediate?: (callback: () => void) => unknown;
   readonly MessageChannel: new () => {
-    readonly port1: { onmessage: (() => void) | null };
+    readonly port1: { onmessage: (() => void) | null; close(): void };
     readonly port2: { postMessage(message: null): void };
   };
 }
@@ -33,12 +33,14 @@ export function systemClock(): Clock {
 function afterTurnOf(globals: TurnGlobals): (callback: () => void) => void {
   const { setImmediate } = globals;
   if (setImmediate !== undefined) return (callback) => void setImmediate(callback);
-  // Browsers: setTimeout(0) is clamped to 4 ms once nested, and to 1 s in a background tab; a message is not.
-  const channel = new globals.MessageChannel();
-  const waiting: (() => void)[] = [];
-  channel.port1.onmessage = () => waiting.shift()?.();
+  // Browsers: setTimeout(0) is clamped to 4 ms once nested, and to 1 s in a background tab; a message is not. A channel
+  // that stayed open would keep a process alive where there is one.
   return (callback) => {
-    waiting.push(callback);
-    channel.port2.postMessage(null);
+    const { port1, port2 } = new globals.MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      callback();
+    };
+    port2.postMessage(null);
   };
 }
