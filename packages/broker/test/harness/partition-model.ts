@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { DURABILITY_FSYNCED, DURABILITY_WRITTEN } from "../../src/topic.ts";
 
-/** How a shard came to its end, the gentlest first. */
-export type StopKind = "clean" | "process" | "power";
+/**
+ * How a shard came to its end, the gentlest first. `synced`: everything was durable, but nothing says that the stop was
+ * clean.
+ */
+export type StopKind = "clean" | "synced" | "process" | "power";
 
 interface Known {
   readonly value: string;
@@ -89,6 +92,10 @@ export class PartitionModel {
       assert.ok(this.resets > 0 || !values.has(value), `${this} offset ${offset}: ${value} is stored twice`);
       values.add(value);
     }
+  }
+
+  /** From now on what was found is what is known. */
+  adopt({ records, logEpoch }: PartitionImage): void {
     this.logEpoch = logEpoch;
     for (const [offset, value] of records) this.#known.set(offset, { value, logEpoch });
   }
@@ -99,7 +106,7 @@ export class PartitionModel {
 
   /** Whether what was acked or shown is there after such a stop. */
   #survives(stop: StopKind): boolean {
-    if (stop === "clean" || this.durability === DURABILITY_FSYNCED) return true;
+    if (stop === "clean" || stop === "synced" || this.isFsynced) return true;
     return stop === "process" && this.durability === DURABILITY_WRITTEN;
   }
 }

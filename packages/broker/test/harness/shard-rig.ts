@@ -34,6 +34,8 @@ export interface ShardRigOptions {
   readonly seed?: number;
   /** Background jobs wait for `background.step()`; by default each runs at once. */
   readonly steppedBackground?: boolean;
+  /** A machine that exists already. */
+  readonly storage?: SimulatedStorage;
   /** What the shard sees of the storage, for canaries. */
   readonly wrapStorage?: (storage: SimulatedStorage) => Storage;
   readonly check?: NonNullable<JournalOptions["check"]>;
@@ -74,7 +76,7 @@ export class ShardRig {
     this.shardId = options.shardId ?? 1;
     this.shardCount = options.shardCount ?? 2;
     this.#entropy = new SeededRandom(options.seed ?? 1);
-    this.storage = new SimulatedStorage(this.#entropy);
+    this.storage = options.storage ?? new SimulatedStorage(this.#entropy);
     this.#visible = options.wrapStorage?.(this.storage) ?? this.storage;
   }
 

@@ -1,21 +1,25 @@
 import assert from "node:assert/strict";
 import type { JournalOptions, SimulatedStorage, Storage } from "@millrace/journal/internal";
 import { MillraceError } from "@millrace/protocol";
+import { encodeStateChanges } from "../../src/shard/state-entry.ts";
+import { DamagedCopies } from "./damaged-copies.ts";
 import type { StopKind } from "./partition-model.ts";
 import type { Seeded } from "./seeded.ts";
 import { ShardRig } from "./shard-rig.ts";
 import { ReadRefused, SimulatedWorld } from "./simulated-world.ts";
 
 export interface ShardSimulationOptions {
+  /** A machine with data. */
+  readonly storage?: SimulatedStorage;
   /** What the shard sees of the storage; for canaries. */
   readonly wrapStorage?: (storage: SimulatedStorage) => Storage;
   readonly check?: NonNullable<JournalOptions["check"]>;
 }
 
 /** How a life of the shard ends. */
-type Ending = StopKind | "at-a-call" | "failed-sync";
+type Ending = "clean" | "process" | "power" | "at-a-call" | "failed-sync";
 
-const SEVERITY: readonly StopKind[] = ["clean", "process", "power"];
+const SEVERITY: readonly StopKind[] = ["clean", "synced", "process", "power"];
 
 /**
  * A shard and the world around it on one thread, decided by a seed: it lives, dies in one of many ways, is started again and
@@ -43,36 +47,62 @@ export class ShardSimulation {
     this.rig.storage.shortWriteChance = random.pick([0, 0, 0.3]);
   }
 
-  /** Lives several times and dies as often. @throws AssertionError, or whatever the shard must not throw */
+  /** Lives several times and dies as often; or ends early, with a shard that is quarantined for good. @throws AssertionError, or whatever the shard must not throw */
   run(): void {
     let stop: StopKind = "power";
     for (let lives = 2 + this.#random.below(4); lives > 0; lives -= 1) {
-      this.start(stop);
+      if (!this.#start(stop)) return;
       const ended = this.#live(
         this.#random.pick(["clean", "process", "power", "at-a-call", "at-a-call", "failed-sync"]),
       );
       if (ended === undefined) return;
       stop = ended;
     }
-    this.start(stop);
-    this.#settleAll();
+    if (this.#start(stop)) this.settleAll();
   }
 
-  /** Recovers, dying on the way now and then, and compares everything with what the world knows. */
-  start(stop: StopKind): void {
+  /**
+   * One short life that ends at the given call of the storage, and the recovery after it.
+   * @returns false when life was shorter
+   */
+  runUntilCall(call: number, steps: number, kind: "process" | "power"): boolean {
+    const { rig, world } = this;
+    rig.open();
+    world.recover(rig, "power");
+    rig.storage.crashAtCall = rig.storage.calls + call;
+    try {
+      this.#act(steps);
+    } catch (error) {
+      if (!rig.storage.hasCrashed) throw error;
+    }
+    const { hasCrashed } = rig.storage;
+    this.#die(kind);
+    rig.open();
+    world.recover(rig, kind);
+    this.settleAll();
+    return hasCrashed;
+  }
+
+  /**
+   * Recovers, dying on the way now and then, and compares everything with what the world knows.
+   * @returns false when a sync failed and the shard stays quarantined
+   */
+  #start(stop: StopKind): boolean {
     const { rig, world } = this;
     const { storage } = rig;
     let worst = stop;
     for (let tries = 0; ; tries += 1) {
-      storage.capacityBytes = Number.POSITIVE_INFINITY;
       if (tries < 3 && this.#random.oneIn(3)) storage.crashAtCall = storage.calls + this.#random.below(80);
+      storage.failSyncIn = tries < 3 && this.#random.oneIn(12) ? this.#random.below(8) : -1;
       try {
         rig.open();
         world.recover(rig, worst);
         storage.crashAtCall = Number.POSITIVE_INFINITY;
-        if (!storage.hasCrashed) return;
+        storage.failSyncIn = -1;
+        if (!storage.hasCrashed) return true;
       } catch (error) {
-        if (!storage.hasCrashed) throw this.#explained(error);
+        if (isQuarantine(error)) return false;
+        if (!storage.hasCrashed && !isJournalFailure(error)) throw this.#explained(error);
       }
       const kind = this.#random.pick(["process", "power", "power"] as const);
       this.#die(kind);
@@ -80,14 +110,42 @@ export class ShardSimulation {
     }
   }
 
-  /** Lets everybody act for a while. */
-  act(steps: number): void {
-    for (let step = 0; step < steps && !this.rig.storage.hasCrashed; step += 1) this.#step();
+  /** A life at whose end everything is synced. @returns copies of the stopped machine, to be damaged */
+  stopForDamage(): DamagedCopies {
+    const { rig, world } = this;
+    this.#diskFillsUp = false;
+    rig.open();
+    world.recover(rig, "power");
+    this.#act(100 + this.#random.below(300));
+    this.settleAll();
+    rig.clock.advance(2000);
+    rig.settle();
+    const provenPosition = rig.journal.committedPosition();
+    assert.equal(provenPosition, rig.journal.stagedPosition);
+    // An entry that was written later says how much was durable before it.
+    rig.journal.stageState(encodeStateChanges([]));
+    rig.clock.advance(2000);
+    rig.settle();
+    if (this.#random.oneIn(2)) rig.stopCleanly();
+    this.#die("power");
+    return new DamagedCopies(rig.storage, world, this.#random, provenPosition);
   }
 
   /** Everything that was published is answered. */
   settleAll(): void {
-    this.#settleAll();
+    const { rig, world } = this;
+    for (let rounds = 0; ; rounds += 1) {
+      assert.ok(rounds < 1000, "publishes are not answered");
+      const waiting = world.resendAll(rig.gateway);
+      rig.settle();
+      world.hear(rig.gateway);
+      if (!waiting) return;
+    }
+  }
+
+  /** Lets everybody act for a while. */
+  #act(steps: number): void {
+    for (let step = 0; step < steps && !this.rig.storage.hasCrashed; step += 1) this.#step();
   }
 
   /** Lives until `ending`. @returns how it stopped, or undefined when the shard is quarantined for good */
@@ -97,11 +155,10 @@ export class ShardSimulation {
     const random = this.#random;
     // A mark that the journal has failed needs a little room on the disk.
     this.#diskFillsUp = ending !== "failed-sync";
-    storage.capacityBytes = Number.POSITIVE_INFINITY;
     if (ending === "at-a-call") storage.crashAtCall = storage.calls + random.below(300);
     if (ending === "failed-sync") storage.failSyncIn = random.below(20);
     try {
-      this.act(20 + random.below(200));
+      this.#act(20 + random.below(200));
       if (ending === "clean" && !storage.hasCrashed) {
         this.#stopCleanly();
         return "clean";
@@ -194,21 +251,15 @@ export class ShardSimulation {
 
   #die(kind: "process" | "power"): void {
     this.rig.crash(kind);
+    this.rig.storage.capacityBytes = Number.POSITIVE_INFINITY;
     this.world.onShardRestart();
-  }
-
-  #settleAll(): void {
-    const { rig, world } = this;
-    for (let rounds = 0; ; rounds += 1) {
-      assert.ok(rounds < 1000, "publishes are not answered");
-      const waiting = world.resendAll(rig.gateway);
-      rig.settle();
-      world.hear(rig.gateway);
-      if (!waiting) return;
-    }
   }
 }
 
 function isJournalFailure(error: unknown): boolean {
   return error instanceof MillraceError && error.code === "JOURNAL_FAILED";
+}
+
+function isQuarantine(error: unknown): boolean {
+  return error instanceof MillraceError && error.code === "JOURNAL_QUARANTINED";
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DURABILITIES, type Topic, type TopicConfig } from "../../src/topic.ts";
-import { PartitionModel, type StopKind } from "./partition-model.ts";
+import { type PartitionImage, PartitionModel, type StopKind } from "./partition-model.ts";
 import { type GatewayEvent, type RecordingGateway, sharedStreamIdOf } from "./recording-gateway.ts";
 import type { Seeded } from "./seeded.ts";
 import type { ShardRig } from "./shard-rig.ts";
@@ -112,6 +112,11 @@ export class SimulatedWorld {
 
   /** After recovery: reconciles the shard as a node does, reads everything back, and compares it with what is known. */
   recover(rig: ShardRig, stop: StopKind): void {
+    for (const [model, image] of this.compare(rig, stop)) model.adopt(image);
+  }
+
+  /** As `recover`, but what was found is only compared: the machine is a copy. */
+  compare(rig: ShardRig, stop: StopKind): Map<PartitionModel, PartitionImage> {
     this.#adoptCatalog(rig.answer("catalog", []) as Topic[]);
     rig.reconcile(
       [...this.#topics.values()].flatMap(({ topic }) =>
@@ -128,6 +133,7 @@ export class SimulatedWorld {
       rig.settle();
       this.hear(rig.gateway);
     }
+    const images = new Map<PartitionModel, PartitionImage>();
     for (const { model, consumer } of partitions) {
       const [bounds] = rig.answer("bounds", [model.topicId, [model.partition]]);
       assert.ok(bounds !== undefined);
@@ -136,7 +142,9 @@ export class SimulatedWorld {
       const image = consumer.takeImage(logEpoch);
       assert.equal(image.highWatermark, highWatermark);
       model.verify(image, stop);
+      images.set(model, image);
     }
+    return images;
   }
 
   #hear(gateway: RecordingGateway, event: GatewayEvent): void {
