@@ -9,7 +9,7 @@ const WHOLE_LOOP_BYTES_MAX = 8;
  * From this many bytes on `fill` wins. Misaligned `set` into shared memory moves bytes one by one (2 GB/s), while
  * `Buffer.prototype.fill` with a view of exactly the region's size is one native copy at any alignment (20 GB/s).
  */
-const FILL_BYTES_MIN = 256;
+const FILL_BYTES_MIN = 160;
 
 /** Absent in browsers, which fall back to `set`. */
 const nativeFill: typeof Buffer.prototype.fill | undefined =

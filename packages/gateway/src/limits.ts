@@ -30,7 +30,7 @@ export const GATEWAY_LIMITS = {
    */
   publishWindowBytesMax: 4_194_304,
   /** A session whose shard's ring is full keeps a window of this: more would only wait in copies. */
-  publishWindowCongestedBytes: 4_194_304,
+  publishWindowCongestedBytes: 1_048_576,
   /** Free part of the credit pool below which windows no longer grow and idle ones are taken back. */
   creditPoolReserveBytes: 16_777_216,
   creditIdleMs: 5_000,

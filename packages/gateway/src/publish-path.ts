@@ -28,6 +28,9 @@ const SERVER_DRAINING = ERROR_CODES.SERVER_DRAINING.code;
 
 const TRAILER_MARKER = 0xce;
 
+/** What may precede a batch that is copied with its frame: the entry's header has room for it behind length and type. */
+const FRAME_HEAD_BYTES_MAX = ENTRY_HEADER_BYTES - 8;
+
 // What became of a frame that was offered to its shard.
 const HANDED_OVER = 0;
 /** The ring is full: park the frame behind those that wait already. */
@@ -197,8 +200,10 @@ export class PublishPath {
     }
     const target = port.batchBytes(shardId);
     const at = index + ENTRY_HEADER_BYTES;
-    if (head.tailIsStoredPayload) {
-      copyBytes(target, at, bytes, head.batchStart, stored);
+    if (head.tailIsStoredPayload && head.batchStart <= FRAME_HEAD_BYTES_MAX) {
+      // The whole frame, so that the batch comes to lie at its place: a copy of a part would need a view of it, which
+      // costs as much as the copy of a small frame. What precedes the batch is overwritten by the header below.
+      copyBytes(target, at - head.batchStart, bytes, 0, bytes.length);
     } else {
       const batchBytes = stored - CHECKSUM_TRAILER_BYTES;
       copyBytes(target, at, bytes, head.batchStart, batchBytes);
