@@ -133,7 +133,7 @@ export class BrokerNode implements GatewayPort {
     const recovered = (await Promise.all(this.#threads.map((_, thread) => this.#startThread(thread)))).flat();
     for (const shard of recovered) this.#options.logger.log("info", "shard-recovered", { ...shard });
     this.#scheduleTurn();
-    for (const topic of await this.#ask(0, "catalog", [])) this.#catalog.add(topic);
+    await this.#catalog.load((from) => this.#ask(0, "catalog", [from]));
     await Promise.all(recovered.map((shard) => this.#reconcile(shard)));
     this.#ready = true;
   }

@@ -17,6 +17,16 @@ export class CatalogView {
     return this.#byName.values();
   }
 
+  /** Takes over all topics, a part of them at a time; `page` gives none behind the last. */
+  async load(page: (from: number) => Promise<readonly Topic[]>): Promise<void> {
+    for (let from = 0; ; ) {
+      const topics = await page(from);
+      if (topics.length === 0) return;
+      for (const topic of topics) this.add(topic);
+      from += topics.length;
+    }
+  }
+
   add(topic: Topic): void {
     this.#byName.set(topic.name, topic);
     this.#byId.set(topic.topicId, topic);

@@ -6,6 +6,8 @@ import * as out from "../link/outbound-layout.ts";
 import type { Partition } from "./partition.ts";
 
 const WORDS_HEADER = 2;
+/** Twice what the answer to one read takes at most. */
+const READ_FREE_PART = 1 / 4;
 
 /**
  * The shard's end of its link to a gateway: consumes the inbound ring and writes answers into the outbound
@@ -115,6 +117,14 @@ export class ShardLink {
       writeReadError(this.outbound, streamId, errorNumber, logStartOffset, highWatermark, logEpoch) ||
       this.#waitForSpace()
     );
+  }
+
+  /**
+   * Whether a read may be answered now: a part of the outbound ring is left to acks, refusals and the tail, or
+   * readers that catch up would stop all publishing.
+   */
+  hasRoomForRead(): boolean {
+    return this.outbound.freeSpace() >= this.outbound.capacity * READ_FREE_PART || this.#waitForSpace();
   }
 
   /** Frame bytes that fit into one DELIVER record. */

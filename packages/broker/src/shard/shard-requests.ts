@@ -13,6 +13,11 @@ const packr = new Packr({ useRecords: false });
 /** Bounds for one record of `$catalog`: a name, and 1024 placements of at most 5 bytes. */
 const CATALOG_BATCH_BYTES = 16 * 1024;
 
+/** An answer must fit into a record of the outbound ring: topics without their placement, and shard ids in it. */
+const CATALOG_ANSWER_BYTES = 256 * 1024;
+const TOPIC_BYTES_MAX = 512;
+const SHARD_ID_BYTES_MAX = 3;
+
 /** [topicId, partition, durability] */
 export type PartitionOpening = readonly [number, number, number];
 
@@ -22,8 +27,8 @@ export interface ShardRequestMap {
   bounds: { args: [topicId: number, partitions: readonly number[]]; reply: [number, number, number][] };
   /** The first offset appended at or after a time, the high watermark if there is none; the reader replies. */
   time: { args: [topicId: number, partition: number, timeMs: number]; reply: number };
-  /** Shard 0: all topics. */
-  catalog: { args: []; reply: Topic[] };
+  /** Shard 0: topics from the given number on, as many as one answer holds; none behind the last. */
+  catalog: { args: [from: number]; reply: Topic[] };
   /** Shard 0: appends the topic's record to `$catalog`; answered when that is committed. */
   createTopic: { args: [name: string, config: TopicConfig]; reply: Topic };
   deleteTopic: { args: [name: string]; reply: { topic: Topic; catalogPosition: number } };
@@ -101,7 +106,7 @@ export class ShardRequests {
         break;
       }
       case "catalog":
-        answer(this.#context.state.catalog.topics());
+        this.#catalog(args as ShardRequestMap["catalog"]["args"], answer);
         break;
       case "createTopic":
         this.#createTopic(args as ShardRequestMap["createTopic"]["args"], answer);
@@ -133,6 +138,17 @@ export class ShardRequests {
         return [p.logStartOffset, p.highWatermark, p.logEpoch];
       }),
     );
+  }
+
+  #catalog([from]: ShardRequestMap["catalog"]["args"], done: Done<"catalog">): void {
+    const page: Topic[] = [];
+    let bytes = 0;
+    for (const topic of this.#context.state.catalog.topics().slice(from)) {
+      bytes += TOPIC_BYTES_MAX + topic.shards.length * SHARD_ID_BYTES_MAX;
+      if (page.length > 0 && bytes > CATALOG_ANSWER_BYTES) break;
+      page.push(topic);
+    }
+    done(page);
   }
 
   #createTopic([name, config]: ShardRequestMap["createTopic"]["args"], done: Done<"createTopic">): void {

@@ -234,7 +234,7 @@ export class Shard {
     if (ring.poll() === 0) return 0;
     const words = ring.words;
     let handled = 0;
-    while (handled < DRAIN_READS_MAX) {
+    while (handled < DRAIN_READS_MAX && this.#link.hasRoomForRead()) {
       const index = ring.next();
       if (index < 0) break;
       const w = index >> 2;

@@ -117,7 +117,7 @@ export class SimulatedWorld {
 
   /** As `recover`, but what was found is only compared: the machine is a copy. */
   compare(rig: ShardRig, stop: StopKind): Map<PartitionModel, PartitionImage> {
-    this.#adoptCatalog(rig.answer("catalog", []) as Topic[]);
+    this.#adoptCatalog(rig.answer("catalog", [0]) as Topic[]);
     rig.reconcile(
       [...this.#topics.values()].flatMap(({ topic }) =>
         topic.shards.map((_, partition) => {

@@ -29,6 +29,13 @@ t.test("topics are found by name and by id", async (t) => {
   t.same([...view.topics()], []);
 });
 
+t.test("the catalog comes in parts", async (t) => {
+  const all = Array.from({ length: 10 }, (_, i) => topic(`t${i}`, i + 1));
+  const view = new CatalogView();
+  await view.load(async (from) => all.slice(from, from + 4));
+  t.same([...view.topics()], all);
+});
+
 t.test("removing a topic leaves a younger one of the same name alone", async (t) => {
   const view = new CatalogView();
   const older = topic("flights", 3);

@@ -51,7 +51,7 @@ t.test("a refusal rejects with the shard's error", async (t) => {
 
 t.test("a shard that is gone answers nothing: its requests are retriable, others wait on", async (t) => {
   const { table, sent, send } = rig();
-  const lost: Promise<unknown>[] = [table.ask(3, "status", [], send), table.ask(3, "catalog", [], send)];
+  const lost: Promise<unknown>[] = [table.ask(3, "status", [], send), table.ask(3, "catalog", [0], send)];
   const other = table.ask(4, "close", [1], send);
   table.rejectShard(3);
   for (const asked of lost) {

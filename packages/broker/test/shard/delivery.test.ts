@@ -264,6 +264,30 @@ t.test("a full outbound ring delays, and loses and repeats nothing", async (t) =
   t.equal(next, 100);
 });
 
+t.test("readers that fill the outbound ring stop neither acks nor refusals nor the tail", async (t) => {
+  for (const durability of [DURABILITY_FSYNCED, DURABILITY_WRITTEN, DURABILITY_MEMORY]) {
+    const rig = ShardRig.started([[TOPIC, 0, durability]], { inboundBytes: 32_768, outboundBytes: 2048 });
+    fill(rig, 40);
+    read(rig, 40);
+    for (let i = 0; i < 30; i += 1) rig.gateway.read(100 + i, TOPIC, i, 250);
+    publish(rig, "news".padEnd(100, "."));
+    rig.gateway.publish({ topicId: 99, count: 1, stored: batchOf(["refused"]) });
+    const missing = new Set(["ack", "publish-error", "deliver"]);
+    for (let cycles = 0; missing.size > 0; cycles += 1) {
+      if (cycles > 200) throw new Error(`readers starve ${[...missing]}`);
+      rig.shard.doWork();
+      rig.sync();
+      rig.gateway.hear(1);
+      for (const event of rig.gateway.events.splice(0)) {
+        if (event.kind !== "deliver" || event.shared) missing.delete(event.kind);
+        // Whoever got something reads again at once.
+        else rig.gateway.read(event.streamId, TOPIC, event.firstOffset, 250);
+      }
+    }
+  }
+  t.pass("all of them came");
+});
+
 t.test("a partition that is closed with publishes in flight delivers nothing, and acks them", async (t) => {
   for (const durability of [DURABILITY_FSYNCED, DURABILITY_MEMORY]) {
     const rig = ShardRig.started([[TOPIC, 0, durability]]);
