@@ -7,7 +7,7 @@ export const GATEWAY_LIMITS = {
   /** Twice the frame limit. uWebSockets.js closes with a bare 1006 past this; our own check below it answers FRAME_TOO_LARGE. */
   messageBytesMax: 4_192_256,
   /** A socket with more unsent bytes gets no deliveries and no acks until it drains. */
-  outputHighWaterBytes: 1_048_576,
+  outputHighWaterBytes: 8_388_608,
   /** Unsent bytes from which even answers to requests stop: the session is closed instead. */
   outputBytesMax: 12_582_912,
   /** Past this uWebSockets.js would drop a frame. Never reached: see the assertions. */
@@ -21,7 +21,7 @@ export const GATEWAY_LIMITS = {
   /** One answer to a read, unless a single batch is larger. */
   readBytesMax: 262_144,
   /** The same for a subscription with one stream; those with few share it. */
-  readAloneBytesMax: 1_048_576,
+  readAloneBytesMax: 1_572_864,
   /** The same while the unsent bytes of all sockets are past their bound. */
   readTightBytesMax: 32_768,
   /**
