@@ -34,7 +34,7 @@ function afterTurnOf(globals: TurnGlobals): (callback: () => void) => void {
   const { setImmediate } = globals;
   if (setImmediate !== undefined) return (callback) => void setImmediate(callback);
   // Browsers: setTimeout(0) is clamped to 4 ms once nested, and to 1 s in a background tab; a message is not. A channel
-  // that stayed open would keep a process alive where there is one.
+  // that stayed open would keep the program alive in runtimes where it could end.
   return (callback) => {
     const { port1, port2 } = new globals.MessageChannel();
     port1.onmessage = () => {

@@ -131,16 +131,19 @@ function problems(broker: ModelBroker, sent: readonly Sent[]): string[] {
   return found;
 }
 
+// Outside of t.test: tap follows every promise made inside, which costs ten times as much as the runs themselves.
+const failures: string[] = [];
+for (const seed of seeds(120)) {
+  const found = await run(seed, true);
+  if (found.length > 0) failures.push(`seed ${seed}: ${found.slice(0, 5).join("; ")}`);
+}
+let noticed = 0;
+for (const seed of seeds(10)) if ((await run(seed, false)).length > 0) noticed += 1;
+
 t.test("whatever happens, each record is stored once, in order, where its promise says", async (t) => {
-  for (const seed of seeds(60)) {
-    const found = await run(seed, true);
-    if (found.length > 0) t.fail(`seed ${seed}: ${found.slice(0, 5).join("; ")}`, { diagnostic: false });
-  }
-  t.pass("all seeds");
+  t.same(failures, []);
 });
 
 t.test("a broker that stores retries again is noticed", async (t) => {
-  let noticed = 0;
-  for (const seed of seeds(10)) if ((await run(seed, false)).length > 0) noticed += 1;
   t.ok(noticed > 0);
 });
