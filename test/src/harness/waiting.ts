@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
  */
 export const PATIENCE_MS = 60_000;
 
-const POLL_MS = 10;
+const POLL_MS = 5;
 
 /** `promise`, or an error that says what has not come. */
 export async function inTime<T>(
