@@ -146,8 +146,13 @@ export class Delivery {
 
   #flushTail(partition: Partition): boolean {
     while (partition.tailed && partition.tailOffset < partition.highWatermark) {
-      // The shard drains nothing new while tail deliveries wait, so what the group is owed is still cached.
+      // The ring is held until its batches are acked and delivered, so what the group is owed is still cached.
       const entry = partition.tail.find(partition.tailOffset);
+      if (entry < 0) {
+        throw new Error(
+          `tail group is owed what has left the cache: topicId=${partition.topicId} partition=${partition.partition} offset=${partition.tailOffset}`,
+        );
+      }
       const outcome = this.#deliver(
         partition,
         entry,
