@@ -187,8 +187,8 @@ export class BrokerClient implements Client, LinkHandlers {
       const { requestId, topic } = decodeTopic(reader);
       this.#requests.onAnswer(requestId, topic);
     } else if (type === FRAME_TYPE.TOPICS) {
-      const { requestId, topics } = decodeTopics(reader);
-      this.#requests.onAnswer(requestId, topics);
+      const page = decodeTopics(reader);
+      this.#requests.onAnswer(page.requestId, page);
     } else if (type === FRAME_TYPE.TOPIC_DELETED) {
       this.#requests.onAnswer(decodeTopicDeleted(reader).requestId, undefined);
     } else if (type === FRAME_TYPE.UNSUBSCRIBED) {

@@ -181,7 +181,7 @@ t.test("GOAWAY: what is under way is finished, the rest goes to the next session
   await script.ack(publish, 5);
   t.equal((await sent).offset, 5);
   t.equal(script.client.state, "draining");
-  await script.reply("TOPICS", { requestId, topics: [topicInfo("t", 1)] });
+  await script.reply("TOPICS", { requestId, topics: [topicInfo("t", 1)], more: false });
   t.match(await listing, [{ name: "t", topicId: 7 }]);
   t.equal(script.client.state, "reconnecting");
   t.same(log.lost, ["SERVER_DRAINING"]);
@@ -245,7 +245,49 @@ t.test("topics: every request and its answer", async (t) => {
   const { requestId } = await script.expect("CREATE_TOPIC");
   await script.reply("ERROR", errorFrameOf(new MillraceError("TOPIC_EXISTS", "there is one"), requestId));
   await t.rejects(exists, { code: "TOPIC_EXISTS", message: "there is one" });
-  await script.reply("TOPICS", { requestId: 999, topics: [] });
+  await script.reply("TOPICS", { requestId: 999, topics: [], more: false });
+});
+
+t.test("topics: a list of several pages is one list", async (t) => {
+  const script = await ScriptedClient.connected({ requestTimeoutMs: 1_000 });
+  const { topics } = script.client;
+  const answer = async (names: readonly string[], more: boolean): Promise<string | undefined> => {
+    const { requestId, after } = await script.expect("LIST_TOPICS");
+    await script.reply("TOPICS", { requestId, topics: names.map((name) => topicInfo(name, 1)), more });
+    return after;
+  };
+  const listed = topics.list({ timeoutMs: 20_000 });
+  t.equal(await answer(["A", "a"], true), undefined);
+  await script.expect("LIST_TOPICS");
+  await script.reconnect();
+  t.equal(await answer(["b"], true), "a", "goes on in the next session");
+  t.equal(await answer([], false), "b");
+  const all = await listed;
+  t.equal(all.length, 3);
+  t.match(all, [{ name: "A" }, { name: "a" }, { name: "b", partitionInfo: undefined }]);
+
+  const late = topics.list();
+  script.clock.advance(999);
+  t.equal(await answer(["a"], true), undefined);
+  script.clock.advance(1);
+  await t.rejects(late, { code: "TIMEOUT", message: /the rest/ }, "the pages share the time of one");
+  await script.expect("LIST_TOPICS");
+
+  const controller = new AbortController();
+  const aborted = topics.list({ signal: controller.signal });
+  await answer(["a"], true);
+  controller.abort();
+  await t.rejects(aborted, { code: "ABORTED" });
+  await script.expect("LIST_TOPICS");
+
+  const empty = topics.list();
+  await answer([], true);
+  await t.rejects(empty, { code: "MALFORMED_FRAME" }, "more after nothing");
+  const circle = topics.list();
+  await answer(["a"], true);
+  await answer(["a"], true);
+  await t.rejects(circle, { code: "MALFORMED_FRAME" }, "the same page again");
+  t.ok(await script.isQuiet());
 });
 
 t.test("requests: time limit, abort, lost connections", async (t) => {
@@ -267,7 +309,7 @@ t.test("requests: time limit, abort, lost connections", async (t) => {
   script.clock.advance(100);
   await script.welcome();
   const { requestId } = await script.expect("LIST_TOPICS");
-  await script.reply("TOPICS", { requestId, topics: [] });
+  await script.reply("TOPICS", { requestId, topics: [], more: false });
   t.same(await longer, [], "repeated by itself");
   t.equal((await script.expect("CREATE_TOPIC")).name, "later");
 

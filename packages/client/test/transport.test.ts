@@ -2,13 +2,14 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
+import { LIMITS } from "@millrace/protocol";
 import t from "tap";
 import { WebSocket } from "ws";
 import * as browserDoor from "../src/browser.ts";
 import { connect as connectBrowser } from "../src/browser.ts";
 import * as nodeDoor from "../src/index.ts";
 import { connect as connectNode } from "../src/index.ts";
-import { entryOf, FakeBroker } from "./fake-broker.ts";
+import { entryOf, FakeBroker, topicInfo } from "./fake-broker.ts";
 
 // Real sockets. The browser's transport runs on the `ws` package's class, which has the browser's interface.
 const globals = globalThis as unknown as { WebSocket: unknown };
@@ -138,6 +139,32 @@ for (const [name, connect] of [
     await session.closed;
   });
 }
+
+t.test("node: a list of topics in pages of the largest size", async (t) => {
+  const broker = await FakeBroker.start();
+  t.teardown(() => broker.stop());
+  const client = await connectNode(broker.url);
+  const session = await broker.session();
+  const page = LIMITS.topicsPerPageMax;
+  const names = Array.from({ length: 2 * page + 1 }, (_, i) =>
+    `${i}`.padStart(5, "0").padEnd(LIMITS.topicNameBytesMax, "x"),
+  );
+  const listed = client.topics.list();
+  for (let start = 0; start < names.length; start += page) {
+    const { requestId, after } = await session.expect("LIST_TOPICS");
+    t.equal(after, names[start - 1]);
+    const topics = names
+      .slice(start, start + page)
+      .map((name) => topicInfo(name, 1, { partitionInfo: undefined }));
+    session.send("TOPICS", { requestId, topics, more: start + page < names.length });
+  }
+  t.same(
+    (await listed).map(({ name }) => name),
+    names,
+  );
+  t.equal(session.pending.length, 0);
+  await client.close();
+});
 
 t.test("node: many small frames of one turn stay in order", async (t) => {
   const broker = await FakeBroker.start();

@@ -8,10 +8,12 @@ import {
   encodeTopics,
   type FrameWriter,
   isValidTopicName,
+  LIMITS,
   type ListTopicsFrame,
   MillraceError,
   type PartitionInfo,
   parseTopicConfig,
+  TOPIC_BYTES_MAX,
   type TopicInfo,
   topicNameProblem,
 } from "@millrace/protocol";
@@ -24,6 +26,13 @@ export const DEFAULT_TOPIC_CONFIG: TopicConfig = {
   retentionBytes: 0,
   durability: "fsynced",
 };
+
+/** More than what a TOPICS frame holds beside its topics. */
+const TOPICS_HEAD_BYTES = 64;
+
+if (TOPICS_HEAD_BYTES + LIMITS.topicsPerPageMax * TOPIC_BYTES_MAX >= LIMITS.frameBytesMax) {
+  throw new RangeError("a frame must hold the largest page of topics");
+}
 
 /** The topics of the catalog as clients may see them, and their requests about them. */
 export class TopicRequests {
@@ -86,14 +95,18 @@ export class TopicRequests {
     session.sendWritten();
   }
 
+  /** One page: the first names after the one that the client has already. */
   list(session: Session, frame: ListTopicsFrame): void {
-    const topics: TopicInfo[] = [];
+    // No name is empty.
+    const { requestId, after = "" } = frame;
+    const left: Topic[] = [];
     for (const topic of this.#port.topics()) {
-      if (isValidTopicName(topic.name)) topics.push(topicInfo(topic));
+      if (topic.name > after && isValidTopicName(topic.name)) left.push(topic);
     }
-    topics.sort((a, b) => (a.name < b.name ? -1 : 1));
+    left.sort((a, b) => (a.name < b.name ? -1 : 1));
+    const topics = left.slice(0, LIMITS.topicsPerPageMax).map(topicInfo);
     this.#writer.reset();
-    encodeTopics(this.#writer, { requestId: frame.requestId, topics });
+    encodeTopics(this.#writer, { requestId, topics, more: left.length > topics.length });
     session.sendWritten();
   }
 

@@ -95,6 +95,38 @@ t.test("what cannot be done is refused by name", async (t) => {
   t.equal(client.socket.all("TOPICS")[0]?.topics.length, 1);
 });
 
+t.test("the list comes in pages, by ascending name", async (t) => {
+  const bench = new InMemoryGateway();
+  const page = LIMITS.topicsPerPageMax;
+  const name = (i: number): string => `${i}`.padStart(LIMITS.topicNameBytesMax, "n");
+  const names = Array.from({ length: 2 * page }, (_, i) => name(i)).sort();
+  // The catalog has them in another order, and one that no client may see.
+  for (const each of [...names].reverse()) bench.node.addTopic(each);
+  bench.node.addTopic("$catalog");
+  const client = bench.connect();
+  let requestId = 0;
+  const list = (after?: string) => {
+    client.socket.take();
+    requestId += 1;
+    client.send({ name: "LIST_TOPICS", value: { requestId, after } });
+    const [answer, ...others] = client.socket.all("TOPICS");
+    t.same([answer?.requestId, others.length], [requestId, 0]);
+    return { names: answer?.topics.map((topic) => topic.name), more: answer?.more };
+  };
+  t.same(list(), { names: names.slice(0, page), more: true });
+  t.same(list(""), { names: names.slice(0, page), more: true });
+  t.same(list(names[page - 1]), { names: names.slice(page), more: false }, "a full page, the last");
+  t.same(list(names[page - 2]), { names: names.slice(page - 1, -1), more: true });
+  t.same(list(names.at(-2)), { names: names.slice(-1), more: false });
+  t.same(list(names.at(-1)), { names: [], more: false });
+  await bench.node.deleteTopic(names[page - 1] as string);
+  t.same(list(names[page - 1]), { names: names.slice(page), more: false }, "after a name that is gone");
+  // By code units: capitals, then _, then small letters.
+  for (const each of ["Z", "_", "a"]) bench.node.addTopic(each);
+  t.same(list().names?.slice(0, 3), ["Z", "_", "a"]);
+  t.same(list("Z").names?.slice(0, 2), ["_", "a"]);
+});
+
 t.test("topics are made by themselves only when that is configured", async (t) => {
   const strict = new InMemoryGateway();
   const refused = strict.connect();

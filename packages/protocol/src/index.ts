@@ -88,6 +88,7 @@ export {
   encodeTopic,
   type PartitionInfo,
   readTopicInfo,
+  TOPIC_BYTES_MAX,
   type TopicFrame,
   type TopicInfo,
   writeTopicInfo,

@@ -19,6 +19,8 @@ export const LIMITS = {
   keyBytesMax: 4_096,
   topicNameBytesMax: 249,
   partitionsMax: 1024,
+  /** Topics in one TOPICS frame. */
+  topicsPerPageMax: 1000,
   /** Per producer and partition. */
   inFlightBatchesMax: 64,
   subscriptionsPerSessionMax: 1024,

@@ -195,8 +195,8 @@ export const frameValues: { readonly [Name in FrameTypeName]: fc.Arbitrary<Frame
   DESCRIBE_TOPIC: topicRequest,
   DELETE_TOPIC: topicRequest,
   TOPIC_DELETED: record({ requestId: u32(), name: text(), catalogPosition: uint() }),
-  LIST_TOPICS: record({ requestId: u32() }),
-  TOPICS: record({ requestId: u32(), topics: fc.array(topicInfo, { maxLength: 4 }) }),
+  LIST_TOPICS: record({ requestId: u32(), after: optional(text()) }),
+  TOPICS: record({ requestId: u32(), topics: fc.array(topicInfo, { maxLength: 4 }), more: fc.boolean() }),
 };
 
 /** An arbitrary for a frame of the type `name`. */

@@ -17,6 +17,8 @@ import {
   MALFORMED,
   MillraceError,
   readFrameType,
+  TOPIC_BYTES_MAX,
+  type TopicInfo,
   writeAckHead,
   writeAckRange,
 } from "../src/index.ts";
@@ -87,6 +89,8 @@ t.test("missing elements take their default", async (t) => {
     name: "PROGRESS",
     value: { streamId: 1, nextOffset: 2, reason: "gap" },
   });
+  t.same(decodeHex("92 35 09"), { name: "LIST_TOPICS", value: { requestId: 9, after: undefined } });
+  t.same(decodeHex("93 36 09 90"), { name: "TOPICS", value: { requestId: 9, topics: [], more: false } });
   t.throws(() => decodeHex("92 01 01"), { code: "MALFORMED_FRAME", message: /versionMax is missing/ });
 });
 
@@ -154,6 +158,29 @@ t.test("lists are bounded", async (t) => {
   t.throws(() => decodeFrame(new FrameReader(), writer.bytes(), 0, writer.byteLength), {
     code: "MALFORMED_FRAME",
   });
+});
+
+t.test("the largest page of topics fits a frame and can be read", async (t) => {
+  const widest = Number.MAX_SAFE_INTEGER;
+  const topics = Array.from({ length: LIMITS.topicsPerPageMax }, (_, i): TopicInfo => {
+    return {
+      name: `${i}`.padStart(LIMITS.topicNameBytesMax, "x"),
+      topicId: widest,
+      partitions: widest,
+      retentionMs: widest,
+      retentionBytes: widest,
+      durability: "fsynced",
+      createdMs: widest,
+      catalogPosition: widest,
+      partitionInfo: undefined,
+    };
+  });
+  const frame: Frame = { name: "TOPICS", value: { requestId: 0xffff_ffff, topics, more: true } };
+  const { bytes, start, end } = encode(frame);
+  const around = 1 + 1 + 5 + 3 + 1;
+  t.equal(end - start, around + LIMITS.topicsPerPageMax * TOPIC_BYTES_MAX);
+  t.ok(end - start < LIMITS.frameBytesMax);
+  deepStrictEqual(decodeFrame(new FrameReader(), bytes, start, end), frame);
 });
 
 t.test("nesting is bounded on both sides", async (t) => {

@@ -3,7 +3,9 @@ import {
   encodeDeleteTopic,
   encodeDescribeTopic,
   encodeListTopics,
+  MillraceError,
   type TopicInfo,
+  type TopicsFrame,
 } from "@millrace/protocol";
 import type { RequestOptions, Topic, TopicConfig, TopicDescription, Topics } from "../api/topics.ts";
 import type { RequestTable } from "../connection/request-table.ts";
@@ -23,13 +25,20 @@ export class BrokerTopics implements Topics {
     return this.#requests.request({ what, isRepeatable: false, encode, answer: toTopic }, options);
   }
 
-  list(options?: RequestOptions): Promise<Topic[]> {
-    const encode: Encode = (writer, requestId) => encodeListTopics(writer, { requestId });
-    const answer = (topics: unknown): Topic[] => (topics as TopicInfo[]).map(toTopic);
-    return this.#requests.request(
-      { what: "the list of topics", isRepeatable: true, encode, answer },
-      options,
-    );
+  async list(options?: RequestOptions): Promise<Topic[]> {
+    const optionsOfPage = this.#requests.inTurn(options);
+    const topics: Topic[] = [];
+    for (let after: string | undefined; ; ) {
+      const page = await this.#page(after, optionsOfPage());
+      for (const topic of page.topics) topics.push(toTopic(topic));
+      if (!page.more) return topics;
+      const last = page.topics.at(-1)?.name;
+      // Asked again after such a page, the broker could go on for ever.
+      if (last === undefined || (after !== undefined && last <= after)) {
+        throw new MillraceError("MALFORMED_FRAME", "the broker's list of topics does not go on");
+      }
+      after = last;
+    }
   }
 
   describe(name: string, options?: RequestOptions): Promise<TopicDescription> {
@@ -42,6 +51,13 @@ export class BrokerTopics implements Topics {
     const encode: Encode = (writer, requestId) => encodeDeleteTopic(writer, { requestId, topic: name });
     const what = `the deletion of topic ${name}`;
     return this.#requests.request({ what, isRepeatable: false, encode, answer: () => undefined }, options);
+  }
+
+  #page(after: string | undefined, options: RequestOptions): Promise<TopicsFrame> {
+    const encode: Encode = (writer, requestId) => encodeListTopics(writer, { requestId, after });
+    const what = after === undefined ? "the list of topics" : "the rest of the list of topics";
+    const answer = (page: unknown): TopicsFrame => page as TopicsFrame;
+    return this.#requests.request({ what, isRepeatable: true, encode, answer }, options);
   }
 }
 

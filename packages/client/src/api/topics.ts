@@ -62,7 +62,10 @@ export interface RequestOptions {
 export interface Topics {
   /** Rejects with TOPIC_EXISTS, INVALID_TOPIC_NAME, INVALID_TOPIC_CONFIG or TOO_MANY_TOPICS. */
   create(name: string, config?: TopicConfig, options?: RequestOptions): Promise<Topic>;
-  /** All topics, without the bounds of their partitions. */
+  /**
+   * All topics by ascending name, without the bounds of their partitions. Many of them take several requests, within the
+   * time of one: of topics made or deleted meanwhile, some may be missing.
+   */
   list(options?: RequestOptions): Promise<Topic[]>;
   /** Rejects with UNKNOWN_TOPIC. */
   describe(name: string, options?: RequestOptions): Promise<TopicDescription>;

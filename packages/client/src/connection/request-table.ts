@@ -73,6 +73,16 @@ export class RequestTable {
     });
   }
 
+  /** Options for requests that are one to the caller: called before each, they have the time that is left of one. */
+  inTurn(options: RequestOptions = {}): () => RequestOptions {
+    const { signal, timeoutMs = this.#timeoutMs } = options;
+    const deadlineMs = this.#clock.now() + timeoutMs;
+    return () => {
+      const leftMs = Math.ceil(deadlineMs - this.#clock.now());
+      return { signal, timeoutMs: Math.max(0, Math.min(timeoutMs, leftMs)) };
+    };
+  }
+
   /** An id for a frame whose answer is not awaited here. */
   nextId(): number {
     do this.#lastId = (this.#lastId + 1) >>> 0;

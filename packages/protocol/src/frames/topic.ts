@@ -3,6 +3,7 @@ import { isDurability } from "../durability.ts";
 import type { FrameReader } from "../frame-reader.ts";
 import { FRAME_TYPE } from "../frame-type.ts";
 import type { FrameWriter } from "../frame-writer.ts";
+import { LIMITS } from "../limits.ts";
 import { readRow, skipRest } from "./element.ts";
 
 /** One partition as DESCRIBE_TOPIC shows it. */
@@ -45,6 +46,10 @@ export interface TopicFrame {
 }
 
 const PAIRS = 8;
+/** Of the names of the pairs, each with its header. */
+const PAIR_NAMES_BYTES = 88;
+/** Bytes of an encoded topic without partitionInfo, at most: its longest name, six numbers and the durability. */
+export const TOPIC_BYTES_MAX: number = 1 + PAIR_NAMES_BYTES + (2 + LIMITS.topicNameBytesMax) + 6 * 9 + 8;
 const PARTITION_ELEMENTS = 5;
 
 export function encodeTopic(writer: FrameWriter, frame: TopicFrame): void {
