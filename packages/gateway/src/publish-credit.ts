@@ -199,8 +199,11 @@ export class PublishCreditPool {
         else short -= account.limit - account.revokeLimit;
         continue;
       }
-      if (short <= 0 || account.queued) continue;
-      if (now - account.activeMs < GATEWAY_LIMITS.creditIdleMs) continue;
+      if (short <= 0) continue;
+      // Who waits for more than it has cannot use what it has. Left to them, a rest each of many sessions could be all
+      // of the pool, and each would wait for the others for ever.
+      const isStuck = account.wanted > 0;
+      if (!isStuck && now - account.activeMs < GATEWAY_LIMITS.creditIdleMs) continue;
       const limit = account.received + keep;
       if (limit >= account.limit || !account.owner.canSend()) continue;
       short -= account.limit - limit;

@@ -232,6 +232,40 @@ t.test("idle sessions give back what others wait for", (t) => {
   t.end();
 });
 
+t.test("sessions that each hold less than they need do not wait for each other for ever", (t) => {
+  const { clock, pool, open } = poolOf(8 * INITIAL);
+  const frameBytes = INITIAL / 2 + 100;
+  const sessions = Array.from({ length: 40 }, open);
+  const sent = new Map<Owner, number>();
+  // Each sends two frames. What is left of the first grant is too small for the second.
+  for (let round = 0; round < 200; round += 1) {
+    for (const owner of sessions) {
+      const { account } = owner;
+      for (const limit of owner.revokes.splice(0)) {
+        owner.limit = Math.min(owner.limit, Math.max(limit, account.received));
+        t.equal(pool.returned(account, owner.limit), 0);
+      }
+      const frames = sent.get(owner) ?? 0;
+      if (frames === 2) continue;
+      if (account.received + frameBytes > owner.limit) {
+        if (account.wanted === 0) pool.request(account, frameBytes);
+        continue;
+      }
+      t.equal(pool.spend(account, frameBytes), 0);
+      pool.release(account, frameBytes);
+      sent.set(owner, frames + 1);
+    }
+    clock.settle();
+    clock.advance(GATEWAY_LIMITS.tickMs);
+    pool.tick();
+  }
+  t.same(
+    sessions.map((owner) => sent.get(owner)),
+    sessions.map(() => 2),
+  );
+  t.end();
+});
+
 t.test("a grown window is taken back while it is idle and the pool is short", (t) => {
   const { clock, pool, open } = poolOf(GATEWAY_LIMITS.creditPoolReserveBytes + 200_000);
   const owner = open();
