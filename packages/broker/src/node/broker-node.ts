@@ -477,10 +477,10 @@ export class BrokerNode implements GatewayPort {
     return this.#requests.ask(shardId, kind, args, (requestId, payload) => {
       const slot = this.#slot(shardId);
       if (slot.link === undefined || slot.failed !== undefined) return false;
-      const sent = slot.link.request(requestId, payload) >= 0;
+      slot.link.request(requestId, payload);
       slot.dirty = true;
       this.#scheduleTurn();
-      return sent;
+      return true;
     });
   }
 

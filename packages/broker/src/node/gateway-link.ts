@@ -7,6 +7,12 @@ import type { GatewayHandler } from "./gateway-handler.ts";
 
 const RING_HEADER_BYTES = 8;
 
+/** A REQUEST that found no room in the ring. */
+interface WaitingRequest {
+  readonly requestId: number;
+  readonly payload: Uint8Array;
+}
+
 /** Takes the answers to REQUEST records. */
 export interface ReplyHandler {
   onReply(requestId: number, payload: Uint8Array): void;
@@ -22,6 +28,8 @@ export class GatewayLink {
   readonly outbound: OutboundReader;
   readonly #state: Int32Array;
   readonly #shardDoorbell: Doorbell;
+  /** Oldest first. Publishes fill the ring; requests are few, and go in before them once there is room. */
+  readonly #waitingRequests: WaitingRequest[] = [];
   #waiting = false;
 
   constructor(buffers: LinkBuffers, shardDoorbell: Doorbell, replies: ReplyHandler) {
@@ -80,20 +88,16 @@ export class GatewayLink {
     return 0;
   }
 
-  request(requestId: number, payload: Uint8Array): number {
-    const index = this.#claim(
-      this.inbound,
-      inbound.INBOUND.REQUEST,
-      inbound.REQUEST_PAYLOAD - RING_HEADER_BYTES + payload.length,
-    );
-    if (index < 0) return index;
-    const start = index - RING_HEADER_BYTES;
-    const ring = this.inbound;
-    ring.words[(start >> 2) + inbound.REQUEST_ID] = requestId;
-    ring.words[(start >> 2) + inbound.REQUEST_LENGTH] = payload.length;
-    copyBytes(ring.bytes, start + inbound.REQUEST_PAYLOAD, payload, 0, payload.length);
-    ring.commit(index);
-    return 0;
+  /** Hands a request over, now or as soon as the ring has room: a full ring is no reason to refuse it. */
+  request(requestId: number, payload: Uint8Array): void {
+    if (this.#waitingRequests.length > 0 || !this.#writeRequest(requestId, payload)) {
+      this.#waitingRequests.push({ requestId, payload });
+    }
+  }
+
+  /** Requests that wait for room. */
+  get waitingRequests(): number {
+    return this.#waitingRequests.length;
   }
 
   /** Makes what was written visible to the shard and wakes it. */
@@ -102,10 +106,34 @@ export class GatewayLink {
     if (this.inbound.publish() || read) this.#shardDoorbell.ring();
   }
 
-  /** True once after a failed claim, when the shard has made room. */
+  /** True once after a failed claim, when the shard has made room; requests that waited for it have it first. */
   takeSpace(): boolean {
     if (!this.#waiting || Atomics.load(this.#state, LINK_STATE.GATEWAY_WAITS) !== 0) return false;
     this.#waiting = false;
+    const requests = this.#waitingRequests;
+    let sent = 0;
+    for (const { requestId, payload } of requests) {
+      if (!this.#writeRequest(requestId, payload)) break;
+      sent += 1;
+    }
+    requests.splice(0, sent);
+    if (sent > 0) this.flush();
+    return requests.length === 0;
+  }
+
+  #writeRequest(requestId: number, payload: Uint8Array): boolean {
+    const index = this.#claim(
+      this.inbound,
+      inbound.INBOUND.REQUEST,
+      inbound.REQUEST_PAYLOAD - RING_HEADER_BYTES + payload.length,
+    );
+    if (index < 0) return false;
+    const start = index - RING_HEADER_BYTES;
+    const ring = this.inbound;
+    ring.words[(start >> 2) + inbound.REQUEST_ID] = requestId;
+    ring.words[(start >> 2) + inbound.REQUEST_LENGTH] = payload.length;
+    copyBytes(ring.bytes, start + inbound.REQUEST_PAYLOAD, payload, 0, payload.length);
+    ring.commit(index);
     return true;
   }
 

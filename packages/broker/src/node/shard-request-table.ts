@@ -19,7 +19,7 @@ export class ShardRequestTable {
   #nextId = 1;
 
   /**
-   * @param send hands the request to the shard; false = its ring is full or it is down.
+   * @param send hands the request to the shard; false = it is down.
    * @returns the shard's answer; rejects with what the shard refused, SHARD_RESTARTED, or INTERNAL after controlTimeoutMs.
    */
   ask<K extends keyof ShardRequestMap>(

@@ -158,8 +158,8 @@ export class RecordingGateway implements GatewayHandler {
   ask<K extends keyof ShardRequestMap>(kind: K, args: ShardRequestMap[K]["args"]): number {
     const requestId = this.#nextRequestId;
     this.#nextRequestId += 1;
-    if (this.link.request(requestId, packr.pack([kind, ...args])) < 0)
-      throw new Error(`no room to ask ${kind}`);
+    this.link.request(requestId, packr.pack([kind, ...args]));
+    if (this.link.waitingRequests > 0) throw new Error(`no room to ask ${kind}`);
     this.link.flush();
     return requestId;
   }

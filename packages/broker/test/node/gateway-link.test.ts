@@ -1,5 +1,6 @@
 import { Doorbell, INSUFFICIENT_CAPACITY, OneToOneRingBuffer } from "@millrace/core";
 import t from "tap";
+import { INBOUND, REQUEST_ID } from "../../src/link/inbound-layout.ts";
 import { LINK_STATE, type LinkBuffers } from "../../src/link/link-buffers.ts";
 import { GatewayLink } from "../../src/node/gateway-link.ts";
 import { ShardLink } from "../../src/shard/shard-link.ts";
@@ -77,6 +78,40 @@ t.test("a gateway that found no room is told once there is some", async (t) => {
     shard.release(shard.inbound.readPosition);
     t.equal(rings.gateway, 1, "nobody waits any more");
   }
+});
+
+t.test("requests wait for room in a full ring, and go in before publishes", async (t) => {
+  const { gateway, shard } = link();
+  const claim = (): number => {
+    const index = gateway.claimBatch(8);
+    if (index >= 0) gateway.commitBatch(index);
+    return index;
+  };
+  fill(claim);
+  let requests = 0;
+  // The first ones may fit where no batch does.
+  for (; gateway.waitingRequests < 3; requests += 1) gateway.request(requests, new Uint8Array(8));
+  gateway.flush();
+  t.notOk(gateway.takeSpace());
+  const seen: number[] = [];
+  const collect = (): void => {
+    for (shard.inbound.poll(); ; shard.inbound.advance()) {
+      const index = shard.inbound.next();
+      if (index < 0) break;
+      const { words } = shard.inbound;
+      if (words[(index >> 2) + 1] === INBOUND.REQUEST) seen.push(words[(index >> 2) + REQUEST_ID] as number);
+    }
+  };
+  collect();
+  shard.release(shard.inbound.readPosition);
+  t.ok(gateway.takeSpace(), "publishes may go on after them");
+  t.equal(gateway.waitingRequests, 0);
+  collect();
+  t.same(
+    seen,
+    Array.from({ length: requests }, (_, id) => id),
+    "in their order, and visible without another flush",
+  );
 });
 
 t.test("a batch ring keeps its newer half for readers, and more where it is told to", async (t) => {
