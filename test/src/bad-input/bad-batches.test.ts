@@ -1,4 +1,4 @@
-import { BatchReader, BatchBuilder, crc32, type FrameValues, FrameWriter, LIMITS } from "@millrace/protocol";
+import { BatchBuilder, BatchReader, crc32, type FrameValues, FrameWriter, LIMITS } from "@millrace/protocol";
 import t, { type Test } from "tap";
 import { BrokerProcess } from "../harness/broker-process.ts";
 import { connectedClient } from "../harness/connected-client.ts";
@@ -74,7 +74,10 @@ async function refused(
   await client.publish(frameOf(topicId, sequence, parts, partition));
   const error = await client.next("ERROR");
   t.ok(codes.includes(error.name), `${title}: ${error.name}`);
-  t.match(error, { requestId: undefined, details: { topicId, partition, producerId: 0, firstSequence: sequence } });
+  t.match(error, {
+    requestId: undefined,
+    details: { topicId, partition, producerId: 0, firstSequence: sequence },
+  });
   await client.ping();
   return error;
 }
@@ -96,17 +99,39 @@ t.test("batches that lie about themselves", async (t) => {
   await lie({ checksum: 0 }, ["CHECKSUM_MISMATCH"], "a checksum of zero");
   await lie({ checksum: 0xffff_ffff }, ["CHECKSUM_MISMATCH"], "a checksum of ones");
   await lie({ records: two.subarray(0, -1) }, invalid, "the last record is cut off");
-  await lie({ records: Buffer.concat([two, Buffer.from([0xc4])]) }, invalid, "half a head behind the last record");
-  await lie({ records: Buffer.concat([two, Buffer.from([0xc6, 0xff, 0xff, 0xff, 0xff])]) }, invalid, "a record of 4 GiB");
-  await lie({ records: Buffer.concat([two, Buffer.from([0xc6, 0x7f, 0xff, 0xff, 0xff])]) }, invalid, "a record of 2 GiB");
+  await lie(
+    { records: Buffer.concat([two, Buffer.from([0xc4])]) },
+    invalid,
+    "half a head behind the last record",
+  );
+  await lie(
+    { records: Buffer.concat([two, Buffer.from([0xc6, 0xff, 0xff, 0xff, 0xff])]) },
+    invalid,
+    "a record of 4 GiB",
+  );
+  await lie(
+    { records: Buffer.concat([two, Buffer.from([0xc6, 0x7f, 0xff, 0xff, 0xff])]) },
+    invalid,
+    "a record of 2 GiB",
+  );
   await lie({ records: Buffer.from("not records at all") }, invalid, "bytes of no meaning");
-  await lie({ count: 4, records: Buffer.concat([two, Buffer.from([0x01, 0x02])]) }, invalid, "integers instead of records");
+  await lie(
+    { count: 4, records: Buffer.concat([two, Buffer.from([0x01, 0x02])]) },
+    invalid,
+    "integers instead of records",
+  );
 
   const unsupported = ["UNSUPPORTED_FEATURE"];
   await lie({ version: 2 }, unsupported, "a batch of version 2");
   await lie({ codec: 1 }, unsupported, "a compressed batch");
   await lie({ schemaId: 5 }, unsupported, "a batch with a schema");
-  for (const [name, flag] of Object.entries({ DELIVER_AT: 4, TTL: 8, PRIORITY: 16, DEDUP_ID: 32, unknown: 256 })) {
+  for (const [name, flag] of Object.entries({
+    DELIVER_AT: 4,
+    TTL: 8,
+    PRIORITY: 16,
+    DEDUP_ID: 32,
+    unknown: 256,
+  })) {
     await lie({ flags: flag }, unsupported, `the flag ${name}`);
   }
   const large = recordsOf("x".repeat(LIMITS.recordBytesMax - 9));
@@ -121,7 +146,11 @@ t.test("batches that lie about themselves", async (t) => {
   t.match(await client.next("ACK"), { ranges: [{ baseOffset: 1, count: 2 }] }, "without a checksum");
   const reader = await connectedClient(t, broker.url);
   const stored = await readAll(reader, "lies");
-  t.same(valuesOf(stored).slice(1), ["a", "b"], "only what was acknowledged is stored, with a checksum that holds");
+  t.same(
+    valuesOf(stored).slice(1),
+    ["a", "b"],
+    "only what was acknowledged is stored, with a checksum that holds",
+  );
   await client.subscribe("lies", { kind: "offset", offset: 1 }, 1000);
   const [entry] = (await client.next("DELIVER")).entries;
   t.equal(entry?.checksum, crc32(entry?.batch ?? new Uint8Array(0), 0, entry?.batch.length ?? 0));
@@ -142,7 +171,12 @@ t.test("publishes to what is not there", async (t) => {
 
 t.test("sequences that do not follow", async (t) => {
   const { topicId } = await client.createTopic("sequences");
-  const publish = async (producerId: number, producerEpoch: number, sequence: number, ...values: string[]): Promise<string> => {
+  const publish = async (
+    producerId: number,
+    producerEpoch: number,
+    sequence: number,
+    ...values: string[]
+  ): Promise<string> => {
     const records = values.map((value) => ({ value }));
     await client.publish(publishFrame({ topicId, producerId, producerEpoch, sequence, records }));
     await client.ping();

@@ -14,7 +14,12 @@ await client.publish(publishFrame({ topicId, records: [{ value: "one" }, { value
 await client.next("ACK");
 
 /** The error that answers the request; the session goes on. */
-async function answer(t: Test, requestId: number, code: string, title: string): Promise<FrameValues["ERROR"]> {
+async function answer(
+  t: Test,
+  requestId: number,
+  code: string,
+  title: string,
+): Promise<FrameValues["ERROR"]> {
   const error = await client.next("ERROR");
   t.match(error, { requestId, name: code }, title);
   await client.ping();
@@ -134,7 +139,9 @@ t.test("more subscriptions and requests than a session may have", async (t) => {
   const busy = await RawClient.connect(t, broker.url);
   for (let i = 1; i <= 5000; i += 1) busy.send("DESCRIBE_TOPIC", { requestId: i, topic: "target" });
   const answered = (): number =>
-    busy.waiting.filter(({ name, value }) => name === "TOPIC" || (name === "ERROR" && value.name === "TOO_MANY_REQUESTS")).length;
+    busy.waiting.filter(
+      ({ name, value }) => name === "TOPIC" || (name === "ERROR" && value.name === "TOO_MANY_REQUESTS"),
+    ).length;
   while (answered() < 5000) await busy.ping();
   t.pass("each of 5000 requests at once is answered or refused");
 });

@@ -12,7 +12,13 @@ const maker = await RawClient.connect(t, broker.url);
 const { topicId } = await maker.createTopic("target", { partitions: 2 });
 
 /** Sends the bytes in a session of their own, which must end with that error. */
-async function refused(t: Test, bytes: Uint8Array, code: string, closeCode: number, title: string): Promise<void> {
+async function refused(
+  t: Test,
+  bytes: Uint8Array,
+  code: string,
+  closeCode: number,
+  title: string,
+): Promise<void> {
   const client = await RawClient.connect(t, broker.url);
   client.sendBytes(bytes);
   const { error, closed } = await client.refusal();
@@ -121,15 +127,23 @@ t.test("elements of a wrong type or range", async (t) => {
 });
 
 t.test("arrays in arrays in arrays", async (t) => {
-  const deep = (levels: number, open: number): Uint8Array => Buffer.concat([Buffer.alloc(levels, open), Buffer.from([0xc0])]);
+  const deep = (levels: number, open: number): Uint8Array =>
+    Buffer.concat([Buffer.alloc(levels, open), Buffer.from([0xc0])]);
   for (const levels of [LIMITS.nestingMax + 1, 1000, 1_000_000]) {
     await malformed(t, deep(levels, 0x91), `${levels} arrays`);
-    await malformed(t, bytesOf(0x94, 48, 1, 0xa1, 0x78, 0x81, 0xa1, 0x61, deep(levels, 0x91)), `${levels} in a config`);
+    await malformed(
+      t,
+      bytesOf(0x94, 48, 1, 0xa1, 0x78, 0x81, 0xa1, 0x61, deep(levels, 0x91)),
+      `${levels} in a config`,
+    );
     await harmless(t, bytesOf(0x93, 4, 1, deep(levels, 0x91)), `${levels} in an element that nobody knows`);
   }
   const maps = Buffer.concat(new Array<Uint8Array>(100_000).fill(bytesOf(0x81, 0xa1, 0x61)));
   await malformed(t, bytesOf(0x94, 48, 1, 0xa1, 0x78, maps, 0xc0), "100,000 maps");
-  const many = Buffer.concat([bytesOf(0x93, 4, 1, 0xdd, [0, 0x1e, 0x84, 0x80]), Buffer.alloc(2_000_000, 0x90)]);
+  const many = Buffer.concat([
+    bytesOf(0x93, 4, 1, 0xdd, [0, 0x1e, 0x84, 0x80]),
+    Buffer.alloc(2_000_000, 0x90),
+  ]);
   await harmless(t, many, "two million empty arrays side by side");
 });
 

@@ -182,7 +182,8 @@ export class RawClient {
 
   /** Waits until the publish credit allows the frame, asking for it if need be, and sends it. */
   async publish(frame: Uint8Array): Promise<void> {
-    if (frame.length > this.publishCredit) {
+    // Again after each wait: what was granted may have been asked back before this goes on.
+    while (frame.length > this.publishCredit) {
       this.send("CREDIT_REQUEST", { bytes: frame.length });
       await this.#seen("publish credit", () => (frame.length <= this.publishCredit ? true : undefined));
     }
@@ -241,11 +242,17 @@ export class RawClient {
     if (frame.name === "ACK" || frame.name === "CREDIT") {
       this.#publishCreditLimit = Math.max(this.#publishCreditLimit, frame.value.publishCreditLimit);
     }
-    // A broker asks whether we live; who tests that looks into the history.
+    // What a broker asks every client is answered here; who tests that looks into the history.
     if (frame.name === "PING") this.send("PONG", frame.value);
+    else if (frame.name === "CREDIT_REVOKE") this.#returnCredit(frame.value.publishCreditLimit);
     else this.#received.push(received);
     this.history.push(received);
     this.#wake();
+  }
+
+  #returnCredit(limit: number): void {
+    this.#publishCreditLimit = Math.min(this.#publishCreditLimit, Math.max(limit, this.#publishedBytes));
+    this.send("CREDIT_RETURNED", { publishCreditLimit: this.#publishCreditLimit });
   }
 
   #wake(): void {
