@@ -44,6 +44,8 @@ export class GatewayLink {
 
   /** Byte index of a BATCH entry with room for `storedBytes` of payload, or INSUFFICIENT_CAPACITY. */
   claimBatch(storedBytes: number): number {
+    // A small batch could find room where a waiting request did not, and reach its partition before it is opened.
+    if (this.#waitingRequests.length > 0) return INSUFFICIENT_CAPACITY;
     const index = this.#claim(
       this.inbound,
       inbound.INBOUND.BATCH,

@@ -104,6 +104,7 @@ t.test("requests wait for room in a full ring, and go in before publishes", asyn
   };
   collect();
   shard.release(shard.inbound.readPosition);
+  t.equal(gateway.claimBatch(8), INSUFFICIENT_CAPACITY, "there is room, but requests wait for it");
   t.ok(gateway.takeSpace(), "publishes may go on after them");
   t.equal(gateway.waitingRequests, 0);
   collect();
