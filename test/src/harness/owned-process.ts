@@ -131,10 +131,11 @@ export class OwnedProcess {
 
   async #ended(): Promise<Exit> {
     const child = this.#child;
+    // Follows "exit" once the pipes are read; not when a reader never comes or a grandchild holds them.
+    const closed = new Promise((resolve) => child.once("close", resolve));
     try {
       const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
-      // "close" follows once the pipes are read; not when a reader never comes or a grandchild holds them.
-      await Promise.race([once(child, "close"), new Promise((resolve) => setTimeout(resolve, 500).unref())]);
+      await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 500).unref())]);
       this.#exit = { code, signal };
       return this.#exit;
     } finally {
