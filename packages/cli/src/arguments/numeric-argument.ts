@@ -20,9 +20,9 @@ const DURATION_UNITS_MS: Readonly<Record<string, number>> = {
   w: 7 * 86_400_000,
 };
 
-/** `7d`, `12h`, `30m`, `45s`, `500ms`, `2w` in milliseconds; `forever` is null, as on the wire. */
-export function durationArgument(text: string): number | null {
-  if (text === "forever") return null;
+/** `7d`, `12h`, `30m`, `45s`, `500ms`, `2w` in milliseconds, or `forever`; not null, of which Commander makes "". */
+export function durationArgument(text: string): number | "forever" {
+  if (text === "forever") return text;
   const match = /^(\d{1,15})(ms|s|m|h|d|w)$/.exec(text);
   const milliseconds = match === null ? 0 : Number(match[1]) * (DURATION_UNITS_MS[match[2]!] ?? Number.NaN);
   if (!(milliseconds >= 1 && milliseconds <= Number.MAX_SAFE_INTEGER)) {
@@ -44,9 +44,9 @@ const SIZE_UNITS: Readonly<Record<string, number>> = {
   TiB: 1024 ** 4,
 };
 
-/** `1048576`, `10MiB`, `2GB` in bytes; `unlimited` is null, as on the wire. */
-export function byteSizeArgument(text: string): number | null {
-  if (text === "unlimited") return null;
+/** `1048576`, `10MiB`, `2GB` in bytes, or `unlimited`; not null, of which Commander makes "". */
+export function byteSizeArgument(text: string): number | "unlimited" {
+  if (text === "unlimited") return text;
   const match = /^(\d{1,16})(B|[KMGT]i?B|)$/.exec(text);
   const bytes = match === null ? 0 : Number(match[1]) * (SIZE_UNITS[match[2]!] ?? Number.NaN);
   if (!(bytes >= 1 && bytes <= Number.MAX_SAFE_INTEGER)) {

@@ -11,8 +11,8 @@ import { topicListText } from "../output/topic-text.ts";
 interface TopicCreateOptions {
   readonly url: string;
   readonly partitions: number;
-  readonly retention?: number | null;
-  readonly retentionBytes?: number | null;
+  readonly retention?: number | "forever";
+  readonly retentionBytes?: number | "unlimited";
   readonly durability?: Durability;
   readonly ifNotExists?: boolean;
   readonly json?: boolean;
@@ -49,8 +49,9 @@ export function registerTopicCreate(parent: Command, run: RunCommand): void {
         withClient(context, options.url, async (client, interruption) => {
           const config: TopicConfig = {
             partitions: options.partitions,
-            retentionMs: options.retention,
-            retentionBytes: options.retentionBytes,
+            // nil on the wire
+            retentionMs: options.retention === "forever" ? null : options.retention,
+            retentionBytes: options.retentionBytes === "unlimited" ? null : options.retentionBytes,
             durability: options.durability,
           };
           const topic = await create(client, name, config, options, interruption.signal);
