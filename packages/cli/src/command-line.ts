@@ -7,6 +7,7 @@ import { registerServe } from "./commands/serve.ts";
 import { registerSub } from "./commands/sub.ts";
 import { registerTopic } from "./commands/topic.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
+import { LineWriter } from "./output/line-writer.ts";
 
 const HELP = `
 Exit codes: 0 done; 1 refused by the broker, the network or the input ("error CODE: message" says what);
@@ -27,24 +28,42 @@ export async function runCommandLine(args: readonly string[], context: CommandCo
   const run: RunCommand = async (work) => {
     exitCode = await work(context);
   };
+  let explanation = "";
+  const explain = (text: string): void => {
+    explanation += text;
+  };
   try {
-    await createProgram(context, run).parseAsync(args, { from: "user" });
-    return exitCode;
+    try {
+      await createProgram(context, run, explain).parseAsync(args, { from: "user" });
+      return exitCode;
+    } catch (error) {
+      if (!(error instanceof CommanderError)) throw error;
+      // It is the help or the version, or Commander has printed what is wrong with the arguments.
+      await printText(context, explanation);
+      return error.exitCode === 0 ? EXIT.OK : EXIT.USAGE;
+    }
   } catch (error) {
-    // Commander has printed the help, the version, or what is wrong with the arguments.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.OK : EXIT.USAGE;
     context.stderr.write(`${describeError(error)}\n`);
     return exitCodeOf(error);
   }
 }
 
-function createProgram(context: CommandContext, run: RunCommand): Command {
+/** With the help, too, whoever reads may go away (`| head`). */
+async function printText(context: CommandContext, text: string): Promise<void> {
+  if (text === "") return;
+  const writer = new LineWriter(context.stdout);
+  writer.push(text.replace(/\n$/, ""));
+  await writer.flush();
+}
+
+/** `explain` gets the help and the version, in parts. */
+function createProgram(context: CommandContext, run: RunCommand, explain: (text: string) => void): Command {
   const program = new Command("millrace")
     .description("a message broker and an event broker in one")
     .version(packageVersion())
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => void context.stdout.write(text),
+      writeOut: explain,
       writeErr: (text) => void context.stderr.write(text),
       outputError: (text, write) => write(text.replace(/^error: /, "error USAGE: ")),
     })
