@@ -33,6 +33,8 @@ function die(error: unknown): never {
   process.exit(EXIT.FAILED);
 }
 
+// With nobody left to read them, messages are lost; that must not change how the command ends.
+process.stderr.on("error", () => {});
 process.on("uncaughtException", die);
 process.on("unhandledRejection", die);
 process.exitCode = await runCommandLine(process.argv.slice(2), context);

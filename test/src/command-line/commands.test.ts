@@ -246,6 +246,12 @@ t.test("a reader that goes away is a normal end", async (t) => {
     const exit = await inTime(command.exited, `${args.join(" ")} to end`);
     t.match({ ...exit, stderr: command.stderr }, { code: 0, stderr: "" }, args.join(" "));
   }
+  const unheard = new OwnedProcess(t, "sh", [
+    ...["-c", '{ { sleep 0.2; "$@" 2>&1 >&3; echo "ended with $?" >&3; } | true; } 3>&1', "sh"],
+    ...[process.execPath, MILLRACE_BIN, "nonsense"],
+  ]);
+  await inTime(unheard.exited, "the command that nobody hears to end");
+  t.equal(unheard.stdout, "ended with 2\n", "nor do messages that nobody reads change the exit code");
   const pub = startCommand(t, at("pub", "long", "--json"), { collectOutput: false });
   pub.stdoutPipe.destroy();
   pub.stdin.end("a\nb\n");
