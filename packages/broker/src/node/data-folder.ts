@@ -80,7 +80,19 @@ export function openDataFolder(
       { details: { stored: stored.shards, asked: shards } },
     );
   }
+  requireShardFolders(dataDir, stored.shards);
   return { path: dataDir, shards: stored.shards, clusterId: stored.clusterId };
+}
+
+/** The folders were there before the format file: one that is not was lost, and would come back as an empty shard. */
+function requireShardFolders(dataDir: string, shards: number): void {
+  for (let shard = 0; shard < shards; shard += 1) {
+    const folder = shardDirectory(dataDir, shard);
+    if (existsSync(folder)) continue;
+    throw new MillraceError("DATA_DIR_UNUSABLE", `the folder of shard ${shard} is missing: ${folder}`, {
+      details: { shardId: shard },
+    });
+  }
 }
 
 function createDataFolder(dataDir: string, shards: number): DataFolder {

@@ -99,6 +99,13 @@ t.test("journals without the format file beside them are not taken for a new fol
   });
 });
 
+t.test("a shard whose folder was lost does not come back empty", async (t) => {
+  const { path } = openDataFolder(folder(t), 3, 3);
+  rmSync(shardDirectory(path, 1), { recursive: true });
+  t.throws(() => openDataFolder(path, undefined, 3), { code: "DATA_DIR_UNUSABLE", message: /shard 1/ });
+  t.notOk(readdirSync(shardsDirectory(path)).includes("0001"));
+});
+
 t.test("a path that cannot be a folder is refused", async (t) => {
   const dataDir = folder(t);
   writeFileSync(join(dataDir, "file"), "");
