@@ -1,5 +1,3 @@
-import { createHash } from "node:crypto";
-
 const BLOCK_BYTES = 4096;
 
 /** Bytes that only this record of this producer has: no other value is a prefix or a shift of it. */
@@ -22,9 +20,4 @@ export function nameOfValue(value: Uint8Array): { producer: string; sequence: nu
   const text = Buffer.from(value.buffer, value.byteOffset, Math.min(value.length, 64)).toString("latin1");
   const [producer, sequence] = text.split(":");
   return { producer: producer ?? "", sequence: Number(sequence) };
-}
-
-/** A short text that tells two values apart. */
-export function fingerprint(value: Uint8Array): string {
-  return createHash("sha1").update(value).digest("base64");
 }
