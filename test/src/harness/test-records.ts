@@ -1,7 +1,5 @@
 import { createHash } from "node:crypto";
 
-import { createHash } from "node:crypto";
-
 const BLOCK_BYTES = 4096;
 
 /** Bytes that only this record of this producer has: no other value is a prefix or a shift of it. */
