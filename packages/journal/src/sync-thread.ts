@@ -65,6 +65,8 @@ export class SyncThread implements Syncer {
     };
     this.worker = new Worker(new URL("./sync-thread-worker.js", import.meta.url), {
       workerData: data,
+      // None of the process's own: a loader or agent given to it by --import would run in each thread.
+      execArgv: [],
       name: "millrace-sync",
       stdout: false,
       stderr: false,

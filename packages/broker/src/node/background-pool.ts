@@ -8,6 +8,8 @@ export class BackgroundPool {
     minThreads: 0,
     maxThreads: 2,
     idleTimeout: 30_000,
+    // None of the process's own: a loader or agent given to it by --import would run in each thread.
+    execArgv: [],
   });
 
   run(job: BackgroundJob): Promise<void> {

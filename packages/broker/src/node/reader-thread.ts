@@ -72,6 +72,8 @@ export class ReaderThread {
     };
     const worker = new Worker(new URL("../thread/reader-thread-worker.js", import.meta.url), {
       workerData,
+      // None of the process's own: a loader or agent given to it by --import would run in each thread.
+      execArgv: [],
       name: "millrace-reader",
     });
     let failure: Error | undefined;

@@ -58,6 +58,8 @@ export class ShardThread {
     // The compiled file: workers need real files, and rewriteRelativeImportExtensions leaves URLs alone.
     const worker = new Worker(new URL("../thread/shard-thread-worker.js", import.meta.url), {
       workerData,
+      // None of the process's own: a loader or agent given to it by --import would run in each thread.
+      execArgv: [],
       name: `millrace-shards-${options.shards.map(({ shardId }) => shardId).join("-")}`,
     });
     this.#worker = worker;
