@@ -202,7 +202,7 @@ export class PublishCreditPool {
       if (short <= 0) continue;
       // Who waits for more than it has cannot use what it has. Left to them, a rest each of many sessions could be all
       // of the pool, and each would wait for the others for ever.
-      const isStuck = account.wanted > 0;
+      const isStuck = account.wanted > account.headroom;
       if (!isStuck && now - account.activeMs < GATEWAY_LIMITS.creditIdleMs) continue;
       const limit = account.received + keep;
       if (limit >= account.limit || !account.owner.canSend()) continue;
