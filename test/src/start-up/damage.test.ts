@@ -1,4 +1,4 @@
-import { cpSync, rmSync } from "node:fs";
+import { cpSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { BrokerProcess } from "../harness/broker-process.ts";
@@ -103,8 +103,10 @@ t.test("damage in front of what was synced refuses the start, and names its plac
   const flipped = copyOf(t, crashed);
   const path = join(shardFolder(flipped, SHARD), file.name);
   flipBit(path, at + 100);
+  const evidence = readFileSync(path);
   await refused(t, flipped, file.name, "the first start");
   await refused(t, flipped, file.name, "and the next one");
+  t.ok(readFileSync(path).equals(evidence), "the evidence is left as it was");
   flipBit(path, at + 100);
   await startsWithEverything(t, flipped, "once it is repaired");
 });
@@ -153,6 +155,15 @@ t.test("files that are missing", async (t) => {
     code: 1,
     message: /DATA_DIR_UNUSABLE/,
   });
+});
+
+t.test("a damaged fence", async (t) => {
+  const dataDir = copyOf(t, crashed);
+  const fence = join(shardFolder(dataDir, SHARD), "fence");
+  flipBit(fence, 20);
+  await refused(t, dataDir, "fence", "nobody can say who owns the shard");
+  flipBit(fence, 20);
+  await startsWithEverything(t, dataDir, "once it is repaired");
 });
 
 t.test("a damaged checkpoint is passed over", async (t) => {
