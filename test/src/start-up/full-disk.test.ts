@@ -110,11 +110,14 @@ t.test(
     t.match(await inTime(patient, "the patient record"), { topic: "full" });
     // What was taken before the disk was found full has kept its place.
     await until(() => publisher.isAnswered, "every publish to be answered");
-    const before = publisher.sent;
-    for (let i = 0; i < 10; i += 1) await publisher.publish();
-    await until(() => publisher.isAnswered, "more publishes to be answered");
+    // Refusals are retriable, and may still come until the shard has looked at its disk again.
+    const before = publisher.outcome().acked.size;
+    for (let tries = 0; tries < 2_000 && publisher.outcome().acked.size < before + 10; tries += 1) {
+      await publisher.publish();
+      await until(() => publisher.isAnswered, "more publishes to be answered");
+    }
     const { acked, refused } = publisher.outcome();
-    t.ok(acked.has(before) && acked.has(before + 9), "publishing works again");
+    t.ok(acked.size >= before + 10, "publishing works again");
     t.notOk([...acked].some((sequence) => refused.has(sequence)));
     const names = await namesIn(t, broker);
     t.same(
