@@ -1,7 +1,7 @@
 import { MillraceError } from "@millrace/protocol";
 import { crc32 } from "@millrace/protocol/internal";
-import { holdsFence } from "./fence.ts";
-import { type Storage, writeFully } from "./storage.ts";
+import { holdsFence } from "./ownership/fence.ts";
+import { type Storage, writeFully } from "./storage/storage.ts";
 
 /** Work of the journal that is too slow for the shard's thread. Plain data: travels between threads. */
 export type BackgroundJob =

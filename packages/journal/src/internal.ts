@@ -5,16 +5,7 @@ export {
   InlineBackground,
   runBackgroundJob,
 } from "./background.ts";
-export {
-  ColdReader,
-  type ColdReadRequest,
-  READ_DAMAGED,
-  READ_FAILED,
-  READ_NEEDS_ROOM,
-  shardDirectoryName,
-  TIME_NOT_FOUND,
-} from "./cold-reader.ts";
-export { ENTRY_CHECK, type EntryCheck, isEntryLength } from "./entry-check.ts";
+export { ENTRY_CHECK, type EntryCheck, isEntryLength } from "./entry/entry-check.ts";
 export {
   alignEntry,
   BATCH_TRAILER_BYTES,
@@ -47,17 +38,26 @@ export {
   readU64,
   writeEntryFields,
   writeU64,
-} from "./entry-layout.ts";
-export { checksumWords } from "./header-checksum.ts";
+} from "./entry/entry-layout.ts";
+export { checksumWords } from "./entry/header-checksum.ts";
 export { DISK_FULL, FAILED, FLUSHED, Journal, type JournalOptions } from "./journal.ts";
-export { JournalIndex, type JournalLocation, type SealedSegment } from "./journal-index.ts";
 export { JOURNAL_LIMITS } from "./limits.ts";
-export { QUARANTINE_FILE } from "./quarantine.ts";
-export { RealStorage } from "./real-storage.ts";
-export type { RecoveryReport, ReplayHandler } from "./recovery.ts";
-export { SeededRandom } from "./seeded-random.ts";
-export { SimulatedCrash, SimulatedStorage } from "./simulated-storage.ts";
-export type { EntryMemory } from "./staged-runs.ts";
-export { isDiskFull, type OpenMode, type Storage } from "./storage.ts";
-export { SyncThread } from "./sync-thread.ts";
-export { InlineSyncer, type Syncer, type SyncerContext, type SyncerFactory } from "./syncer.ts";
+export { JournalIndex, type JournalLocation, type SealedSegment } from "./lookup/journal-index.ts";
+export { QUARANTINE_FILE } from "./ownership/quarantine.ts";
+export {
+  ColdReader,
+  type ColdReadRequest,
+  READ_DAMAGED,
+  READ_FAILED,
+  READ_NEEDS_ROOM,
+  shardDirectoryName,
+  TIME_NOT_FOUND,
+} from "./read/cold-reader.ts";
+export type { RecoveryReport, ReplayHandler } from "./recovery/recovery.ts";
+export type { EntryMemory } from "./segment/staged-runs.ts";
+export { SeededRandom } from "./simulation/seeded-random.ts";
+export { SimulatedCrash, SimulatedStorage } from "./simulation/simulated-storage.ts";
+export { RealStorage } from "./storage/real-storage.ts";
+export { isDiskFull, type OpenMode, type Storage } from "./storage/storage.ts";
+export { SyncThread } from "./sync/sync-thread.ts";
+export { InlineSyncer, type Syncer, type SyncerContext, type SyncerFactory } from "./sync/syncer.ts";

@@ -1,8 +1,8 @@
 import { copyBytes } from "@millrace/core";
 import { MillraceError } from "@millrace/protocol";
 import type { Background } from "./background.ts";
-import { CheckpointWriter } from "./checkpoint-writer.ts";
-import { ENTRY_CHECK, type EntryCheck, isEntryLength, payloadChecksum } from "./entry-check.ts";
+import { CheckpointWriter } from "./checkpoint/checkpoint-writer.ts";
+import { ENTRY_CHECK, type EntryCheck, isEntryLength, payloadChecksum } from "./entry/entry-check.ts";
 import {
   alignEntry,
   ENTRY_BATCH_CRC_WORD,
@@ -21,21 +21,21 @@ import {
   type EntryFields,
   writeEntryFields,
   writeU64,
-} from "./entry-layout.ts";
-import { holdsFence } from "./fence.ts";
-import { checksumWords } from "./header-checksum.ts";
-import type { JournalIndex } from "./journal-index.ts";
+} from "./entry/entry-layout.ts";
+import { checksumWords } from "./entry/header-checksum.ts";
 import { JOURNAL_LIMITS } from "./limits.ts";
-import { markQuarantined } from "./quarantine.ts";
-import { type Recovered, type RecoveryReport, type ReplayHandler, recover } from "./recovery.ts";
-import { SegmentAppender } from "./segment-appender.ts";
-import { SegmentFile } from "./segment-file.ts";
-import { SEGMENT_HEADER_BYTES, segmentSeed } from "./segment-layout.ts";
-import { SidecarWriter } from "./sidecar-writer.ts";
-import { type EntryMemory, StagedRuns } from "./staged-runs.ts";
-import { StagingMemory } from "./staging-memory.ts";
-import { errorCodeOf, isDiskFull, isOutOfFiles, type Storage } from "./storage.ts";
-import type { Syncer, SyncerFactory } from "./syncer.ts";
+import type { JournalIndex } from "./lookup/journal-index.ts";
+import { SidecarWriter } from "./lookup/sidecar-writer.ts";
+import { holdsFence } from "./ownership/fence.ts";
+import { markQuarantined } from "./ownership/quarantine.ts";
+import { type Recovered, type RecoveryReport, type ReplayHandler, recover } from "./recovery/recovery.ts";
+import { SegmentAppender } from "./segment/segment-appender.ts";
+import { SegmentFile } from "./segment/segment-file.ts";
+import { SEGMENT_HEADER_BYTES, segmentSeed } from "./segment/segment-layout.ts";
+import { type EntryMemory, StagedRuns } from "./segment/staged-runs.ts";
+import { StagingMemory } from "./segment/staging-memory.ts";
+import { errorCodeOf, isDiskFull, isOutOfFiles, type Storage } from "./storage/storage.ts";
+import type { Syncer, SyncerFactory } from "./sync/syncer.ts";
 
 /** `flush`: everything staged is written. */
 export const FLUSHED = 0;

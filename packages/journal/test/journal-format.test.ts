@@ -1,8 +1,7 @@
 import { readFileSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import t from "tap";
-import { decodeCheckpoint, encodeCheckpointIndex } from "../src/checkpoint-layout.ts";
-import { writeFence } from "../src/fence.ts";
+import { decodeCheckpoint, encodeCheckpointIndex } from "../src/checkpoint/checkpoint-layout.ts";
 import {
   ENTRY_HEADER_BYTES,
   InlineBackground,
@@ -11,8 +10,9 @@ import {
   SeededRandom,
   SimulatedStorage,
 } from "../src/internal.ts";
-import { encodeSegmentHeader, segmentFileName, segmentSeed } from "../src/segment-layout.ts";
-import { encodeSidecar } from "../src/sidecar-layout.ts";
+import { encodeSidecar } from "../src/lookup/sidecar-layout.ts";
+import { writeFence } from "../src/ownership/fence.ts";
+import { encodeSegmentHeader, segmentFileName, segmentSeed } from "../src/segment/segment-layout.ts";
 import { openFixture } from "./journal-fixture.ts";
 
 const PAGE = new URL("../../../../docs/reference/journal-format.md", import.meta.url);

@@ -1,7 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { MillraceError } from "@millrace/protocol";
 import t from "tap";
-import { writeFence } from "../src/fence.ts";
 import {
   DISK_FULL,
   FAILED,
@@ -11,6 +10,7 @@ import {
   SeededRandom,
   SimulatedStorage,
 } from "../src/internal.ts";
+import { writeFence } from "../src/ownership/fence.ts";
 import { DelegatingStorage } from "./broken-storage.ts";
 import { HeldBackground, openFixture, stageTexts, textsOf } from "./journal-fixture.ts";
 import { batchPayload, EntryRing } from "./simulated-world.ts";

@@ -1,6 +1,6 @@
 import t from "tap";
 import { RealStorage, type Storage, type Syncer, type SyncerContext } from "../src/internal.ts";
-import { mergeRequest, type SyncRequest, syncRequests } from "../src/syncer.ts";
+import { mergeRequest, type SyncRequest, syncRequests } from "../src/sync/syncer.ts";
 import { openFixture, stageTexts } from "./journal-fixture.ts";
 
 /** Syncs in two steps, as a thread does: what is submitted while one batch is served waits for the next. */

@@ -1,8 +1,8 @@
 import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { Doorbell } from "@millrace/core";
 import t, { type Test } from "tap";
-import { writeFence } from "../src/fence.ts";
 import { RealStorage, SyncThread } from "../src/internal.ts";
+import { writeFence } from "../src/ownership/fence.ts";
 
 const EPOCH = 4;
 const WAIT_MS = 5_000;

@@ -1,7 +1,7 @@
 import { workerData } from "node:worker_threads";
 import { Doorbell } from "@millrace/core";
-import { RealStorage } from "./real-storage.ts";
-import { isOutOfFiles } from "./storage.ts";
+import { RealStorage } from "../storage/real-storage.ts";
+import { isOutOfFiles } from "../storage/storage.ts";
 import {
   CLOSING_WORD,
   COMMITTED_WORD,

@@ -1,6 +1,6 @@
-import { alignEntry } from "./entry-layout.ts";
+import { alignEntry } from "../entry/entry-layout.ts";
+import { JOURNAL_LIMITS } from "../limits.ts";
 import { type IndexPoints, POINT_LENGTH, POINT_POSITION, POINT_WORDS } from "./index-points.ts";
-import { JOURNAL_LIMITS } from "./limits.ts";
 import { type OpenSegment, PartitionIndex } from "./partition-index.ts";
 
 /** A segment with a durable sidecar. */

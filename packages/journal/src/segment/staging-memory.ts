@@ -1,4 +1,4 @@
-import { JOURNAL_LIMITS } from "./limits.ts";
+import { JOURNAL_LIMITS } from "../limits.ts";
 import type { EntryMemory } from "./staged-runs.ts";
 
 /** Memory of the journal's own for entries that do not lie in a ring; given back as a whole after each flush. */

@@ -1,7 +1,7 @@
 import { MillraceError } from "@millrace/protocol";
-import { readU32 } from "./entry-layout.ts";
-import { checksumWords } from "./header-checksum.ts";
-import { readFile, replaceFile, type Storage } from "./storage.ts";
+import { readU32 } from "../entry/entry-layout.ts";
+import { checksumWords } from "../entry/header-checksum.ts";
+import { readFile, replaceFile, type Storage } from "../storage/storage.ts";
 
 /**
  * The fence: who owns the shard. An owner raises the epoch before it reads the journal, and looks here after each sync

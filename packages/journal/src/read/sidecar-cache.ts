@@ -1,14 +1,14 @@
-import { checksumWords } from "./header-checksum.ts";
-import { POINT_BYTES, POINT_WORDS } from "./index-points.ts";
-import { JOURNAL_LIMITS } from "./limits.ts";
+import { checksumWords } from "../entry/header-checksum.ts";
+import { JOURNAL_LIMITS } from "../limits.ts";
+import { POINT_BYTES, POINT_WORDS } from "../lookup/index-points.ts";
 import {
   decodeSidecarHeader,
   findSidecarPartition,
   SIDECAR_FORMAT_VERSION,
   SIDECAR_HEADER_BYTES,
   SIDECAR_PARTITION_BYTES,
-} from "./sidecar-layout.ts";
-import { readFully, type Storage } from "./storage.ts";
+} from "../lookup/sidecar-layout.ts";
+import { readFully, type Storage } from "../storage/storage.ts";
 
 /** The points of one partition in one sealed segment. */
 export interface SealedPoints {

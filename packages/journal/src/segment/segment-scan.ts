@@ -1,6 +1,6 @@
 import { MillraceError } from "@millrace/protocol";
-import type { EntryCheck } from "./entry-check.ts";
-import { isEntryLength } from "./entry-check.ts";
+import type { EntryCheck } from "../entry/entry-check.ts";
+import { isEntryLength } from "../entry/entry-check.ts";
 import {
   alignEntry,
   ENTRY_ALIGNMENT,
@@ -12,7 +12,7 @@ import {
   ENTRY_VERSION,
   ENTRY_VERSION_WORD,
   readU64,
-} from "./entry-layout.ts";
+} from "../entry/entry-layout.ts";
 import type { SegmentWindow } from "./segment-window.ts";
 
 /** What is wrong with the entry at which a scan stopped. The first two are how an intact segment ends. */

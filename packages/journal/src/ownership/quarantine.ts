@@ -1,5 +1,5 @@
 import { MillraceError } from "@millrace/protocol";
-import { replaceFile, type Storage } from "./storage.ts";
+import { replaceFile, type Storage } from "../storage/storage.ts";
 
 /** Present in a shard's folder after a write or sync failed there: what the disk holds is no longer known. */
 export const QUARANTINE_FILE = "quarantined";

@@ -11,7 +11,7 @@
  *           35 | ended          1: the sync thread touches no file any more
  *           64 | slots ...      64 times | fd | position | flags | - |
  */
-import { JOURNAL_LIMITS } from "./limits.ts";
+import { JOURNAL_LIMITS } from "../limits.ts";
 
 export const SIGNAL_WORD = 0;
 export const REQUEST_TAIL_WORD = 1;

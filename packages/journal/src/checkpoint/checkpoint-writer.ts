@@ -1,7 +1,7 @@
-import type { Background } from "./background.ts";
+import type { Background } from "../background.ts";
+import { JOURNAL_LIMITS } from "../limits.ts";
+import type { JournalIndex } from "../lookup/journal-index.ts";
 import { checkpointFileName, encodeCheckpointIndex } from "./checkpoint-layout.ts";
-import type { JournalIndex } from "./journal-index.ts";
-import { JOURNAL_LIMITS } from "./limits.ts";
 
 /** A checkpoint that waits until what it covers is committed and indexed durably. */
 interface WaitingCheckpoint {

@@ -1,4 +1,5 @@
 import { crc32 } from "@millrace/protocol/internal";
+import { JOURNAL_LIMITS } from "../limits.ts";
 import {
   BATCH_TRAILER_BYTES,
   BATCH_TRAILER_MARKER,
@@ -11,7 +12,6 @@ import {
   ENTRY_TYPE_WORD,
 } from "./entry-layout.ts";
 import { checksumWords } from "./header-checksum.ts";
-import { JOURNAL_LIMITS } from "./limits.ts";
 
 /**
  * How entries that come from a file are judged. Only tests replace it, to prove that they notice a journal without

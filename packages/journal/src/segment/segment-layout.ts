@@ -1,5 +1,5 @@
-import { readU32, readU64, writeU64 } from "./entry-layout.ts";
-import { checksumWords } from "./header-checksum.ts";
+import { readU32, readU64, writeU64 } from "../entry/entry-layout.ts";
+import { checksumWords } from "../entry/header-checksum.ts";
 
 /**
  * A segment: a stretch of the journal in one file, `<base position, 16 digits>-<epoch, 8 digits>.log`. A byte's file

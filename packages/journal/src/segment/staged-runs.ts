@@ -1,5 +1,5 @@
 import { copyBytes } from "@millrace/core";
-import { JOURNAL_LIMITS } from "./limits.ts";
+import { JOURNAL_LIMITS } from "../limits.ts";
 import type { SegmentFile } from "./segment-file.ts";
 
 /** Memory that holds entries, seen as bytes and as int32 words from the same start. A ring is one. */

@@ -1,6 +1,6 @@
-import { JOURNAL_LIMITS } from "./limits.ts";
-import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from "./segment-layout.ts";
-import { readFully, type Storage } from "./storage.ts";
+import { JOURNAL_LIMITS } from "../limits.ts";
+import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from "../segment/segment-layout.ts";
+import { readFully, type Storage } from "../storage/storage.ts";
 
 /** A segment that is open for reading. */
 export interface ReadableSegment {

@@ -1,7 +1,7 @@
 import { copyBytes } from "@millrace/core";
 import { MillraceError } from "@millrace/protocol";
 import { DELIVER_ENTRY_HEAD_BYTES, writeDeliverEntryHead } from "@millrace/protocol/internal";
-import { ENTRY_CHECK } from "./entry-check.ts";
+import { ENTRY_CHECK } from "../entry/entry-check.ts";
 import {
   alignEntry,
   ENTRY_APPEND_TIME_WORD,
@@ -15,7 +15,8 @@ import {
   ENTRY_TYPE_WORD,
   readU32,
   readU64,
-} from "./entry-layout.ts";
+} from "../entry/entry-layout.ts";
+import { JOURNAL_LIMITS } from "../limits.ts";
 import {
   findPoint,
   IndexPoints,
@@ -25,14 +26,13 @@ import {
   POINT_TIME,
   POINT_WORDS,
   timePivot,
-} from "./index-points.ts";
-import type { JournalLocation } from "./journal-index.ts";
-import { JOURNAL_LIMITS } from "./limits.ts";
+} from "../lookup/index-points.ts";
+import type { JournalLocation } from "../lookup/journal-index.ts";
+import { SEGMENT_HEADER_BYTES, segmentFileName, sidecarFileName } from "../segment/segment-layout.ts";
+import { SegmentWindow } from "../segment/segment-window.ts";
+import { errorCodeOf, type Storage } from "../storage/storage.ts";
 import { type ReadableSegment, SegmentFileCache } from "./segment-file-cache.ts";
-import { SEGMENT_HEADER_BYTES, segmentFileName, sidecarFileName } from "./segment-layout.ts";
-import { SegmentWindow } from "./segment-window.ts";
 import { type SealedPoints, SidecarCache } from "./sidecar-cache.ts";
-import { errorCodeOf, type Storage } from "./storage.ts";
 
 /** `read`, `findTime`: bytes on the disk are not what was written; `error` has file and position. */
 export const READ_DAMAGED = -1;

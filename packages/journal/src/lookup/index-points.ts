@@ -1,4 +1,4 @@
-import { JOURNAL_LIMITS } from "./limits.ts";
+import { JOURNAL_LIMITS } from "../limits.ts";
 
 /**
  * Where the entries of one partition stand in one segment, sparse: a *point* covers a stretch of the segment that

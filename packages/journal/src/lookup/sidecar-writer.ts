@@ -1,8 +1,8 @@
-import type { Background, BackgroundJob } from "./background.ts";
+import type { Background, BackgroundJob } from "../background.ts";
+import { JOURNAL_LIMITS } from "../limits.ts";
+import { sidecarFileName } from "../segment/segment-layout.ts";
 import type { JournalIndex } from "./journal-index.ts";
-import { JOURNAL_LIMITS } from "./limits.ts";
 import type { OpenSegment } from "./partition-index.ts";
-import { sidecarFileName } from "./segment-layout.ts";
 import { encodeSidecar } from "./sidecar-layout.ts";
 
 /** The job that writes the sidecar of an ended segment. */

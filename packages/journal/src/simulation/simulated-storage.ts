@@ -1,6 +1,6 @@
+import type { OpenMode, Storage } from "../storage/storage.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import { SimulatedFile } from "./simulated-file.ts";
-import type { OpenMode, Storage } from "./storage.ts";
 
 /** The machine stopped in the middle of a call. Every later call throws it too, until `restart`. */
 export class SimulatedCrash extends Error {

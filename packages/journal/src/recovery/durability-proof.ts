@@ -1,10 +1,10 @@
-import { checkpointFileName } from "./checkpoint-layout.ts";
-import type { EntryCheck } from "./entry-check.ts";
-import type { LiveSegment } from "./segment-chain.ts";
-import { SEGMENT_HEADER_BYTES } from "./segment-layout.ts";
-import { findSyncedBeyond } from "./segment-scan.ts";
-import type { SegmentWindow } from "./segment-window.ts";
-import type { Storage } from "./storage.ts";
+import { checkpointFileName } from "../checkpoint/checkpoint-layout.ts";
+import type { EntryCheck } from "../entry/entry-check.ts";
+import type { LiveSegment } from "../segment/segment-chain.ts";
+import { SEGMENT_HEADER_BYTES } from "../segment/segment-layout.ts";
+import { findSyncedBeyond } from "../segment/segment-scan.ts";
+import type { SegmentWindow } from "../segment/segment-window.ts";
+import type { Storage } from "../storage/storage.ts";
 
 /** What is looked through for a proof. */
 export interface ProofSources {

@@ -1,5 +1,5 @@
-import { readU32, readU64, writeU64 } from "./entry-layout.ts";
-import { checksumWords } from "./header-checksum.ts";
+import { readU32, readU64, writeU64 } from "../entry/entry-layout.ts";
+import { checksumWords } from "../entry/header-checksum.ts";
 import { POINT_BYTES } from "./index-points.ts";
 import type { OpenSegment, PartitionIndex } from "./partition-index.ts";
 

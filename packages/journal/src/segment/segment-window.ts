@@ -1,5 +1,5 @@
-import { ENTRY_ALIGNMENT } from "./entry-layout.ts";
-import { readFully, type Storage } from "./storage.ts";
+import { ENTRY_ALIGNMENT } from "../entry/entry-layout.ts";
+import { readFully, type Storage } from "../storage/storage.ts";
 
 const ALIGN_MASK = -ENTRY_ALIGNMENT;
 

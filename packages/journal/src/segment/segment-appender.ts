@@ -1,10 +1,10 @@
-import type { Background } from "./background.ts";
-import { JOURNAL_LIMITS } from "./limits.ts";
+import type { Background } from "../background.ts";
+import { JOURNAL_LIMITS } from "../limits.ts";
+import { type Storage, writeFully } from "../storage/storage.ts";
+import type { Syncer } from "../sync/syncer.ts";
 import type { SegmentFile } from "./segment-file.ts";
 import { encodeSegmentHeader } from "./segment-layout.ts";
 import type { StagedRuns } from "./staged-runs.ts";
-import { type Storage, writeFully } from "./storage.ts";
-import type { Syncer } from "./syncer.ts";
 
 export interface SegmentAppenderOptions {
   readonly storage: Storage;

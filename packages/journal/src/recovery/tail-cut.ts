@@ -1,7 +1,7 @@
-import type { LiveSegment } from "./segment-chain.ts";
-import { sidecarFileName } from "./segment-layout.ts";
-import type { SegmentWindow } from "./segment-window.ts";
-import { type Storage, writeFully } from "./storage.ts";
+import type { LiveSegment } from "../segment/segment-chain.ts";
+import { sidecarFileName } from "../segment/segment-layout.ts";
+import type { SegmentWindow } from "../segment/segment-window.ts";
+import { type Storage, writeFully } from "../storage/storage.ts";
 
 /** Ends the journal at a position and makes durable what is before it. */
 export class TailCut {

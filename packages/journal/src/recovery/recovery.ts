@@ -1,5 +1,5 @@
 import { MillraceError } from "@millrace/protocol";
-import { attemptBackgroundJob } from "./background.ts";
+import { attemptBackgroundJob } from "../background.ts";
 import {
   CHECKPOINT_FORMAT_VERSION,
   type Checkpoint,
@@ -7,9 +7,8 @@ import {
   decodeCheckpoint,
   parseCheckpointFileName,
   restoreIndex,
-} from "./checkpoint-layout.ts";
-import { findDurabilityProof } from "./durability-proof.ts";
-import type { EntryCheck } from "./entry-check.ts";
+} from "../checkpoint/checkpoint-layout.ts";
+import type { EntryCheck } from "../entry/entry-check.ts";
 import {
   ENTRY_APPEND_TIME_WORD,
   ENTRY_BASE_OFFSET_WORD,
@@ -22,11 +21,12 @@ import {
   ENTRY_TYPE_WORD,
   readU32,
   readU64,
-} from "./entry-layout.ts";
-import { FENCE_FILE, readFence, writeFence } from "./fence.ts";
-import { JournalIndex } from "./journal-index.ts";
-import { refuseQuarantined } from "./quarantine.ts";
-import { chainSegments, type LiveSegment } from "./segment-chain.ts";
+} from "../entry/entry-layout.ts";
+import { JournalIndex } from "../lookup/journal-index.ts";
+import { sidecarJob } from "../lookup/sidecar-writer.ts";
+import { FENCE_FILE, readFence, writeFence } from "../ownership/fence.ts";
+import { refuseQuarantined } from "../ownership/quarantine.ts";
+import { chainSegments, type LiveSegment } from "../segment/segment-chain.ts";
 import {
   decodeSegmentHeader,
   encodeSegmentHeader,
@@ -36,11 +36,11 @@ import {
   segmentFileName,
   segmentSeed,
   sidecarFileName,
-} from "./segment-layout.ts";
-import { type BadEntry, type ScanEnd, scanEntries } from "./segment-scan.ts";
-import { SegmentWindow } from "./segment-window.ts";
-import { sidecarJob } from "./sidecar-writer.ts";
-import { readFile, type Storage, writeFully } from "./storage.ts";
+} from "../segment/segment-layout.ts";
+import { type BadEntry, type ScanEnd, scanEntries } from "../segment/segment-scan.ts";
+import { SegmentWindow } from "../segment/segment-window.ts";
+import { readFile, type Storage, writeFully } from "../storage/storage.ts";
+import { findDurabilityProof } from "./durability-proof.ts";
 import { TailCut } from "./tail-cut.ts";
 
 /** Takes what recovery finds, in order. It runs inside `Journal.open`; a throw ends the recovery. */

@@ -1,6 +1,6 @@
 import { MillraceError } from "@millrace/protocol";
-import { holdsFence } from "./fence.ts";
-import { errorCodeOf, type Storage } from "./storage.ts";
+import { holdsFence } from "../ownership/fence.ts";
+import { errorCodeOf, type Storage } from "../storage/storage.ts";
 
 /** What a syncer is made for: one shard's folder in one epoch. */
 export interface SyncerContext {

@@ -1,8 +1,8 @@
 import { crc32 } from "@millrace/protocol/internal";
-import { readU32, readU64, writeU64 } from "./entry-layout.ts";
-import { POINT_BYTES, POINT_WORDS } from "./index-points.ts";
-import type { JournalIndex, SealedSegment } from "./journal-index.ts";
-import type { OpenSegment, PartitionIndex } from "./partition-index.ts";
+import { readU32, readU64, writeU64 } from "../entry/entry-layout.ts";
+import { POINT_BYTES, POINT_WORDS } from "../lookup/index-points.ts";
+import type { JournalIndex, SealedSegment } from "../lookup/journal-index.ts";
+import type { OpenSegment, PartitionIndex } from "../lookup/partition-index.ts";
 
 /**
  * A checkpoint: the shard's state and the journal's index as they were at a committed position,

@@ -1,7 +1,7 @@
 import { getSystemErrorName } from "node:util";
 import { Worker } from "node:worker_threads";
 import type { MillraceError } from "@millrace/protocol";
-import { JOURNAL_LIMITS } from "./limits.ts";
+import { JOURNAL_LIMITS } from "../limits.ts";
 import {
   CLOSING_WORD,
   COMMITTED_WORD,
