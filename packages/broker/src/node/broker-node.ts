@@ -24,6 +24,7 @@ import { defaultShards, openingsByShard, shardThreadCount } from "./placement.ts
 import { ReaderThread } from "./reader-thread.ts";
 import { ShardRequestTable } from "./shard-request-table.ts";
 import { ShardThread } from "./shard-thread.ts";
+import { TopicAdmin } from "./topic-admin.ts";
 
 export interface NodeOptions {
   readonly dataDir: string;
@@ -63,6 +64,11 @@ export class BrokerNode implements GatewayPort {
   readonly #lock: FolderLock;
   readonly #catalog: CatalogView = new CatalogView();
   readonly #requests: ShardRequestTable = new ShardRequestTable();
+  readonly #admin: TopicAdmin = new TopicAdmin({
+    catalog: this.#catalog,
+    ask: (shardId, kind, args) => this.#ask(shardId, kind, args),
+    handler: () => this.#handler,
+  });
   readonly #pool: BackgroundPool;
   readonly #doorbell: Doorbell;
   readonly #doorbellBuffer: SharedArrayBuffer;
@@ -197,62 +203,20 @@ export class BrokerNode implements GatewayPort {
     return this.#catalog.topics();
   }
 
-  async createTopic(name: string, config: TopicConfig): Promise<Topic> {
-    const topic = await this.#ask(0, "createTopic", [name, config]);
-    // Known from here on, also to a shard that restarts now: reconciliation opens what the opening below misses.
-    this.#catalog.add(topic);
-    await Promise.all(
-      openingsByShard(topic).map(async ([shardId, openings]) => {
-        try {
-          await this.#ask(shardId, "open", [openings]);
-        } catch (error) {
-          if (!(error instanceof MillraceError && error.code === "SHARD_RESTARTED")) throw error;
-        }
-      }),
-    );
-    this.#handler?.onTopicCreated(topic);
-    return topic;
+  createTopic(name: string, config: TopicConfig): Promise<Topic> {
+    return this.#admin.create(name, config);
   }
 
-  async deleteTopic(name: string): Promise<Topic> {
-    const { topic, catalogPosition } = await this.#ask(0, "deleteTopic", [name]);
-    this.#catalog.remove(topic);
-    this.#handler?.onTopicDeleted(topic);
-    await Promise.all(
-      [...new Set(topic.shards)].map(async (shardId) => {
-        try {
-          await this.#ask(shardId, "close", [topic.topicId]);
-        } catch (error) {
-          if (!(error instanceof MillraceError && error.code === "SHARD_RESTARTED")) throw error;
-        }
-      }),
-    );
-    return { ...topic, catalogPosition };
+  deleteTopic(name: string): Promise<Topic> {
+    return this.#admin.delete(name);
   }
 
-  async bounds(topic: Topic, partitions: readonly number[]): Promise<PartitionBounds[]> {
-    const byShard = new Map<number, number[]>();
-    for (const partition of partitions) {
-      const shardId = topic.shards[partition] as number;
-      const list = byShard.get(shardId);
-      if (list === undefined) byShard.set(shardId, [partition]);
-      else list.push(partition);
-    }
-    const found = new Map<number, PartitionBounds>();
-    await Promise.all(
-      [...byShard].map(async ([shardId, list]) => {
-        const rows = await this.#ask(shardId, "bounds", [topic.topicId, list]);
-        rows.forEach(([logStartOffset, highWatermark, logEpoch], i) => {
-          const partition = list[i] as number;
-          found.set(partition, { partition, logStartOffset, highWatermark, logEpoch });
-        });
-      }),
-    );
-    return partitions.map((partition) => found.get(partition) as PartitionBounds);
+  bounds(topic: Topic, partitions: readonly number[]): Promise<PartitionBounds[]> {
+    return this.#admin.bounds(topic, partitions);
   }
 
   offsetForTime(topic: Topic, partition: number, timeMs: number): Promise<number> {
-    return this.#ask(topic.shards[partition] as number, "time", [topic.topicId, partition, timeMs]);
+    return this.#admin.offsetForTime(topic, partition, timeMs);
   }
 
   claimBatch(shardId: number, storedBytes: number): number {

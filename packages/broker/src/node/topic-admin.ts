@@ -1,0 +1,92 @@
+import { MillraceError } from "@millrace/protocol";
+import type { ShardRequestMap } from "../shard/shard-requests.ts";
+import type { PartitionBounds, Topic, TopicConfig } from "../topic.ts";
+import type { CatalogView } from "./catalog-view.ts";
+import type { GatewayHandler } from "./gateway-handler.ts";
+import { openingsByShard } from "./placement.ts";
+
+/** What the node lends to its topics' administration. */
+export interface TopicAdminContext {
+  readonly catalog: CatalogView;
+  /** Rejects with what the shard refused, or SHARD_RESTARTED. */
+  readonly ask: <K extends keyof ShardRequestMap>(
+    shardId: number,
+    kind: K,
+    args: ShardRequestMap[K]["args"],
+  ) => Promise<ShardRequestMap[K]["reply"]>;
+  /** The gateway that is told of topics that come and go. */
+  readonly handler: () => GatewayHandler | undefined;
+}
+
+/**
+ * Topics as their owners see them: made, asked about and deleted. Shard 0 writes the catalog, the node keeps a
+ * copy of it, and each shard holds its partitions. The node's thread only.
+ */
+export class TopicAdmin {
+  readonly #context: TopicAdminContext;
+
+  constructor(context: TopicAdminContext) {
+    this.#context = context;
+  }
+
+  async create(name: string, config: TopicConfig): Promise<Topic> {
+    const { catalog, ask, handler } = this.#context;
+    const topic = await ask(0, "createTopic", [name, config]);
+    // Known from here on, also to a shard that restarts now: reconciliation opens what the opening below misses.
+    catalog.add(topic);
+    await Promise.all(
+      openingsByShard(topic).map(([shardId, openings]) => unlessRestarted(ask(shardId, "open", [openings]))),
+    );
+    handler()?.onTopicCreated(topic);
+    return topic;
+  }
+
+  async delete(name: string): Promise<Topic> {
+    const { catalog, ask, handler } = this.#context;
+    const { topic, catalogPosition } = await ask(0, "deleteTopic", [name]);
+    catalog.remove(topic);
+    handler()?.onTopicDeleted(topic);
+    await Promise.all(
+      [...new Set(topic.shards)].map((shardId) => unlessRestarted(ask(shardId, "close", [topic.topicId]))),
+    );
+    return { ...topic, catalogPosition };
+  }
+
+  async bounds(topic: Topic, partitions: readonly number[]): Promise<PartitionBounds[]> {
+    const found = new Map<number, PartitionBounds>();
+    await Promise.all(
+      [...byShard(topic, partitions)].map(async ([shardId, list]) => {
+        const rows = await this.#context.ask(shardId, "bounds", [topic.topicId, list]);
+        rows.forEach(([logStartOffset, highWatermark, logEpoch], i) => {
+          const partition = list[i] as number;
+          found.set(partition, { partition, logStartOffset, highWatermark, logEpoch });
+        });
+      }),
+    );
+    return partitions.map((partition) => found.get(partition) as PartitionBounds);
+  }
+
+  offsetForTime(topic: Topic, partition: number, timeMs: number): Promise<number> {
+    return this.#context.ask(topic.shards[partition] as number, "time", [topic.topicId, partition, timeMs]);
+  }
+}
+
+/** A shard that restarts meanwhile learns the same from the catalog: reconciliation makes it so. */
+async function unlessRestarted(answer: Promise<unknown>): Promise<void> {
+  try {
+    await answer;
+  } catch (error) {
+    if (!(error instanceof MillraceError && error.code === "SHARD_RESTARTED")) throw error;
+  }
+}
+
+function byShard(topic: Topic, partitions: readonly number[]): Map<number, number[]> {
+  const lists = new Map<number, number[]>();
+  for (const partition of partitions) {
+    const shardId = topic.shards[partition] as number;
+    const list = lists.get(shardId);
+    if (list === undefined) lists.set(shardId, [partition]);
+    else list.push(partition);
+  }
+  return lists;
+}
