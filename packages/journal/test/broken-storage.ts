@@ -41,6 +41,9 @@ export class DelegatingStorage implements Storage {
   unlink(path: string): void {
     this.inner.unlink(path);
   }
+  link(from: string, to: string): void {
+    this.inner.link(from, to);
+  }
   mkdir(path: string): void {
     this.inner.mkdir(path);
   }

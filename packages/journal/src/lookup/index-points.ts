@@ -27,6 +27,8 @@ export class IndexPoints {
   /** Append times of the first and last entry, ms since 1970. */
   firstTime = 0;
   lastTime = 0;
+  /** Of the entries, with the alignment behind each. */
+  bytes = 0;
   count = 0;
   words: Uint32Array = new Uint32Array(INITIAL_POINTS * POINT_WORDS);
   /** Only entries of the partition in the last point so far. */
@@ -37,6 +39,7 @@ export class IndexPoints {
    * @param position from the segment's base; `bytes` with the alignment behind the entry.
    */
   add(baseOffset: number, count: number, timeMs: number, position: number, bytes: number): void {
+    this.bytes += bytes;
     if (this.count === 0) {
       this.firstOffset = baseOffset;
       this.firstTime = timeMs;

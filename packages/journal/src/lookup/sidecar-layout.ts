@@ -1,18 +1,18 @@
 import { readU32, readU64, writeU64 } from "../entry/entry-layout.ts";
 import { checksumWords } from "../entry/header-checksum.ts";
-import { POINT_BYTES } from "./index-points.ts";
-import type { OpenSegment, PartitionIndex } from "./partition-index.ts";
+import { type IndexPoints, POINT_BYTES } from "./index-points.ts";
+import type { OpenSegment } from "./partition-index.ts";
 
 /**
- * A sidecar: the index of a sealed segment, `<the segment's name>.idx`. It holds nothing that the segment does not, and is
- * written once, as a whole. Little-endian.
+ * The index of a file of entries: the sidecar of a sealed segment, `<the segment's name>.idx`, and the footer of a settled
+ * file. It holds nothing that the entries do not, and is written once, as a whole. Little-endian.
  *
  *     byte
  *       0 | "MRINDEX1"                                        |
  *       8 | format version u32     | shardId u32              |
  *      16 | epoch u32              | partition count u32      |
- *      24 | basePosition u64                                  |  of the segment
- *      32 | endPosition u64                                   |  of the segment
+ *      24 | basePosition u64                                  |  of the segment, or of the stretch that was settled
+ *      32 | endPosition u64                                   |
  *      40 | zeros                                             |
  *      56 | tableCrc u32           | crc u32                  |  crc: CRC-32 of bytes 0..59
  *      64 | table: 64 bytes a partition, by topicId and partition; tableCrc covers it
@@ -26,7 +26,7 @@ import type { OpenSegment, PartitionIndex } from "./partition-index.ts";
  *      32 | lastTime u64                                      |
  *      40 | pointsAt u64                                      |  from the file's start
  *      48 | point count u32        | pointsCrc u32            |
- *      56 | zeros                                             |
+ *      56 | bytes u64                                         |  of the entries, with the alignment behind each
  */
 export const SIDECAR_HEADER_BYTES = 64;
 export const SIDECAR_PARTITION_BYTES = 64;
@@ -51,6 +51,7 @@ const LAST_TIME_WORD = 8;
 const POINTS_AT_WORD = 10;
 const POINT_COUNT_WORD = 12;
 const POINTS_CRC_WORD = 13;
+const BYTES_WORD = 14;
 
 /** What a sidecar's first bytes state. */
 export interface SidecarHeader {
@@ -64,6 +65,8 @@ export interface SidecarHeader {
 
 /** One partition in a sidecar's table. */
 export interface SidecarPartition {
+  readonly topicId: number;
+  readonly partition: number;
   readonly firstOffset: number;
   readonly endOffset: number;
   readonly firstTime: number;
@@ -71,27 +74,51 @@ export interface SidecarPartition {
   readonly pointsAt: number;
   readonly pointCount: number;
   readonly pointsCrc: number;
+  /** Of the entries, with the alignment behind each. */
+  readonly bytes: number;
+}
+
+/** The points of one partition in a file. */
+export interface PartitionPoints {
+  readonly topicId: number;
+  readonly partition: number;
+  readonly points: IndexPoints;
+}
+
+/** What the index is of. */
+export interface IndexedFile {
+  readonly shardId: number;
+  readonly epoch: number;
+  readonly basePosition: number;
+  readonly endPosition: number;
 }
 
 /** The whole sidecar of an ended segment, in a buffer of its own. */
 export function encodeSidecar(segment: OpenSegment, shardId: number): Uint8Array {
-  const partitions = [...segment.partitions].sort(byTopicAndPartition);
-  const pointsOf = partitions.map((index) => {
+  const { basePosition, epoch, endPosition } = segment;
+  const partitions = segment.partitions.map((index) => {
     const points = index.points[index.segments.indexOf(segment)];
     if (points === undefined) throw new Error("a partition of a segment has no points there");
-    return points;
+    return { topicId: index.topicId, partition: index.partition, points };
   });
+  return encodeFileIndex(
+    { shardId, epoch, basePosition, endPosition: endPosition as number },
+    partitions.sort(byTopicAndPartition),
+  );
+}
+
+/** The index of a file, in a buffer of its own. `partitions` are in the order of topicId and partition. */
+export function encodeFileIndex(file: IndexedFile, partitions: readonly PartitionPoints[]): Uint8Array {
   const tableAt = SIDECAR_HEADER_BYTES;
   const pointsStart = tableAt + partitions.length * SIDECAR_PARTITION_BYTES;
   let size = pointsStart;
-  for (const points of pointsOf) size += points.count * POINT_BYTES;
+  for (const { points } of partitions) size += points.count * POINT_BYTES;
 
   const bytes = new Uint8Array(size);
   const words = new Int32Array(bytes.buffer);
   let at = pointsStart;
   for (let i = 0; i < partitions.length; i++) {
-    const { topicId, partition } = partitions[i] as PartitionIndex;
-    const points = pointsOf[i] as (typeof pointsOf)[number];
+    const { topicId, partition, points } = partitions[i] as PartitionPoints;
     const used = points.used();
     words.set(used, at >> 2);
     const entry = (tableAt + i * SIDECAR_PARTITION_BYTES) >> 2;
@@ -104,17 +131,18 @@ export function encodeSidecar(segment: OpenSegment, shardId: number): Uint8Array
     writeU64(words, entry + POINTS_AT_WORD, at);
     words[entry + POINT_COUNT_WORD] = points.count;
     words[entry + POINTS_CRC_WORD] = checksumWords(words, at >> 2, used.length, 0);
+    writeU64(words, entry + BYTES_WORD, points.bytes);
     at += used.byteLength;
   }
 
   words[0] = MAGIC_LOW;
   words[1] = MAGIC_HIGH;
   words[VERSION_WORD] = SIDECAR_FORMAT_VERSION;
-  words[SHARD_ID_WORD] = shardId | 0;
-  words[EPOCH_WORD] = segment.epoch | 0;
+  words[SHARD_ID_WORD] = file.shardId | 0;
+  words[EPOCH_WORD] = file.epoch | 0;
   words[PARTITION_COUNT_WORD] = partitions.length;
-  writeU64(words, BASE_POSITION_WORD, segment.basePosition);
-  writeU64(words, END_POSITION_WORD, segment.endPosition as number);
+  writeU64(words, BASE_POSITION_WORD, file.basePosition);
+  writeU64(words, END_POSITION_WORD, file.endPosition);
   words[TABLE_CRC_WORD] = checksumWords(words, tableAt >> 2, (pointsStart - tableAt) >> 2, 0);
   words[CRC_WORD] = checksumWords(words, 0, CRC_WORD, 0);
   return bytes;
@@ -159,7 +187,15 @@ export function findSidecarPartition(
   if (low === count) return undefined;
   if (readU32(table, entry + TOPIC_ID_WORD) !== topicId) return undefined;
   if (readU32(table, entry + PARTITION_WORD) !== partition) return undefined;
+  return sidecarPartitionAt(table, low);
+}
+
+/** The i-th partition of a table. */
+export function sidecarPartitionAt(table: Int32Array, i: number): SidecarPartition {
+  const entry = (i * SIDECAR_PARTITION_BYTES) / 4;
   return {
+    topicId: readU32(table, entry + TOPIC_ID_WORD),
+    partition: readU32(table, entry + PARTITION_WORD),
     firstOffset: readU64(table, entry + FIRST_OFFSET_WORD),
     endOffset: readU64(table, entry + END_OFFSET_WORD),
     firstTime: readU64(table, entry + FIRST_TIME_WORD),
@@ -167,9 +203,10 @@ export function findSidecarPartition(
     pointsAt: readU64(table, entry + POINTS_AT_WORD),
     pointCount: readU32(table, entry + POINT_COUNT_WORD),
     pointsCrc: table[entry + POINTS_CRC_WORD] as number,
+    bytes: readU64(table, entry + BYTES_WORD),
   };
 }
 
-function byTopicAndPartition(a: PartitionIndex, b: PartitionIndex): number {
+function byTopicAndPartition(a: PartitionPoints, b: PartitionPoints): number {
   return a.topicId - b.topicId || a.partition - b.partition;
 }

@@ -184,6 +184,13 @@ export class SimulatedStorage implements Storage {
     this.change({ kind: "unlink", path });
   }
 
+  link(from: string, to: string): void {
+    this.step();
+    const file = this.fileAt(from);
+    if (this.names.has(to)) throw storageError("EEXIST", to);
+    this.change({ kind: "create", path: to, file });
+  }
+
   mkdir(path: string): void {
     this.step();
     for (let at = path; at.length > 0; at = directoryOf(at)) this.directories.add(at);

@@ -5,6 +5,7 @@ import {
   fstatSync,
   fsyncSync,
   ftruncateSync,
+  linkSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -69,6 +70,10 @@ export class RealStorage implements Storage {
 
   unlink(path: string): void {
     unlinkSync(path);
+  }
+
+  link(from: string, to: string): void {
+    linkSync(from, to);
   }
 
   mkdir(path: string): void {

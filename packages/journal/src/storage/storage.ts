@@ -23,6 +23,8 @@ export interface Storage {
   truncate(fd: number, size: number): void;
   rename(from: string, to: string): void;
   unlink(path: string): void;
+  /** Gives a file a second name. Throws EEXIST when that name is taken. */
+  link(from: string, to: string): void;
   /** Makes the folder and its missing parents. */
   mkdir(path: string): void;
   /** Names (not paths) in a folder, in no order. */
