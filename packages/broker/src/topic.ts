@@ -37,4 +37,6 @@ export interface PartitionBounds {
   readonly highWatermark: number;
   /** Raised whenever records that somebody may have seen can be gone. */
   readonly logEpoch: number;
+  /** Bytes of the records that are kept, as they are stored. */
+  readonly retainedBytes: number;
 }

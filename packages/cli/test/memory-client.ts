@@ -45,8 +45,8 @@ export class MemoryBroker {
 
   describe(name: string): TopicDescription {
     const { topic, records } = this.find(name);
-    const bounds = { partition: 0, shard: 0, logStartOffset: 0, highWatermark: records.length, logEpoch: 0 };
-    return { ...topic, partitionInfo: [bounds] };
+    const bounds = { logStartOffset: 0, highWatermark: records.length, logEpoch: 0, retainedBytes: 0 };
+    return { ...topic, partitionInfo: [{ partition: 0, shard: 0, ...bounds }] };
   }
 
   publish(name: string, record: OutgoingRecord): PublishResult {

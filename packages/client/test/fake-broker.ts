@@ -48,6 +48,7 @@ export function topicInfo(name: string, partitions: number, more: Partial<TopicI
       logStartOffset: 0,
       highWatermark: 0,
       logEpoch: 1,
+      retainedBytes: 0,
     })),
     ...more,
   };

@@ -94,8 +94,8 @@ t.test("a log that lost records is reported, and read on", async (t) => {
     "t",
     topicInfo("t", 2, {
       partitionInfo: [
-        { partition: 0, shard: 0, logStartOffset: 0, highWatermark: 6, logEpoch: 2 },
-        { partition: 1, shard: 0, logStartOffset: 0, highWatermark: 0, logEpoch: 1 },
+        { partition: 0, shard: 0, logStartOffset: 0, highWatermark: 6, logEpoch: 2, retainedBytes: 0 },
+        { partition: 1, shard: 0, logStartOffset: 0, highWatermark: 0, logEpoch: 1, retainedBytes: 0 },
       ],
     }),
   );

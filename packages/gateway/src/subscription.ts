@@ -75,7 +75,7 @@ export class Subscription {
  */
 export function subscriptionDetails(
   subscription: Subscription,
-  bounds: readonly PartitionBounds[],
+  bounds: readonly Omit<PartitionBounds, "retainedBytes">[],
 ): Record<string, unknown> {
   const details: Record<string, unknown> = { subscriptionId: subscription.id };
   if (subscription.topic !== undefined) details.topicId = subscription.topic.topicId;

@@ -30,6 +30,9 @@ export const FRAME_TYPE = {
   TOPIC_DELETED: 52,
   LIST_TOPICS: 53,
   TOPICS: 54,
+  ALTER_TOPIC: 55,
+  TRUNCATE_TOPIC: 56,
+  TRUNCATED: 57,
 } as const;
 
 export type FrameTypeName = keyof typeof FRAME_TYPE;

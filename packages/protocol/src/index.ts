@@ -27,6 +27,7 @@ export {
   writeAckHead,
   writeAckRange,
 } from "./frames/ack.ts";
+export { type AlterTopicFrame, decodeAlterTopic, encodeAlterTopic } from "./frames/alter-topic.ts";
 export { type CreateTopicFrame, decodeCreateTopic, encodeCreateTopic } from "./frames/create-topic.ts";
 export { type CreditFrame, decodeCredit, encodeCredit } from "./frames/credit.ts";
 export {
@@ -95,6 +96,18 @@ export {
 } from "./frames/topic.ts";
 export { decodeTopicDeleted, encodeTopicDeleted, type TopicDeletedFrame } from "./frames/topic-deleted.ts";
 export { decodeTopics, encodeTopics, type TopicsFrame } from "./frames/topics.ts";
+export {
+  decodeTruncateTopic,
+  encodeTruncateTopic,
+  type TruncateBefore,
+  type TruncateTopicFrame,
+} from "./frames/truncate-topic.ts";
+export {
+  decodeTruncated,
+  encodeTruncated,
+  type TruncatedFrame,
+  type TruncatedPartition,
+} from "./frames/truncated.ts";
 export { decodeUnsubscribe, encodeUnsubscribe, type UnsubscribeFrame } from "./frames/unsubscribe.ts";
 export { decodeUnsubscribed, encodeUnsubscribed, type UnsubscribedFrame } from "./frames/unsubscribed.ts";
 export { decodeWelcome, encodeWelcome, type WelcomeFrame } from "./frames/welcome.ts";
@@ -113,5 +126,5 @@ export {
 } from "./record.ts";
 export { RECORD_FLAG, RECORD_FLAGS_KNOWN, RECORD_FLAGS_UNSUPPORTED } from "./record-flags.ts";
 export { walkRecords } from "./record-walk.ts";
-export { parseTopicConfig, type TopicConfig } from "./topic-config.ts";
+export { parseTopicChanges, parseTopicConfig, type TopicChanges, type TopicConfig } from "./topic-config.ts";
 export { isValidTopicName, topicNameProblem } from "./topic-name.ts";

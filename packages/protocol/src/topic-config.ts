@@ -13,6 +13,9 @@ export interface TopicConfig {
   readonly durability?: Durability;
 }
 
+/** What ALTER_TOPIC may say; what is left out stays as it is. */
+export type TopicChanges = Omit<TopicConfig, "partitions">;
+
 const NAMES: ReadonlySet<string> = new Set(["partitions", "retentionMs", "retentionBytes", "durability"]);
 
 /**
@@ -48,6 +51,19 @@ export function parseTopicConfig(map: Readonly<Record<string, unknown>>): TopicC
     config.durability = durability;
   }
   return config;
+}
+
+/**
+ * The settings in the map of an ALTER_TOPIC.
+ * @throws MillraceError PARTITIONS_FIXED if it names `partitions`, INVALID_TOPIC_CONFIG as parseTopicConfig
+ */
+export function parseTopicChanges(map: Readonly<Record<string, unknown>>): TopicChanges {
+  if (Object.hasOwn(map, "partitions")) {
+    throw new MillraceError("PARTITIONS_FIXED", "the number of a topic's partitions cannot be changed", {
+      details: { setting: "partitions" },
+    });
+  }
+  return parseTopicConfig(map);
 }
 
 function isCount(value: unknown): value is number {

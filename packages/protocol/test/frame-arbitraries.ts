@@ -57,6 +57,7 @@ const topicInfo = record({
         logStartOffset: uint(),
         highWatermark: uint(),
         logEpoch: uint(),
+        retainedBytes: uint(),
       }),
       { maxLength: 20 },
     ),
@@ -74,6 +75,12 @@ const from = fc.oneof(
       maxLength: 20,
     }),
   }),
+);
+
+const before = fc.oneof(
+  record({ kind: fc.constant("latest" as const) }),
+  record({ kind: fc.constant("time" as const), timeMs: uint() }),
+  record({ kind: fc.constant("offset" as const), offset: uint() }),
 );
 
 const credit = record({ publishCreditLimit: uint() });
@@ -197,6 +204,20 @@ export const frameValues: { readonly [Name in FrameTypeName]: fc.Arbitrary<Frame
   TOPIC_DELETED: record({ requestId: u32(), name: text(), catalogPosition: uint() }),
   LIST_TOPICS: record({ requestId: u32(), after: optional(text()) }),
   TOPICS: record({ requestId: u32(), topics: fc.array(topicInfo, { maxLength: 4 }), more: fc.boolean() }),
+  ALTER_TOPIC: record({ requestId: u32(), topic: text(), config: map() }),
+  TRUNCATE_TOPIC: record({
+    requestId: u32(),
+    topic: text(),
+    partitions: optional(fc.array(uint(), { maxLength: 20 })),
+    before,
+  }),
+  TRUNCATED: record({
+    requestId: u32(),
+    topicId: u32(),
+    partitions: fc.array(record({ partition: uint(), logStartOffset: uint(), highWatermark: uint() }), {
+      maxLength: 20,
+    }),
+  }),
 };
 
 /** An arbitrary for a frame of the type `name`. */

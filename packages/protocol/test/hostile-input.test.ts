@@ -101,7 +101,7 @@ function samples(): Uint8Array[] {
   const batch = builder.finish().slice(0, -5);
   const entry = { baseOffset: 1, count: 2, appendTimeMs: 3, batch, checksum: 4 };
   const position = { partition: 0, offset: 1, logEpoch: 2 };
-  const info = { partition: 0, shard: 1, logStartOffset: 0, highWatermark: 9, logEpoch: 1 };
+  const info = { partition: 0, shard: 1, logStartOffset: 0, highWatermark: 9, logEpoch: 1, retainedBytes: 0 };
   const topic = { name: "t", topicId: 1, partitions: 1, retentionMs: null, retentionBytes: 5 };
   const ids = { requestId: 1, subscriptionId: 2 };
   return [
@@ -144,6 +144,11 @@ function samples(): Uint8Array[] {
       name: "CREATE_TOPIC",
       value: { requestId: 1, name: "t", config: { partitions: 4, durability: "written" } },
     }),
+    encode({
+      name: "TRUNCATE_TOPIC",
+      value: { requestId: 1, topic: "t", partitions: [0, 300], before: { kind: "offset", offset: 70_000 } },
+    }),
+    encode({ name: "TRUNCATED", value: { requestId: 1, topicId: 2, partitions: [info, info] } }),
     encode({
       name: "ERROR",
       value: {

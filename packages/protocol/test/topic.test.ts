@@ -5,6 +5,7 @@ import {
   isDurability,
   isValidTopicName,
   LIMITS,
+  parseTopicChanges,
   parseTopicConfig,
   topicNameProblem,
 } from "../src/index.ts";
@@ -73,6 +74,20 @@ t.test("topic settings are checked, and unknown ones refused", async (t) => {
     const map = Object.fromEntries([[setting, value]]);
     t.throws(() => parseTopicConfig(map), { code: "INVALID_TOPIC_CONFIG", details: { setting } }, setting);
   }
+});
+
+t.test("changes are settings without the number of partitions", async (t) => {
+  t.same(parseTopicChanges({}), {});
+  const changes = { retentionMs: null, retentionBytes: 2 ** 40, durability: "memory" };
+  t.same(parseTopicChanges(changes), changes);
+  for (const partitions of [4, null, undefined]) {
+    t.throws(() => parseTopicChanges({ retentionMs: 1, partitions }), { code: "PARTITIONS_FIXED" });
+  }
+  t.throws(() => parseTopicChanges({ retentionMs: 0 }), {
+    code: "INVALID_TOPIC_CONFIG",
+    details: { setting: "retentionMs" },
+  });
+  t.throws(() => parseTopicChanges({ compaction: true }), { code: "INVALID_TOPIC_CONFIG" });
 });
 
 t.test("a durability is a number in an ACK and a name elsewhere", async (t) => {

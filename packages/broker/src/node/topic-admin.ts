@@ -57,9 +57,9 @@ export class TopicAdmin {
     await Promise.all(
       [...byShard(topic, partitions)].map(async ([shardId, list]) => {
         const rows = await this.#context.ask(shardId, "bounds", [topic.topicId, list]);
-        rows.forEach(([logStartOffset, highWatermark, logEpoch], i) => {
+        rows.forEach(([logStartOffset, highWatermark, logEpoch, retainedBytes], i) => {
           const partition = list[i] as number;
-          found.set(partition, { partition, logStartOffset, highWatermark, logEpoch });
+          found.set(partition, { partition, logStartOffset, highWatermark, logEpoch, retainedBytes });
         });
       }),
     );

@@ -23,8 +23,11 @@ export type PartitionOpening = readonly [number, number, number];
 
 /** Requests a node may make of a shard: MessagePack [kind, ...arguments] in a REQUEST record. */
 export interface ShardRequestMap {
-  /** Bounds of some partitions: [[logStartOffset, highWatermark, logEpoch], ...] in the order asked. */
-  bounds: { args: [topicId: number, partitions: readonly number[]]; reply: [number, number, number][] };
+  /** Bounds of some partitions: [[logStartOffset, highWatermark, logEpoch, retainedBytes], ...] in the order asked. */
+  bounds: {
+    args: [topicId: number, partitions: readonly number[]];
+    reply: [number, number, number, number][];
+  };
   /** The first offset appended at or after a time, the high watermark if there is none; the reader replies. */
   time: { args: [topicId: number, partition: number, timeMs: number]; reply: number };
   /** Shard 0: topics from the given number on, as many as one answer holds; none behind the last. */
@@ -135,7 +138,7 @@ export class ShardRequests {
     done(
       partitions.map((partition) => {
         const p = this.#partition(topicId, partition);
-        return [p.logStartOffset, p.highWatermark, p.logEpoch];
+        return [p.logStartOffset, p.highWatermark, p.logEpoch, p.retainedBytes];
       }),
     );
   }

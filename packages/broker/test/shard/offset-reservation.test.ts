@@ -30,7 +30,7 @@ function restart(rig: ShardRig, kind: "power" | "process"): void {
   rig.reconcile(PARTITIONS);
 }
 
-function bounds(rig: ShardRig, topicId: number): [number, number, number] | undefined {
+function bounds(rig: ShardRig, topicId: number): [number, number, number, number] | undefined {
   return rig.answer("bounds", [topicId, [0]])[0];
 }
 

@@ -16,6 +16,11 @@ function restart(rig: ShardRig, partitions: readonly PartitionOpening[] = []): v
   rig.reconcile(partitions);
 }
 
+/** [logStartOffset, highWatermark, logEpoch] of each. */
+function bounds(rig: ShardRig, topicId: number, partitions: readonly number[]): number[][] {
+  return rig.answer("bounds", [topicId, partitions]).map((row) => row.slice(0, 3));
+}
+
 t.test("a created topic is answered once it is durable, and is there after a crash", async (t) => {
   const rig = catalogRig();
   rig.gateway.ask("createTopic", ["flights", CONFIG]);
@@ -114,7 +119,7 @@ t.test("bounds and status tell what the shard has", async (t) => {
   ]);
   rig.gateway.publish({ topicId: 5, partition: 3, producerId: 4, count: 2, stored: batchOf(["a", "b"]) });
   rig.settle();
-  t.same(rig.answer("bounds", [5, [3, 0]]), [
+  t.same(bounds(rig, 5, [3, 0]), [
     [0, 2, 0],
     [0, 0, 0],
   ]);
@@ -172,8 +177,8 @@ t.test("a topic of the same name does not see the records of its predecessor", a
   rig.answer("close", [first.topicId]);
   const second = rig.answer("createTopic", ["a", config]);
   rig.answer("open", [[[second.topicId, 0, DURABILITY_FSYNCED]]]);
-  t.same(rig.answer("bounds", [second.topicId, [0]]), [[0, 0, 0]]);
+  t.same(bounds(rig, second.topicId, [0]), [[0, 0, 0]]);
   t.throws(() => rig.answer("bounds", [first.topicId, [0]]), { message: "UNKNOWN_PARTITION" });
   restart(rig, [[second.topicId, 0, DURABILITY_FSYNCED]]);
-  t.same(rig.answer("bounds", [second.topicId, [0]]), [[0, 0, 0]]);
+  t.same(bounds(rig, second.topicId, [0]), [[0, 0, 0]]);
 });

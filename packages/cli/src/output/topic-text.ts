@@ -1,6 +1,6 @@
 import type { Topic, TopicDescription } from "@millrace/client";
 import { textTable } from "./text-table.ts";
-import { byteLimitText, durationText } from "./unit-text.ts";
+import { byteLimitText, durationText, roundedSizeText } from "./unit-text.ts";
 
 /** The lines of `topic list`: one row a topic, sorted by name. */
 export function topicListText(topics: readonly Topic[]): string[] {
@@ -28,13 +28,14 @@ export function topicDescriptionText(topic: TopicDescription): string[] {
     ["created", new Date(topic.createdMs).toISOString()],
   ];
   const partitions = textTable(
-    ["PARTITION", "SHARD", "LOG START", "HIGH WATERMARK", "RECORDS", "LOG EPOCH"],
+    ["PARTITION", "SHARD", "LOG START", "HIGH WATERMARK", "RECORDS", "RETAINED", "LOG EPOCH"],
     topic.partitionInfo.map((info) => [
       info.partition,
       info.shard,
       info.logStartOffset,
       info.highWatermark,
       info.highWatermark - info.logStartOffset,
+      roundedSizeText(info.retainedBytes),
       info.logEpoch,
     ]),
   );

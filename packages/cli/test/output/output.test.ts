@@ -93,10 +93,11 @@ t.test("tables", async (t) => {
     "TOPIC    PARTITIONS  RETENTION  RETENTION BYTES  DURABILITY",
     "flights           2  7d         unlimited        fsynced",
   ]);
-  const info = { partition: 0, shard: 1, logStartOffset: 10, highWatermark: 250, logEpoch: 0 };
+  const bounds = { logStartOffset: 10, highWatermark: 250, logEpoch: 0, retainedBytes: 1536 };
+  const info = { partition: 0, shard: 1, ...bounds };
   const described = topicDescriptionText({ ...topic, partitionInfo: [info] });
   t.equal(described[0], "topic            flights");
-  t.equal(described.at(-1), "        0      1         10             250      240          0");
+  t.equal(described.at(-1), "        0      1         10             250      240  1.5 KiB           0");
 });
 
 t.test("sizes for people", async (t) => {

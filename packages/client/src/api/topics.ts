@@ -39,6 +39,8 @@ export interface PartitionInfo {
   readonly highWatermark: number;
   /** Raised whenever records that somebody may have seen can be gone. */
   readonly logEpoch: number;
+  /** Bytes of the records that are kept, as the broker stores them; 0 from a broker that does not say. */
+  readonly retainedBytes: number;
 }
 
 /** A topic with the bounds of its partitions. */

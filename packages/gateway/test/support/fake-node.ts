@@ -177,8 +177,9 @@ export class FakeNode implements GatewayNode {
       if (this.shards[topic.shards[partition] as number]?.down) {
         throw new MillraceError("SHARD_RESTARTED", "down");
       }
-      const { logStartOffset, highWatermark, logEpoch } = this.partition(topic, partition);
-      return { partition, logStartOffset, highWatermark, logEpoch };
+      const log = this.partition(topic, partition);
+      const { logStartOffset, highWatermark, logEpoch } = log;
+      return { partition, logStartOffset, highWatermark, logEpoch, retainedBytes: log.retainedBytes };
     });
   }
 

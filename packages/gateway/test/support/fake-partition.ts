@@ -55,6 +55,10 @@ export class FakePartition {
     this.highWatermark += count;
   }
 
+  get retainedBytes(): number {
+    return this.entries.reduce((bytes, entry) => bytes + entry.stored.length, 0);
+  }
+
   /** The entry that holds `offset`, or the first one behind it. */
   entryAt(offset: number): FakeEntry | undefined {
     return this.entries.find((entry) => entry.baseOffset + entry.count > offset);

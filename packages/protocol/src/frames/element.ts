@@ -1,5 +1,6 @@
 import type { FrameReader } from "../frame-reader.ts";
 import type { FrameWriter } from "../frame-writer.ts";
+import { LIMITS } from "../limits.ts";
 
 // Shapes that several frames have in common.
 
@@ -12,6 +13,24 @@ export function readStrings(reader: FrameReader, lengthMax: number): string[] {
   const strings: string[] = [];
   for (let left = reader.arrayHeader(lengthMax); left > 0; left -= 1) strings.push(reader.str());
   return strings;
+}
+
+/** Numbers of partitions; nil = all of a topic, undefined here. */
+export function writePartitions(writer: FrameWriter, partitions: readonly number[] | undefined): void {
+  if (partitions === undefined) {
+    writer.nil();
+    return;
+  }
+  writer.arrayHeader(partitions.length);
+  for (const partition of partitions) writer.uint(partition);
+}
+
+export function readPartitions(reader: FrameReader): number[] | undefined {
+  if (reader.nil()) return undefined;
+  const partitions: number[] = [];
+  for (let left = reader.arrayHeader(LIMITS.partitionsMax); left > 0; left -= 1)
+    partitions.push(reader.uint());
+  return partitions;
 }
 
 /** The header of a row: its number of elements, at least `atLeast`. */

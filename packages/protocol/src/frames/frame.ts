@@ -3,6 +3,7 @@ import { FRAME_TYPE, type FrameTypeName } from "../frame-type.ts";
 import type { FrameWriter } from "../frame-writer.ts";
 import { MillraceError } from "../millrace-error.ts";
 import { type AckFrame, decodeAck, encodeAck } from "./ack.ts";
+import { type AlterTopicFrame, decodeAlterTopic, encodeAlterTopic } from "./alter-topic.ts";
 import { type CreateTopicFrame, decodeCreateTopic, encodeCreateTopic } from "./create-topic.ts";
 import { type CreditFrame, decodeCredit, encodeCredit } from "./credit.ts";
 import { type CreditRequestFrame, decodeCreditRequest, encodeCreditRequest } from "./credit-request.ts";
@@ -26,6 +27,8 @@ import { decodeSubscribed, encodeSubscribed, type SubscribedFrame } from "./subs
 import { decodeTopic, encodeTopic, type TopicFrame } from "./topic.ts";
 import { decodeTopicDeleted, encodeTopicDeleted, type TopicDeletedFrame } from "./topic-deleted.ts";
 import { decodeTopics, encodeTopics, type TopicsFrame } from "./topics.ts";
+import { decodeTruncateTopic, encodeTruncateTopic, type TruncateTopicFrame } from "./truncate-topic.ts";
+import { decodeTruncated, encodeTruncated, type TruncatedFrame } from "./truncated.ts";
 import { decodeUnsubscribe, encodeUnsubscribe, type UnsubscribeFrame } from "./unsubscribe.ts";
 import { decodeUnsubscribed, encodeUnsubscribed, type UnsubscribedFrame } from "./unsubscribed.ts";
 import { decodeWelcome, encodeWelcome, type WelcomeFrame } from "./welcome.ts";
@@ -59,6 +62,9 @@ export interface FrameValues {
   readonly TOPIC_DELETED: TopicDeletedFrame;
   readonly LIST_TOPICS: ListTopicsFrame;
   readonly TOPICS: TopicsFrame;
+  readonly ALTER_TOPIC: AlterTopicFrame;
+  readonly TRUNCATE_TOPIC: TruncateTopicFrame;
+  readonly TRUNCATED: TruncatedFrame;
 }
 
 /** Any frame: `name` says which, `value` is what it says. */
@@ -150,6 +156,15 @@ export function encodeFrame(writer: FrameWriter, frame: Frame): void {
     case "TOPICS":
       encodeTopics(writer, frame.value);
       break;
+    case "ALTER_TOPIC":
+      encodeAlterTopic(writer, frame.value);
+      break;
+    case "TRUNCATE_TOPIC":
+      encodeTruncateTopic(writer, frame.value);
+      break;
+    case "TRUNCATED":
+      encodeTruncated(writer, frame.value);
+      break;
   }
 }
 
@@ -215,6 +230,12 @@ export function decodeFrame(reader: FrameReader, bytes: Uint8Array, start: numbe
       return { name: "LIST_TOPICS", value: decodeListTopics(reader) };
     case FRAME_TYPE.TOPICS:
       return { name: "TOPICS", value: decodeTopics(reader) };
+    case FRAME_TYPE.ALTER_TOPIC:
+      return { name: "ALTER_TOPIC", value: decodeAlterTopic(reader) };
+    case FRAME_TYPE.TRUNCATE_TOPIC:
+      return { name: "TRUNCATE_TOPIC", value: decodeTruncateTopic(reader) };
+    case FRAME_TYPE.TRUNCATED:
+      return { name: "TRUNCATED", value: decodeTruncated(reader) };
     default:
       throw new MillraceError("UNKNOWN_FRAME_TYPE", `there is no frame type ${type}`, { details: { type } });
   }

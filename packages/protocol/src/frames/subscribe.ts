@@ -2,7 +2,7 @@ import type { FrameReader } from "../frame-reader.ts";
 import { FRAME_TYPE } from "../frame-type.ts";
 import type { FrameWriter } from "../frame-writer.ts";
 import { LIMITS } from "../limits.ts";
-import { readRow, skipRest } from "./element.ts";
+import { readPartitions, readRow, skipRest, writePartitions } from "./element.ts";
 
 /** Where a resumed subscription goes on in one partition. */
 export interface ResumePosition {
@@ -53,12 +53,7 @@ export function encodeSubscribe(writer: FrameWriter, frame: SubscribeFrame): voi
   writer.uint(frame.requestId);
   writer.uint(frame.subscriptionId);
   writer.str(frame.topic);
-  if (frame.partitions === undefined) {
-    writer.nil();
-  } else {
-    writer.arrayHeader(frame.partitions.length);
-    for (const partition of frame.partitions) writer.uint(partition);
-  }
+  writePartitions(writer, frame.partitions);
   writeFrom(writer, frame.from);
   writer.uint(frame.creditLimit);
   writer.str(frame.mode);
@@ -69,7 +64,7 @@ export function decodeSubscribe(reader: FrameReader): SubscribeFrame {
   const requestId = reader.required("requestId").uint();
   const subscriptionId = reader.required("subscriptionId").uint();
   const topic = reader.required("topic").str();
-  const partitions = reader.required("partitions").nil() ? undefined : readPartitions(reader);
+  const partitions = readPartitions(reader.required("partitions"));
   const from = readFrom(reader.required("from"));
   const creditLimit = reader.required("creditLimit").uint();
   const mode = reader.more() ? reader.str() : "stream";
@@ -150,11 +145,4 @@ function readPositions(reader: FrameReader): ResumePosition[] {
     skipRest(reader, elements, POSITION_ELEMENTS);
   }
   return positions;
-}
-
-function readPartitions(reader: FrameReader): number[] {
-  const partitions: number[] = [];
-  for (let left = reader.arrayHeader(LIMITS.partitionsMax); left > 0; left -= 1)
-    partitions.push(reader.uint());
-  return partitions;
 }

@@ -15,11 +15,13 @@ export interface PartitionInfo {
   /** Offset after the last record that may be read. */
   readonly highWatermark: number;
   readonly logEpoch: number;
+  /** Bytes of the records that are kept, as they are stored; 0 also from a server that does not say. */
+  readonly retainedBytes: number;
 }
 
 /**
  * A topic as the catalog knows it, on the wire a map of these names; `partitionInfo` there is
- * `[[partition, shard, logStartOffset, highWatermark, logEpoch]]`.
+ * `[[partition, shard, logStartOffset, highWatermark, logEpoch, retainedBytes]]`.
  */
 export interface TopicInfo {
   readonly name: string;
@@ -39,7 +41,7 @@ export interface TopicInfo {
   readonly partitionInfo?: readonly PartitionInfo[] | undefined;
 }
 
-/** Server to client, the answer to CREATE_TOPIC and DESCRIBE_TOPIC: `[49, requestId, topic]` */
+/** Server to client, the answer to CREATE_TOPIC, ALTER_TOPIC and DESCRIBE_TOPIC: `[49, requestId, topic]` */
 export interface TopicFrame {
   readonly requestId: number;
   readonly topic: TopicInfo;
@@ -50,7 +52,9 @@ const PAIRS = 8;
 const PAIR_NAMES_BYTES = 88;
 /** Bytes of an encoded topic without partitionInfo, at most: its longest name, six numbers and the durability. */
 export const TOPIC_BYTES_MAX: number = 1 + PAIR_NAMES_BYTES + (2 + LIMITS.topicNameBytesMax) + 6 * 9 + 8;
-const PARTITION_ELEMENTS = 5;
+const PARTITION_ELEMENTS = 6;
+/** What the first servers sent. */
+const PARTITION_ELEMENTS_MIN = 5;
 
 export function encodeTopic(writer: FrameWriter, frame: TopicFrame): void {
   writer.arrayHeader(3);
@@ -95,6 +99,7 @@ export function writeTopicInfo(writer: FrameWriter, topic: TopicInfo): void {
     writer.uint(info.logStartOffset);
     writer.uint(info.highWatermark);
     writer.uint(info.logEpoch);
+    writer.uint(info.retainedBytes);
   }
 }
 
@@ -145,13 +150,14 @@ function readDurability(reader: FrameReader): Durability {
 function readPartitionInfo(reader: FrameReader): PartitionInfo[] {
   const partitions: PartitionInfo[] = [];
   for (let left = reader.arrayHeader(); left > 0; left -= 1) {
-    const elements = readRow(reader, PARTITION_ELEMENTS);
+    const elements = readRow(reader, PARTITION_ELEMENTS_MIN);
     partitions.push({
       partition: reader.uint(),
       shard: reader.uint(),
       logStartOffset: reader.uint(),
       highWatermark: reader.uint(),
       logEpoch: reader.uint(),
+      retainedBytes: elements > PARTITION_ELEMENTS_MIN ? reader.uint() : 0,
     });
     skipRest(reader, elements, PARTITION_ELEMENTS);
   }
