@@ -1,6 +1,9 @@
 import { MillraceError } from "@millrace/protocol";
 import { crc32 } from "@millrace/protocol/internal";
 import { holdsFence } from "./ownership/fence.ts";
+import { runRetentionPlan } from "./settled/retention-plan.ts";
+import { runSettleJob } from "./settled/settle-job.ts";
+import type { RetentionJob, RetentionPlan, SettleJob, SettleResult } from "./settled/settle-jobs.ts";
 import { type Storage, writeFully } from "./storage/storage.ts";
 
 /** Work of the journal that is too slow for the shard's thread. Plain data: travels between threads. */
@@ -32,13 +35,21 @@ export type BackgroundJob =
       readonly directory: string;
       readonly paths: readonly string[];
       readonly epoch: number;
-    };
+    }
+  | SettleJob
+  | RetentionJob;
+
+/** What a job answers; jobs that only write answer nothing. Plain data, as the jobs are. */
+export type BackgroundResult = SettleResult | RetentionPlan;
+
+/** Told how a job ended: with an error, or with the result of a job that has one. */
+export type JobDone = (error?: Error, result?: BackgroundResult) => void;
 
 /**
  * Runs jobs off the shard's thread. `done` is called on the shard's thread, later or from within `submit`, once a job.
  */
 export interface Background {
-  submit(job: BackgroundJob, done: (error?: Error) => void): void;
+  submit(job: BackgroundJob, done: JobDone): void;
 }
 
 /** Runs each job at once on the calling thread. For tests, tools and simulations. */
@@ -49,39 +60,56 @@ export class InlineBackground implements Background {
     this.storage = storage;
   }
 
-  submit(job: BackgroundJob, done: (error?: Error) => void): void {
-    done(attemptBackgroundJob(this.storage, job));
+  submit(job: BackgroundJob, done: JobDone): void {
+    completeBackgroundJob(this.storage, job, done);
   }
 }
 
 const ZEROS_BYTES = 1024 * 1024;
 
 /** Runs one job to its end. Any thread. @throws what the storage throws; MillraceError JOURNAL_FAILED when fenced */
-export function runBackgroundJob(storage: Storage, job: BackgroundJob): void {
+export function runBackgroundJob(storage: Storage, job: BackgroundJob): BackgroundResult | undefined {
   switch (job.kind) {
     case "write-file":
       writeFile(storage, job);
-      break;
+      return undefined;
     case "prepare-segment":
       prepareSegment(storage, job.path, job.sizeBytes);
-      break;
+      return undefined;
     case "unlink":
       requireFence(storage, job.directory, job.epoch);
       for (const path of job.paths) {
         if (storage.exists(path)) storage.unlink(path);
       }
       storage.syncDirectory(job.directory);
+      return undefined;
+    case "settle":
+      return runSettleJob(storage, job);
+    case "plan-retention":
+      return runRetentionPlan(storage, job);
   }
 }
 
-/** The same, with the error as its result. */
+/** The same for a job without a result, with the error as what it returns. */
 export function attemptBackgroundJob(storage: Storage, job: BackgroundJob): Error | undefined {
+  let failure: Error | undefined;
+  completeBackgroundJob(storage, job, (error) => {
+    failure = error;
+  });
+  return failure;
+}
+
+/** The same, and tells `done` how it ended, once. */
+export function completeBackgroundJob(storage: Storage, job: BackgroundJob, done: JobDone): void {
+  let result: BackgroundResult | undefined;
+  let failure: Error | undefined;
   try {
-    runBackgroundJob(storage, job);
-    return undefined;
+    result = runBackgroundJob(storage, job);
   } catch (error) {
-    return error instanceof Error ? error : new Error(String(error));
+    failure = error instanceof Error ? error : new Error(String(error));
   }
+  // Outside of the try: what `done` throws is no failure of the job.
+  done(failure, result);
 }
 
 function writeFile(storage: Storage, job: Extract<BackgroundJob, { kind: "write-file" }>): void {

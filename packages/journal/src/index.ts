@@ -1,4 +1,11 @@
-export { type Background, type BackgroundJob, InlineBackground, runBackgroundJob } from "./background.ts";
+export {
+  type Background,
+  type BackgroundJob,
+  type BackgroundResult,
+  InlineBackground,
+  type JobDone,
+  runBackgroundJob,
+} from "./background.ts";
 export { DISK_FULL, FAILED, FLUSHED, Journal, type JournalOptions } from "./journal.ts";
 export type { JournalIndex, JournalLocation } from "./lookup/journal-index.ts";
 export {

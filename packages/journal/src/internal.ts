@@ -2,7 +2,10 @@ export {
   attemptBackgroundJob,
   type Background,
   type BackgroundJob,
+  type BackgroundResult,
+  completeBackgroundJob,
   InlineBackground,
+  type JobDone,
   runBackgroundJob,
 } from "./background.ts";
 export { ENTRY_CHECK, type EntryCheck, isEntryLength } from "./entry/entry-check.ts";
@@ -55,6 +58,27 @@ export {
 } from "./read/cold-reader.ts";
 export type { RecoveryReport, ReplayHandler } from "./recovery/recovery.ts";
 export type { EntryMemory } from "./segment/staged-runs.ts";
+export type { Manifest, SettledFile, SettledPartition } from "./settled/manifest-layout.ts";
+export { runRetentionPlan } from "./settled/retention-plan.ts";
+export { runSettleJob } from "./settled/settle-job.ts";
+export {
+  RETENTION_FIELDS,
+  RETENTION_KEEP_BYTES,
+  RETENTION_LOG_START,
+  RETENTION_MS,
+  RETENTION_PARTITION,
+  RETENTION_TOPIC_ID,
+  type RetentionJob,
+  type RetentionPlan,
+  SETTLE_FIELDS,
+  SETTLE_LOG_START,
+  SETTLE_PARTITION,
+  SETTLE_RETENTION_MS,
+  SETTLE_TOPIC_ID,
+  type SettleJob,
+  type SettleResult,
+  type SettleSource,
+} from "./settled/settle-jobs.ts";
 export { SeededRandom } from "./simulation/seeded-random.ts";
 export { SimulatedCrash, SimulatedStorage } from "./simulation/simulated-storage.ts";
 export { RealStorage } from "./storage/real-storage.ts";

@@ -1,9 +1,10 @@
 import {
-  attemptBackgroundJob,
   type Background,
   type BackgroundJob,
+  completeBackgroundJob,
   InlineBackground,
   InlineSyncer,
+  type JobDone,
   Journal,
   type JournalOptions,
   RealStorage,
@@ -13,16 +14,16 @@ import { Recorder } from "./simulated-world.ts";
 
 /** Jobs that wait until the test runs them. */
 export class HeldBackground implements Background {
-  readonly jobs: { job: BackgroundJob; done: (error?: Error) => void }[] = [];
+  readonly jobs: { job: BackgroundJob; done: JobDone }[] = [];
 
-  submit(job: BackgroundJob, done: (error?: Error) => void): void {
+  submit(job: BackgroundJob, done: JobDone): void {
     this.jobs.push({ job, done });
   }
 
   /** Runs what waits, and what that leads to. */
   run(storage: Storage): void {
     for (let next = this.jobs.shift(); next !== undefined; next = this.jobs.shift()) {
-      next.done(attemptBackgroundJob(storage, next.job));
+      completeBackgroundJob(storage, next.job, next.done);
     }
   }
 }

@@ -3,13 +3,14 @@ import {
   type Background,
   type BackgroundJob,
   ColdReader,
+  completeBackgroundJob,
   ENTRY_HEADER_BYTES,
   type EntryMemory,
   InlineSyncer,
+  type JobDone,
   Journal,
   type JournalOptions,
   type ReplayHandler,
-  runBackgroundJob,
   type SeededRandom,
   type SimulatedStorage,
   type Storage,
@@ -28,14 +29,14 @@ export interface Breakage {
 
 /** Jobs run when the simulation says so, in any order. */
 export class SteppedBackground implements Background {
-  readonly jobs: { job: BackgroundJob; done: (error?: Error) => void }[] = [];
+  readonly jobs: { job: BackgroundJob; done: JobDone }[] = [];
   private readonly storage: Storage;
 
   constructor(storage: Storage) {
     this.storage = storage;
   }
 
-  submit(job: BackgroundJob, done: (error?: Error) => void): void {
+  submit(job: BackgroundJob, done: JobDone): void {
     this.jobs.push({ job, done });
   }
 
@@ -43,13 +44,7 @@ export class SteppedBackground implements Background {
     const at = random.below(this.jobs.length);
     const [next] = this.jobs.splice(at, 1);
     if (next === undefined) return false;
-    let failure: Error | undefined;
-    try {
-      runBackgroundJob(this.storage, next.job);
-    } catch (error) {
-      failure = error as Error;
-    }
-    next.done(failure);
+    completeBackgroundJob(this.storage, next.job, next.done);
     return true;
   }
 }

@@ -1,23 +1,41 @@
+import { availableParallelism } from "node:os";
 import type { BackgroundJob } from "@millrace/journal";
 import { Piscina } from "piscina";
+import { type JobOutcome, jobErrorOf } from "../thread/job-outcome.ts";
 
-/** Slow file work (index and checkpoint files, zeroed segments, deletions), off every gateway and shard thread. */
+/** Jobs that take milliseconds … */
+const QUICK_THREADS = 2;
+/** … and those that may take minutes have threads of their own, so that no checkpoint waits behind them. */
+const LONG_THREADS_PER_CORE = 1 / 4;
+
+/** Slow file work (index and checkpoint files, zeroed segments, deletions, settling), off every gateway and shard thread. */
 export class BackgroundPool {
-  readonly #piscina: Piscina = new Piscina({
-    filename: new URL("../thread/background-worker.js", import.meta.url).href,
-    minThreads: 0,
-    maxThreads: 2,
-    idleTimeout: 30_000,
-    // None of the process's own: a loader or agent given to it by --import would run in each thread.
-    execArgv: [],
-  });
+  readonly #quick: Piscina = piscina(QUICK_THREADS);
+  readonly #long: Piscina = piscina(Math.max(1, Math.floor(availableParallelism() * LONG_THREADS_PER_CORE)));
 
-  run(job: BackgroundJob): Promise<void> {
-    return this.#piscina.run(job) as Promise<void>;
+  /** Never rejects: errors are outcomes too. */
+  async run(job: BackgroundJob): Promise<JobOutcome> {
+    const pool = job.kind === "settle" || job.kind === "plan-retention" ? this.#long : this.#quick;
+    try {
+      return (await pool.run(job)) as JobOutcome;
+    } catch (error) {
+      return { error: jobErrorOf(error) };
+    }
   }
 
   /** Waits for what runs, ends the threads. */
   async close(): Promise<void> {
-    await this.#piscina.close();
+    await Promise.all([this.#quick.close(), this.#long.close()]);
   }
+}
+
+function piscina(maxThreads: number): Piscina {
+  return new Piscina({
+    filename: new URL("../thread/background-worker.js", import.meta.url).href,
+    minThreads: 0,
+    maxThreads,
+    idleTimeout: 30_000,
+    // None of the process's own: a loader or agent given to it by --import would run in each thread.
+    execArgv: [],
+  });
 }

@@ -4,6 +4,7 @@ import { MillraceError } from "@millrace/protocol";
 import { BROKER_LIMITS } from "../limits.ts";
 import type { Logger } from "../logger.ts";
 import type { PartitionOpening, ShardRequestMap, ShardStatus } from "../shard/shard-requests.ts";
+import { buffersOf } from "../thread/job-outcome.ts";
 import type { FromShardThread, RecoveredShard } from "../thread/thread-messages.ts";
 import type { PartitionBounds, Topic, TopicConfig } from "../topic.ts";
 import { VERSION } from "../version.ts";
@@ -359,16 +360,9 @@ export class BrokerNode implements GatewayPort {
   }
 
   #runJob(thread: ShardThread, jobId: number, job: BackgroundJob): void {
-    this.#pool.run(job).then(
-      () => thread.send({ kind: "job-done", jobId }),
-      (error: NodeJS.ErrnoException) => {
-        const cause =
-          error.code === undefined
-            ? { message: error.message }
-            : { code: error.code, message: error.message };
-        thread.send({ kind: "job-done", jobId, error: cause });
-      },
-    );
+    void this.#pool
+      .run(job)
+      .then((outcome) => thread.send({ kind: "job-done", jobId, outcome }, buffersOf(outcome.result)));
   }
 
   #shardFailed(shardId: number, reason: string): void {

@@ -95,8 +95,8 @@ export class ShardThread {
     return this.#ready;
   }
 
-  send(message: ToShardThread): void {
-    this.#worker.postMessage(message);
+  send(message: ToShardThread, transfer: ArrayBuffer[] = []): void {
+    this.#worker.postMessage(message, transfer);
     Atomics.store(this.#control, CONTROL_PENDING, 1);
     this.doorbell.ring();
   }

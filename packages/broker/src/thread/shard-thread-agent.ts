@@ -145,7 +145,7 @@ export class ShardThreadAgent implements Agent {
   }
 
   #onControl(message: ToShardThread): void {
-    if (message.kind === "job-done") this.#background.onDone(message.jobId, message.error);
+    if (message.kind === "job-done") this.#background.onDone(message.jobId, message.outcome);
     else this.#phase = "draining";
   }
 

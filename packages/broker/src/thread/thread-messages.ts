@@ -1,6 +1,7 @@
 import type { BackgroundJob } from "@millrace/journal";
 import type { LinkBuffers } from "../link/link-buffers.ts";
 import type { LogLevel } from "../logger.ts";
+import type { JobOutcome } from "./job-outcome.ts";
 
 /**
  * What threads of a node say to each other apart from the rings: rare, and never on the data path. A shard
@@ -12,7 +13,7 @@ export const CONTROL_WORDS = 32;
 
 /** Main thread -> shard thread. */
 export type ToShardThread =
-  | { readonly kind: "job-done"; readonly jobId: number; readonly error?: { code?: string; message: string } }
+  | { readonly kind: "job-done"; readonly jobId: number; readonly outcome: JobOutcome }
   /** Finish what was taken, commit, answer, take clean checkpoints, end. */
   | { readonly kind: "drain" };
 

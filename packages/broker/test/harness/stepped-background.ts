@@ -1,7 +1,8 @@
 import {
-  attemptBackgroundJob,
   type Background,
   type BackgroundJob,
+  completeBackgroundJob,
+  type JobDone,
   type Storage,
 } from "@millrace/journal/internal";
 
@@ -9,14 +10,14 @@ import {
 export class SteppedBackground implements Background {
   readonly #storage: Storage;
   readonly #stepped: boolean;
-  readonly #jobs: { job: BackgroundJob; done: (error?: Error) => void }[] = [];
+  readonly #jobs: { job: BackgroundJob; done: JobDone }[] = [];
 
   constructor(storage: Storage, stepped: boolean) {
     this.#storage = storage;
     this.#stepped = stepped;
   }
 
-  submit(job: BackgroundJob, done: (error?: Error) => void): void {
+  submit(job: BackgroundJob, done: JobDone): void {
     this.#jobs.push({ job, done });
     if (!this.#stepped) this.step();
   }
@@ -25,7 +26,7 @@ export class SteppedBackground implements Background {
   step(): boolean {
     const next = this.#jobs.shift();
     if (next === undefined) return false;
-    next.done(attemptBackgroundJob(this.#storage, next.job));
+    completeBackgroundJob(this.#storage, next.job, next.done);
     return true;
   }
 }
