@@ -1,10 +1,9 @@
-import { MillraceError } from "@millrace/protocol";
 import { crc32 } from "@millrace/protocol/internal";
-import { holdsFence } from "./ownership/fence.ts";
+import { requireFence } from "./ownership/fence.ts";
 import { runRetentionPlan } from "./settled/retention-plan.ts";
 import { runSettleJob } from "./settled/settle-job.ts";
 import type { RetentionJob, RetentionPlan, SettleJob, SettleResult } from "./settled/settle-jobs.ts";
-import { type Storage, writeFully } from "./storage/storage.ts";
+import { removeQuietly, type Storage, writeFully } from "./storage/storage.ts";
 
 /** Work of the journal that is too slow for the shard's thread. Plain data: travels between threads. */
 export type BackgroundJob =
@@ -152,21 +151,6 @@ function prepareSegment(storage: Storage, path: string, sizeBytes: number): void
     throw error;
   } finally {
     storage.close(fd);
-  }
-}
-
-function requireFence(storage: Storage, directory: string, epoch: number): void {
-  if (holdsFence(storage, directory, epoch)) return;
-  throw new MillraceError("JOURNAL_FAILED", `another owner has taken over ${directory}: epoch=${epoch}`, {
-    details: { reason: "fenced", epoch, directory },
-  });
-}
-
-function removeQuietly(storage: Storage, path: string): void {
-  try {
-    if (storage.exists(path)) storage.unlink(path);
-  } catch {
-    // A left-over temporary file is removed when the shard is opened next.
   }
 }
 

@@ -79,6 +79,12 @@ export {
   type SettleResult,
   type SettleSource,
 } from "./settled/settle-jobs.ts";
+export {
+  type FileIndex,
+  readFileIndex,
+  readIndexPoints,
+  readSettledIndex,
+} from "./settled/settled-index.ts";
 export { SeededRandom } from "./simulation/seeded-random.ts";
 export { SimulatedCrash, SimulatedStorage } from "./simulation/simulated-storage.ts";
 export { RealStorage } from "./storage/real-storage.ts";

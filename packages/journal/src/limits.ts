@@ -23,6 +23,27 @@ export const JOURNAL_LIMITS = {
   locationExtentsMax: 16,
   coldReaderSegmentsMax: 32,
   coldReaderSidecarBytesMax: 8_388_608,
+  /** Index points of a segment cover this many bytes on average when it is fit to be read alone … */
+  adoptPointBytesMin: 49_152,
+  /** … and no more than this part of it is of no use any more. */
+  adoptDeadShareMax: 0.25,
+  /** A topic with this much in a settled stretch gets a file of its own. */
+  settledTopicBytesMin: 16_777_216,
+  /** A sort collects this much output before it writes, and one entry more. */
+  sortBufferBytes: 12_582_912,
+  /** One read of a sort, unless a single entry is larger; a gap between two entries up to the second is read too. */
+  sortReadBytes: 1_048_576,
+  sortGapBytesMax: 4_096,
+  /**
+   * Entries that a sort lists in memory, at 8 bytes each. It takes no further segment that would need more; where the first
+   * one needs more the sort lists none and reads the headers again for each buffer of output.
+   */
+  sortEntriesMax: 524_288,
+  /** Settled files are written in pieces of this size, and synced after so many bytes. */
+  settleWriteBytes: 1_048_576,
+  settleSyncBytes: 16_777_216,
+  /** Parts of one stretch: four digits in a name. */
+  settledPartsMax: 10_000,
   /** Checkpoints kept: the newest, and one to fall back to. */
   checkpointsKept: 2,
   /** Sync requests that wait for the sync thread before they are merged on the shard's side. */
@@ -31,6 +52,23 @@ export const JOURNAL_LIMITS = {
   prepareAfterMs: 1_000,
   /** Sealed segments whose sidecar is not durable; past it the journal counts as full. */
   sealedPendingMax: 8,
+  /** A segment whose index points cover so many bytes on the average is fit to be read as it is. */
+  densePointBytes: 49_152,
+  /** Segments, and bytes, that one job settles. */
+  settleSegmentsMax: 64,
+  settleBytesMax: 268_435_456,
+  /** Other segments than dense ones are settled when so many wait (of the full size) … */
+  settleBatchSegments: 4,
+  /** … or when the oldest has waited so long. */
+  settleAfterMs: 30_000,
+  /** What a settle job writes per second while one segment waits; twice as much for each further one … */
+  settleBytesPerSecond: 67_108_864,
+  /** … and without a limit from so many on. */
+  settleUnlimitedSegments: 4,
+  /** The greatest part number in a settled file's name. */
+  settledPartMax: 9_999,
+  /** A settled file is rewritten when less than half of it lives, if that frees so many bytes. */
+  rewriteDeadBytesMin: 4_194_304,
   /** First wait before a failed background job is tried again; doubled up to the second. */
   retryAfterMs: 100,
   retryAfterMsMax: 10_000,

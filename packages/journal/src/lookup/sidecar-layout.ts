@@ -10,7 +10,7 @@ import type { OpenSegment } from "./partition-index.ts";
  *     byte
  *       0 | "MRINDEX1"                                        |
  *       8 | format version u32     | shardId u32              |
- *      16 | epoch u32              | partition count u32      |
+ *      16 | epoch u32              | partition count u32      |  epoch: of the segment, also when it was adopted
  *      24 | basePosition u64                                  |  of the segment, or of the stretch that was settled
  *      32 | endPosition u64                                   |
  *      40 | zeros                                             |
@@ -24,7 +24,7 @@ import type { OpenSegment } from "./partition-index.ts";
  *      16 | endOffset u64                                     |  one past the last
  *      24 | firstTime u64                                     |  append time of the first entry
  *      32 | lastTime u64                                      |
- *      40 | pointsAt u64                                      |  from the file's start
+ *      40 | pointsAt u64                                      |  from the index's first byte
  *      48 | point count u32        | pointsCrc u32            |
  *      56 | bytes u64                                         |  of the entries, with the alignment behind each
  */

@@ -79,3 +79,11 @@ export function writeFence(storage: Storage, directory: string, fence: Fence): v
 export function holdsFence(storage: Storage, directory: string, epoch: number): boolean {
   return readFence(storage, directory)?.epoch === epoch;
 }
+
+/** @throws MillraceError JOURNAL_FAILED when another owner has taken over */
+export function requireFence(storage: Storage, directory: string, epoch: number): void {
+  if (holdsFence(storage, directory, epoch)) return;
+  throw new MillraceError("JOURNAL_FAILED", `another owner has taken over ${directory}: epoch=${epoch}`, {
+    details: { reason: "fenced", epoch, directory },
+  });
+}

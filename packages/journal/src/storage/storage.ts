@@ -123,6 +123,15 @@ export function replaceFile(storage: Storage, directory: string, name: string, b
   storage.syncDirectory(directory);
 }
 
+/** Removes a file that was not finished, if it can: what is left over is removed when the shard is opened next. */
+export function removeQuietly(storage: Storage, path: string): void {
+  try {
+    if (storage.exists(path)) storage.unlink(path);
+  } catch {
+    // The error that led here is the one to report.
+  }
+}
+
 /** A write that makes no progress would be tried for ever. */
 function checkProgress(written: number, wanted: number): void {
   if (written > 0 && written <= wanted) return;
