@@ -73,6 +73,7 @@ export class CommandedChild<C extends CommandTable<C>> {
 /** Every process that a bench started, so that all of them can be ended by their own pids. */
 export class ChildProcesses {
   readonly #children: Set<ChildProcess> = new Set();
+  #closed = false;
   readonly #killAll = (): void => {
     for (const child of this.#children) child.kill("SIGKILL");
   };
@@ -87,6 +88,7 @@ export class ChildProcesses {
     module: URL,
     options: { args?: string[]; env?: NodeJS.ProcessEnv; label?: string } = {},
   ): Promise<CommandedChild<C>> {
+    this.#assertOpen();
     const path = fileURLToPath(module);
     const child = fork(path, options.args ?? [], {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
@@ -107,9 +109,20 @@ export class ChildProcesses {
 
   /** Starts any other program, its standard output and error piped. */
   spawn(command: string, args: string[], env: NodeJS.ProcessEnv): ChildProcess {
+    this.#assertOpen();
     const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env });
     this.#adopt(child);
     return child;
+  }
+
+  /** Kills the child of that pid, with no chance to put its things in order. */
+  async kill(pid: number): Promise<void> {
+    for (const child of this.#children) {
+      if (child.pid !== pid) continue;
+      const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+      child.kill("SIGKILL");
+      await exited;
+    }
   }
 
   /** Ends the child of that pid: SIGTERM first, SIGKILL when it does not go within 10 s. */
@@ -117,8 +130,14 @@ export class ChildProcesses {
     for (const child of this.#children) if (child.pid === pid) await this.#end(child);
   }
 
+  /** Ends all and starts no more: an interrupted row may still be at work. */
   async endAll(): Promise<void> {
+    this.#closed = true;
     await Promise.all([...this.#children].map((child) => this.#end(child)));
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new Error("the run is over");
   }
 
   #adopt(child: ChildProcess): void {

@@ -10,6 +10,14 @@ export interface MeasuredProcess {
   readonly threadNames: ReadonlyMap<number, string>;
 }
 
+/** A child without named worker threads. */
+export function plainProcess(
+  role: MeasuredProcess["role"],
+  child: { readonly pid: number; readonly label: string },
+): MeasuredProcess {
+  return { role, label: child.label, pid: child.pid, threadNames: new Map() };
+}
+
 /** CPU used by one thread, or by all unnamed threads of a process, between two snapshots. */
 export interface ThreadUsage {
   readonly role: MeasuredProcess["role"];

@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 export interface BenchOptions {
   /** Write the results there as a JSON list. */
   readonly json: string | undefined;
-  /** Short samples: the whole suite within a minute, for a first look. */
+  /** Short samples, for a first look. */
   readonly quick: boolean;
   /** Only the rows whose name contains one of these. */
   readonly only: readonly string[];
@@ -16,19 +16,30 @@ export interface BenchOptions {
   readonly list: boolean;
 }
 
-const HELP = `
+/** What the help says of the options whose defaults are the command's own. */
+export interface OptionTexts {
+  readonly quick: string;
+  readonly duration: string;
+  readonly rounds: string;
+}
+
+const help = (texts: OptionTexts): string => `
   --json FILE        write the results there: a list of objects with name, ratio, target, met and raw figures
-  --quick            short samples, the whole run under a minute
+  --quick            ${texts.quick}
   --only NAME        only rows whose name contains NAME (may be repeated)
-  --duration SECONDS length of each sample (default 3; 0.5 with --quick)
-  --rounds N         samples per subject (default 5; 3 with --quick)
+  --duration SECONDS ${texts.duration}
+  --rounds N         ${texts.rounds}
   --folder DIR       where temporary data goes (default: the system's temporary folder)
   --list             print the names of the rows and stop
   --help             this text
 `;
 
 /** Parses process arguments; prints help or a complaint and ends the process where there is nothing to run. */
-export function parseBenchOptions(command: string, args: readonly string[]): BenchOptions {
+export function parseBenchOptions(
+  command: string,
+  args: readonly string[],
+  texts: OptionTexts,
+): BenchOptions {
   try {
     const { values } = parseArgs({
       args: args.filter((arg, index) => !(index === 0 && arg === "--")),
@@ -44,7 +55,7 @@ export function parseBenchOptions(command: string, args: readonly string[]): Ben
       },
     });
     if (values.help) {
-      process.stdout.write(`Usage: ${command} [options]\n${HELP}`);
+      process.stdout.write(`Usage: ${command} [options]\n${help(texts)}`);
       process.exit(0);
     }
     const seconds = positive("--duration", values.duration);
@@ -58,7 +69,7 @@ export function parseBenchOptions(command: string, args: readonly string[]): Ben
       list: values.list,
     };
   } catch (error) {
-    process.stderr.write(`${(error as Error).message}\nUsage: ${command} [options]\n${HELP}`);
+    process.stderr.write(`${(error as Error).message}\nUsage: ${command} [options]\n${help(texts)}`);
     process.exit(2);
   }
 }

@@ -23,6 +23,8 @@ export interface Subject {
   readonly processes: readonly MeasuredProcess[];
   start(): Promise<void>;
   mark(): Promise<Counters>;
+  /** What goes on in the measured window, where that is more than to let the time pass. */
+  window?(durationMs: number): Promise<void>;
   /** Ends the load and waits until what was in flight is answered. */
   stop(): Promise<void>;
 }
@@ -72,7 +74,7 @@ export async function sampleAlternating(
   onProgress: (text: string) => void,
   beforeSample: () => Promise<void>,
 ): Promise<SampleSet[]> {
-  for (const subject of subjects) {
+  for (const subject of plan.warmUpMs > 0 ? subjects : []) {
     onProgress(`${subject.name}: warm-up`);
     await beforeSample();
     await warmUp(subject, plan.warmUpMs);
@@ -90,7 +92,6 @@ export async function sampleAlternating(
 }
 
 async function warmUp(subject: Subject, durationMs: number): Promise<void> {
-  if (durationMs <= 0) return;
   await subject.start();
   await delay(durationMs);
   await subject.stop();
@@ -101,7 +102,7 @@ async function takeSample(subject: Subject, plan: SamplingPlan): Promise<Sample>
   await delay(plan.settleMs);
   const from = await subject.mark();
   const cpuFrom = snapshotCpu(subject.processes);
-  await delay(plan.durationMs);
+  await (subject.window?.(plan.durationMs) ?? delay(plan.durationMs));
   const to = await subject.mark();
   const cpuTo = snapshotCpu(subject.processes);
   await subject.stop();

@@ -32,16 +32,22 @@ export class Progress {
 export function formatResult(result: BenchResult): string {
   const sign = result.sense === "at-least" ? ">=" : "<=";
   const ratio = result.ratio === null ? "  -  " : result.ratio.toFixed(3);
-  const verdict = result.met ? "met" : result.ratio === null ? "missed (not measured)" : "missed";
-  const head = `${result.name.padEnd(24)} ${ratio.padStart(7)}  ${sign} ${result.target.toFixed(2)}  ${verdict}`;
+  const target = result.target === null ? "no target" : `${sign} ${result.target.toFixed(2)}`;
+  const head = `${result.name.padEnd(24)} ${ratio.padStart(7)}  ${target}  ${verdictOf(result)}`.trimEnd();
   return [head, ...result.details.map((line) => `    ${line}`)].join("\n");
 }
 
 export function formatSummary(results: readonly BenchResult[]): string {
   const lines = results.map((result) => formatResult({ ...result, details: [] }));
-  const missed = results.filter((result) => !result.met).length;
+  const missed = results.filter((result) => result.met === false).length;
   const verdict = missed === 0 ? "every target met" : `${missed} of ${results.length} targets missed`;
   return ["", `${"row".padEnd(24)}   ratio  target`, ...lines, "", verdict].join("\n");
+}
+
+function verdictOf({ met, ratio }: BenchResult): string {
+  if (met === null) return ratio === null ? "(not measured)" : "";
+  if (met) return "met";
+  return ratio === null ? "missed (not measured)" : "missed";
 }
 
 /** `1.23 M/s (1.20..1.30)` */

@@ -1,11 +1,13 @@
 import { createRequire } from "node:module";
+import { BATCH_BYTES, type RowOutcome, VALUE_BYTES } from "../harness/bench-row.ts";
+import { flushFileSystem } from "../harness/file-system.ts";
 import { type SampleSet, sampleAlternating } from "../harness/sampling.ts";
 import { delay } from "../harness/system-clock.ts";
 import { formatCosts, formatDisturbance, formatSpread } from "../harness/terminal.ts";
 import type { ClientLoadCommands, ClientMode } from "./generators/client-load.ts";
 import type { PublisherCommands } from "./generators/publisher.ts";
-import { flushFileSystem, type LimitContext, type RowBroker, withBroker } from "./limit-context.ts";
-import { BATCH_BYTES, type LimitRow, type RowOutcome, VALUE_BYTES } from "./limit-row.ts";
+import { type LimitContext, type RowBroker, withBroker } from "./limit-context.ts";
+import type { LimitRow } from "./limit-row.ts";
 import { ClientSubject } from "./subjects.ts";
 
 interface ClientRow {

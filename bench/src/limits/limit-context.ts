@@ -1,10 +1,8 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import type { RunContext } from "../harness/bench-row.ts";
 import { BrokerProcess } from "../harness/broker-process.ts";
-import type { ChildProcesses } from "../harness/child-processes.ts";
 import { ResidentMemoryWatch } from "../harness/resident-memory.ts";
-import type { SamplingPlan } from "../harness/sampling.ts";
-import type { Progress } from "../harness/terminal.ts";
 
 /** Resident memory of the broker of one row. */
 export interface RowMemory {
@@ -13,15 +11,9 @@ export interface RowMemory {
 }
 
 /** What every row of the suite works with. */
-export interface LimitContext {
-  readonly children: ChildProcesses;
-  /** Temporary; removed when the suite ends. */
-  readonly folder: string;
-  readonly plan: SamplingPlan;
-  readonly progress: Progress;
+export interface LimitContext extends RunContext {
   /** Filled by each row that runs a broker, read by the row about memory. */
   readonly memory: RowMemory[];
-  readonly quick: boolean;
 }
 
 /** A broker with a data folder of its own for the length of one row. */
@@ -56,13 +48,4 @@ export async function withBroker<T>(
     if (broker !== undefined) await context.children.end(broker.pid);
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** Waits until the file system has written everything back, so that no sample pays for the one before. */
-export async function flushFileSystem(context: LimitContext): Promise<void> {
-  const child = context.children.spawn("sync", ["-f", context.folder], process.env);
-  await new Promise<void>((resolve) => {
-    child.once("error", () => resolve());
-    child.once("exit", () => resolve());
-  });
 }

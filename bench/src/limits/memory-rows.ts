@@ -1,9 +1,10 @@
 import { statfsSync } from "node:fs";
+import type { RowOutcome } from "../harness/bench-row.ts";
 import type { ResidentSample } from "../harness/resident-memory.ts";
 import { spreadOf } from "../harness/statistics.ts";
 import { delay, monotonicMs } from "../harness/system-clock.ts";
 import { type LimitContext, type RowBroker, withBroker } from "./limit-context.ts";
-import type { LimitRow, RowOutcome } from "./limit-row.ts";
+import type { LimitRow } from "./limit-row.ts";
 import { connectTail } from "./tail-rows.ts";
 
 const MIB = 1024 * 1024;

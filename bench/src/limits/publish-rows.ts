@@ -1,18 +1,23 @@
 import { join } from "node:path";
+import { BATCH_BYTES, type RowOutcome, VALUE_BYTES } from "../harness/bench-row.ts";
 import type { CommandedChild } from "../harness/child-processes.ts";
+import { type ComparisonOptions, compare } from "../harness/comparison.ts";
+import { plainProcess } from "../harness/cpu-accounting.ts";
+import { DiskSubject } from "../harness/disk-subject.ts";
+import type { DiskCommands } from "../harness/disk-writer.ts";
 import type { Subject } from "../harness/sampling.ts";
-import { type ComparisonOptions, compare } from "./comparison.ts";
 import type { ConsumerCommands } from "./generators/consumer.ts";
 import type { BlockShape, PublisherCommands } from "./generators/publisher.ts";
 import { type LimitContext, withBroker } from "./limit-context.ts";
-import { BATCH_BYTES, type LimitRow, type RowOutcome, VALUE_BYTES } from "./limit-row.ts";
-import { DiskSubject, PublishSubject, plainProcess } from "./subjects.ts";
-import type { DiskCommands } from "./yardsticks/disk.ts";
+import type { LimitRow } from "./limit-row.ts";
+import { PublishSubject } from "./subjects.ts";
 import type { SinkCommands } from "./yardsticks/sink.ts";
 
 /** What a generator may have in flight to a yardstick. To the broker its credit is the limit. */
 export const WINDOW_BYTES: number = 4 * 1024 * 1024;
 
+/** One write of the disk yardstick. */
+const DISK_WRITE_BYTES: number = 1024 * 1024;
 const TOPIC = "bench";
 /** How many of the first and of the last records are read back after the samples. */
 const READ_BACK_RECORDS = 200_000;
@@ -125,10 +130,14 @@ async function startYardstick(
     const subject = new PublishSubject("sink", plainProcess("yardstick", sink), publisher);
     return { child: sink, subject, options: { unit: "records", generatorsAt: "yardstick" } };
   }
-  const disk = await context.children.fork<DiskCommands>(new URL("./yardsticks/disk.js", import.meta.url));
+  const disk = await context.children.fork<DiskCommands>(
+    new URL("../harness/disk-writer.js", import.meta.url),
+    { label: "disk" },
+  );
   const subject = new DiskSubject(disk, {
     path: join(context.folder, "yardstick.dat"),
     sync: row.yardstick === "disk-synced",
+    writeBytes: DISK_WRITE_BYTES,
     recordsPerMebibyte: (frame.recordsPerFrame * 1024 * 1024) / frame.payloadBytes,
   });
   return { child: disk, subject, options: { unit: "bytes", generatorsAt: "broker" } };

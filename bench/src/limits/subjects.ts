@@ -1,23 +1,14 @@
 import type { CommandedChild } from "../harness/child-processes.ts";
-import type { MeasuredProcess } from "../harness/cpu-accounting.ts";
+import { type MeasuredProcess, plainProcess } from "../harness/cpu-accounting.ts";
 import type { Counters, Subject } from "../harness/sampling.ts";
 import { delay } from "../harness/system-clock.ts";
 import type { ClientLoadCommands } from "./generators/client-load.ts";
 import type { ConsumeFrom, ConsumerCommands } from "./generators/consumer.ts";
 import type { PublisherCommands, PublishTo } from "./generators/publisher.ts";
-import type { DiskCommands } from "./yardsticks/disk.ts";
 
 const DRAIN_POLL_MS = 10;
 /** A consumer that gets nothing for so long while records are missing will not get them any more. */
 const DRAIN_STALL_MS = 20_000;
-
-/** A child without named worker threads, for CPU accounting. */
-export function plainProcess(
-  role: MeasuredProcess["role"],
-  child: { readonly pid: number; readonly label: string },
-): MeasuredProcess {
-  return { role, label: child.label, pid: child.pid, threadNames: new Map() };
-}
 
 /** A server loaded by the publisher; what counts is what the server has answered. */
 export class PublishSubject implements Subject {
@@ -96,37 +87,6 @@ export class TailSubject implements Subject {
         throw new Error(`records do not arrive: published=${records} delivered=${now.records}`);
       }
     }
-  }
-}
-
-/** The disk alone. */
-export class DiskSubject implements Subject {
-  readonly name: string;
-  readonly processes: readonly MeasuredProcess[];
-  readonly #disk: CommandedChild<DiskCommands>;
-  readonly #args: { path: string; sync: boolean; recordsPerMebibyte: number };
-
-  constructor(disk: CommandedChild<DiskCommands>, args: DiskSubject["args"]) {
-    this.name = args.sync ? "disk with fdatasync" : "disk";
-    this.processes = [plainProcess("yardstick", disk)];
-    this.#disk = disk;
-    this.#args = args;
-  }
-
-  get args(): { path: string; sync: boolean; recordsPerMebibyte: number } {
-    return this.#args;
-  }
-
-  async start(): Promise<void> {
-    await this.#disk.call("start", this.#args);
-  }
-
-  mark(): Promise<Counters> {
-    return this.#disk.call("mark", null);
-  }
-
-  async stop(): Promise<void> {
-    await this.#disk.call("stop", null);
   }
 }
 

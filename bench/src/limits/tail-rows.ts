@@ -1,11 +1,13 @@
+import { BATCH_BYTES, type RowOutcome, VALUE_BYTES } from "../harness/bench-row.ts";
 import type { CommandedChild } from "../harness/child-processes.ts";
-import { compare } from "./comparison.ts";
+import { compare } from "../harness/comparison.ts";
+import { plainProcess } from "../harness/cpu-accounting.ts";
 import type { ConsumerCommands } from "./generators/consumer.ts";
 import type { PublisherCommands } from "./generators/publisher.ts";
 import { type LimitContext, type RowBroker, withBroker } from "./limit-context.ts";
-import { BATCH_BYTES, type LimitRow, type RowOutcome, VALUE_BYTES } from "./limit-row.ts";
+import type { LimitRow } from "./limit-row.ts";
 import { WINDOW_BYTES } from "./publish-rows.ts";
-import { plainProcess, TailSubject } from "./subjects.ts";
+import { TailSubject } from "./subjects.ts";
 import type { RelayCommands } from "./yardsticks/relay.ts";
 
 const TOPIC = "bench";

@@ -10,8 +10,14 @@ export class AckReader {
   creditLimit = 0;
   records = 0;
   ranges = 0;
+  readonly #onRange: ((topicId: number, records: number) => void) | undefined;
   #bytes: Buffer = Buffer.alloc(0);
   #at = 0;
+
+  /** `onRange` is told about each range as it is read. */
+  constructor(onRange?: (topicId: number, records: number) => void) {
+    this.#onRange = onRange;
+  }
 
   /** bytes[start, end) is an ACK frame. @throws Error when it is not laid out as above */
   read(bytes: Buffer, start: number): void {
@@ -24,11 +30,13 @@ export class AckReader {
     this.records = 0;
     for (let left = this.ranges; left > 0; left--) {
       const elements = this.#arrayHeader();
+      const topicId = this.#uint();
       this.#uint();
       this.#uint();
       this.#uint();
-      this.#uint();
-      this.records += this.#uint();
+      const records = this.#uint();
+      this.records += records;
+      this.#onRange?.(topicId, records);
       for (let rest = elements - 5; rest > 0; rest--) this.#skip();
     }
   }

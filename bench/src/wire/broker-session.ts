@@ -18,8 +18,10 @@ import { RawConnection } from "./raw-connection.ts";
 export interface SessionEvents {
   /** Credit has changed, and so many more records are acknowledged. */
   onAck(records: number): void;
+  /** Each range of the acks that `onAck` sums up, before it is called. */
+  onAckRange?(topicId: number, records: number): void;
   /** A publish was refused, to be sent again no sooner than after that delay. */
-  onThrottled(records: number, retryAfterMs: number): void;
+  onThrottled(records: number, retryAfterMs: number, topicId: number): void;
   onEntry(baseOffset: number, count: number): void;
   onDelivered(frameBytes: number): void;
   onFailure(error: Error): void;
@@ -43,7 +45,7 @@ export class BrokerSession {
   /** What has been sent of them; kept by the owner, who writes the frames. */
   publishedBytes = 0;
   readonly #events: SessionEvents;
-  readonly #ack: AckReader = new AckReader();
+  readonly #ack: AckReader;
   readonly #reader: FrameReader = new FrameReader();
   readonly #writer: FrameWriter = new FrameWriter();
   readonly #waiting: Map<number, Waiter> = new Map();
@@ -52,6 +54,7 @@ export class BrokerSession {
 
   private constructor(events: SessionEvents) {
     this.#events = events;
+    this.#ack = new AckReader(events.onAckRange?.bind(events));
   }
 
   /** Connects and says hello. */
@@ -82,16 +85,29 @@ export class BrokerSession {
     return reply.value.topic.topicId;
   }
 
-  /** Subscribes to all partitions; `creditLimit` bytes of DELIVER frames may come before the first grant. */
+  /** The id of a topic that is there. */
+  async topicId(topic: string): Promise<number> {
+    const requestId = this.#nextRequestId++;
+    const reply = await this.#request(requestId, { name: "DESCRIBE_TOPIC", value: { requestId, topic } });
+    if (reply.name !== "TOPIC") throw new Error(`unexpected answer to DESCRIBE_TOPIC: type=${reply.name}`);
+    return reply.value.topic.topicId;
+  }
+
+  /**
+   * Subscribes to all partitions; `creditLimit` bytes of DELIVER frames may come before the first grant. Returns
+   * how many records the topic holds from there on.
+   */
   async subscribe(
     topic: string,
     subscriptionId: number,
     from: SubscribeFrom,
     creditLimit: number,
-  ): Promise<void> {
+  ): Promise<number> {
     const requestId = this.#nextRequestId++;
     const value = { requestId, subscriptionId, topic, from, creditLimit, mode: "stream", extensions: {} };
-    await this.#request(requestId, { name: "SUBSCRIBE", value });
+    const reply = await this.#request(requestId, { name: "SUBSCRIBE", value });
+    if (reply.name !== "SUBSCRIBED") throw new Error(`unexpected answer to SUBSCRIBE: type=${reply.name}`);
+    return reply.value.streams.reduce((sum, stream) => sum + stream.highWatermark - stream.startOffset, 0);
   }
 
   grant(subscriptionId: number, creditLimit: number): void {
@@ -184,7 +200,7 @@ export class BrokerSession {
     const count = details.count;
     if (waiter !== undefined) waiter.reject(error);
     else if (name === "THROTTLED" && typeof count === "number") {
-      this.#events.onThrottled(count, Number(details.retryAfterMs ?? 1));
+      this.#events.onThrottled(count, Number(details.retryAfterMs ?? 1), Number(details.topicId));
     } else this.#fail(error);
   }
 

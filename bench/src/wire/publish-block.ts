@@ -3,7 +3,8 @@ import { maskedHeadBytes, writeMaskedFrame } from "./masked-frame.ts";
 
 /** What the frames of a block look like. */
 export interface PublishShape {
-  readonly topicId: number;
+  /** The frames go to these topics in turn, partition 0. */
+  readonly topicIds: readonly number[];
   readonly valueBytes: number;
   /** A frame's batch holds as many records as fit into so many bytes, at least one. */
   readonly batchBytes: number;
@@ -16,6 +17,8 @@ export interface PublishShape {
  * real producer's do, and the broker can answer a run of frames with one range.
  */
 export interface PublishBlock {
+  /** Frame i goes to topicIds[i % topicIds.length]. */
+  readonly topicIds: readonly number[];
   readonly bytes: Buffer;
   readonly frames: number;
   /** Of one frame on the wire, WebSocket head included. */
@@ -43,17 +46,20 @@ export function buildPublishBlock(shape: PublishShape, blockBytes: number): Publ
   const payloadBytes = first.length;
   const frameBytes = HEAD_BYTES + payloadBytes;
   const wireBytes = maskedHeadBytes(frameBytes) + frameBytes;
-  const frames = Math.max(1, Math.floor(blockBytes / wireBytes));
+  const { topicIds } = shape;
+  // Whole turns, so that the block's end is followed by its beginning.
+  const turns = Math.max(1, Math.floor(blockBytes / wireBytes / topicIds.length));
+  const frames = turns * topicIds.length;
   // Its own pages: a pooled buffer would be copied from an odd address.
   const bytes = Buffer.allocUnsafeSlow(frames * wireBytes);
   const frame = Buffer.alloc(frameBytes);
   for (let index = 0; index < frames; index++) {
-    const sequence = index * recordsPerFrame;
-    writeHead(frame, shape.topicId, sequence);
-    frame.set(fillBatch(builder, value, sequence), HEAD_BYTES);
+    const sequence = Math.floor(index / topicIds.length) * recordsPerFrame;
+    writeHead(frame, topicIds[index % topicIds.length] as number, sequence);
+    frame.set(fillBatch(builder, value, index * recordsPerFrame), HEAD_BYTES);
     writeMaskedFrame(bytes, index * wireBytes, frame);
   }
-  return { bytes, frames, wireBytes, frameBytes, payloadBytes, recordsPerFrame };
+  return { topicIds, bytes, frames, wireBytes, frameBytes, payloadBytes, recordsPerFrame };
 }
 
 function writeHead(frame: Buffer, topicId: number, baseSequence: number): void {

@@ -7,9 +7,9 @@ import type { Counters } from "../../harness/sampling.ts";
 import { BrokerSession } from "../../wire/broker-session.ts";
 import { FrameScanner } from "../../wire/frame-scanner.ts";
 import { buildPublishBlock, type PublishBlock } from "../../wire/publish-block.ts";
+import { PublishLoad } from "../../wire/publish-load.ts";
 import { RawConnection } from "../../wire/raw-connection.ts";
 import { SINK_ANSWER_BYTES } from "../yardsticks/sink-answer.ts";
-import { PublishLoad } from "./publish-load.ts";
 
 export interface BlockShape {
   readonly valueBytes: number;
@@ -42,7 +42,7 @@ async function connectYardstick(
   shape: BlockShape,
   windowBytes: number,
 ): Promise<void> {
-  const block = buildPublishBlock({ ...shape, topicId: 1 }, BLOCK_BYTES);
+  const block = buildPublishBlock({ ...shape, topicIds: [1] }, BLOCK_BYTES);
   let inFlightBytes = 0;
   const answered = (frames: number): void => {
     inFlightBytes -= frames * block.frameBytes;
@@ -99,7 +99,7 @@ async function connectBroker(
     onFailure: reportFailure,
   });
   const topicId = await session.createTopic(args.topic, args.durability);
-  const block = buildPublishBlock({ ...args.shape, topicId }, BLOCK_BYTES);
+  const block = buildPublishBlock({ ...args.shape, topicIds: [topicId] }, BLOCK_BYTES);
   const load = new PublishLoad(block, {
     // The broker's credit is the only limit: what it grants, it must be able to bear.
     room: () => session.publishCreditLimit - session.publishedBytes,

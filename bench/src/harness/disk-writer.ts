@@ -1,26 +1,37 @@
 /**
- * Yardstick `disk`: a bare process that writes 1 MiB at a time to a growing file, with an fdatasync after
+ * Yardstick `disk`: a bare process that writes so many bytes at a time to a growing file, with an fdatasync after
  * each write or without. It is what the journal would reach if there were no broker around it.
  */
 import { closeSync, fdatasyncSync, openSync, unlinkSync, writeSync } from "node:fs";
-import { serveCommands } from "../../harness/child-commands.ts";
-import type { Counters } from "../../harness/sampling.ts";
-import { monotonicMs } from "../../harness/system-clock.ts";
-import { buildPublishBlock } from "../../wire/publish-block.ts";
-import { BATCH_BYTES, VALUE_BYTES } from "../limit-row.ts";
+import { buildPublishBlock } from "../wire/publish-block.ts";
+import { BATCH_BYTES, VALUE_BYTES } from "./bench-row.ts";
+import { serveCommands } from "./child-commands.ts";
+import type { Counters } from "./sampling.ts";
+import { monotonicMs } from "./system-clock.ts";
+
+export interface DiskArgs {
+  readonly path: string;
+  /** fdatasync after each write. */
+  readonly sync: boolean;
+  readonly writeBytes: number;
+  /** For the marks. */
+  readonly recordsPerMebibyte: number;
+}
 
 export interface DiskCommands {
-  start(args: { path: string; sync: boolean; recordsPerMebibyte: number }): void;
+  start(args: DiskArgs): void;
   mark(args: null): Counters;
   stop(args: null): void;
 }
 
-const WRITE_BYTES = 1024 * 1024;
+const MIB = 1024 * 1024;
 /** The frames that the publisher sends, over and over. */
-const block = Buffer.alloc(
-  WRITE_BYTES,
-  buildPublishBlock({ topicId: 1, valueBytes: VALUE_BYTES, batchBytes: BATCH_BYTES }, WRITE_BYTES).bytes,
-);
+const frames = buildPublishBlock(
+  { topicIds: [1], valueBytes: VALUE_BYTES, batchBytes: BATCH_BYTES },
+  MIB,
+).bytes;
+
+let block = Buffer.alloc(0);
 
 let path = "";
 let file: number | undefined;
@@ -30,8 +41,9 @@ let position = 0;
 
 function writeOne(): void {
   if (file === undefined) return;
-  for (let at = 0; at < WRITE_BYTES; ) at += writeSync(file, block, at, WRITE_BYTES - at, position + at);
-  position += WRITE_BYTES;
+  const { length } = block;
+  for (let at = 0; at < length; ) at += writeSync(file, block, at, length - at, position + at);
+  position += length;
   if (sync) fdatasyncSync(file);
   // Once around the event loop per write, so that the harness can ask how far it is.
   setImmediate(writeOne);
@@ -40,6 +52,7 @@ function writeOne(): void {
 serveCommands<DiskCommands>({
   start: (args) => {
     path = args.path;
+    block = Buffer.alloc(args.writeBytes, frames);
     sync = args.sync;
     recordsPerMebibyte = args.recordsPerMebibyte;
     position = 0;
@@ -48,7 +61,7 @@ serveCommands<DiskCommands>({
   },
   mark: () => ({
     timeMs: monotonicMs(),
-    records: (position / WRITE_BYTES) * recordsPerMebibyte,
+    records: (position / MIB) * recordsPerMebibyte,
     bytes: position,
   }),
   stop: () => {

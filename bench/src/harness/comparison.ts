@@ -1,8 +1,8 @@
-import { type SampleSet, type Subject, sampleAlternating } from "../harness/sampling.ts";
-import { spreadOf } from "../harness/statistics.ts";
-import { formatCosts, formatDisturbance, formatSpread } from "../harness/terminal.ts";
-import { flushFileSystem, type LimitContext } from "./limit-context.ts";
-import { GENERATOR_SHARE_MAX, type RowOutcome } from "./limit-row.ts";
+import { GENERATOR_SHARE_MAX, type RowOutcome, type RunContext } from "./bench-row.ts";
+import { flushFileSystem } from "./file-system.ts";
+import { type SampleSet, type Subject, sampleAlternating } from "./sampling.ts";
+import { spreadOf } from "./statistics.ts";
+import { formatCosts, formatDisturbance, formatSpread } from "./terminal.ts";
 
 export interface ComparisonOptions {
   /** What the printed rates count; the ratio is the same. */
@@ -13,7 +13,7 @@ export interface ComparisonOptions {
 
 /** Samples yardstick and broker in turn and puts their ratio together with everything it rests on. */
 export async function compare(
-  context: LimitContext,
+  context: RunContext,
   yardstick: Subject,
   broker: Subject,
   options: ComparisonOptions,
@@ -22,6 +22,16 @@ export async function compare(
     flushFileSystem(context),
   );
   const [yardstickSet, brokerSet] = sets as [SampleSet, SampleSet];
+  return outcomeOf(yardstickSet, brokerSet, options);
+}
+
+/** The ratio of two subjects that were sampled in turn, and what it rests on. */
+export function outcomeOf(
+  yardstickSet: SampleSet,
+  brokerSet: SampleSet,
+  options: ComparisonOptions,
+): RowOutcome {
+  const sets = [yardstickSet, brokerSet];
   const measuredRatio = brokerSet.recordsPerSecond.median / yardstickSet.recordsPerSecond.median;
   const generatorShare = (options.generatorsAt === "yardstick" ? yardstickSet : brokerSet).generatorShare;
   const counts = generatorShare < GENERATOR_SHARE_MAX;

@@ -1,6 +1,6 @@
-import type { Counters } from "../../harness/sampling.ts";
-import { monotonicMs } from "../../harness/system-clock.ts";
-import type { PublishBlock } from "../../wire/publish-block.ts";
+import type { Counters } from "../harness/sampling.ts";
+import { monotonicMs } from "../harness/system-clock.ts";
+import type { PublishBlock } from "./publish-block.ts";
 
 /** Where a load goes: something with room for so many more bytes of frames. */
 export interface PublishTarget {
@@ -8,7 +8,8 @@ export interface PublishTarget {
   room(): number;
   /** The load has a frame and no room for it. */
   starved(): void;
-  write(bytes: Uint8Array, frames: number, onWritten: () => void): void;
+  /** `firstFrame` is where in the block they stand. */
+  write(bytes: Uint8Array, frames: number, onWritten: () => void, firstFrame: number): void;
 }
 
 /** Two writes keep the socket busy while the first one's completion travels through the event loop. */
@@ -32,9 +33,11 @@ export class PublishLoad {
   /** Frames that were refused to be sent again later; they count as answered but not as done. */
   framesThrottled = 0;
 
-  constructor(block: PublishBlock, target: PublishTarget) {
+  /** `firstFrame` of the block is the first to be sent. */
+  constructor(block: PublishBlock, target: PublishTarget, firstFrame = 0) {
     this.#block = block;
     this.#target = target;
+    this.#cursor = firstFrame % block.frames;
   }
 
   start(): void {
@@ -88,11 +91,12 @@ export class PublishLoad {
       if (allowed <= 0) this.#target.starved();
       if (allowed <= 0 || !worthIt) return;
       const count = Math.min(allowed, frames - this.#cursor);
-      const from = this.#cursor * wireBytes;
+      const first = this.#cursor;
+      const from = first * wireBytes;
       this.#cursor = (this.#cursor + count) % frames;
       this.#framesInFlight += count;
       this.#writesInFlight++;
-      this.#target.write(bytes.subarray(from, from + count * wireBytes), count, this.#onWritten);
+      this.#target.write(bytes.subarray(from, from + count * wireBytes), count, this.#onWritten, first);
     }
   };
 
