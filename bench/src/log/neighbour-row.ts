@@ -109,6 +109,8 @@ function describe(
     spreadOf(windows.map(figure));
   const p99Without = of(without, (window) => window.latency.p99);
   const p99With = of(beside, (window) => window.latency.p99);
+  const p50 = (window: NeighbourWindow): number => window.latency.p50;
+  const p50Ratio = of(beside, p50).median / of(without, p50).median;
   const perRound = spreadOf(
     p99With.samples.map((sample, round) => sample / (p99Without.samples[round] as number)),
   );
@@ -121,9 +123,9 @@ function describe(
   return {
     ratio: p99With.median / p99Without.median,
     counts: true,
-    raw: { unit: "ms", ratioPerRound: perRound, without, with: beside, evictions },
+    raw: { unit: "ms", ratioPerRound: perRound, p50Ratio, without, with: beside, evictions },
     details: [
-      `ratio by round ${perRound.min.toFixed(2)}..${perRound.max.toFixed(2)}`,
+      `ratio by round ${perRound.min.toFixed(2)}..${perRound.max.toFixed(2)}; ratio of the p50 ${p50Ratio.toFixed(2)}`,
       line("without", without),
       line("with 8 replays", beside),
       `the replays took ${(of(beside, (w) => w.replayedPerSecond).median / 1e6).toFixed(0)} MB/s together, ` +
