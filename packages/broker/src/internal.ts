@@ -5,7 +5,7 @@ export { BrokerNode, type NodeOptions, type NodeStatus } from "./node/broker-nod
 export type { GatewayHandler } from "./node/gateway-handler.ts";
 export { type GatewayPort, SHARD_DOWN } from "./node/gateway-port.ts";
 export { fillEntryHeader } from "./shard/entry-fields.ts";
-export type { Durability, PartitionBounds, Topic, TopicConfig } from "./topic.ts";
+export type { Durability, PartitionBounds, Topic, TopicChanges, TopicConfig } from "./topic.ts";
 export {
   DURABILITIES,
   DURABILITY_FSYNCED,

@@ -17,6 +17,9 @@ export interface TopicConfig {
   readonly durability: Durability;
 }
 
+/** What may change in a topic's life; what is left out stays. */
+export type TopicChanges = Partial<Omit<TopicConfig, "partitions">>;
+
 /** A topic as the catalog knows it. */
 export interface Topic extends TopicConfig {
   readonly name: string;

@@ -6,7 +6,7 @@ import type { Logger } from "../logger.ts";
 import type { PartitionOpening, ShardRequestMap, ShardStatus } from "../shard/shard-requests.ts";
 import { buffersOf } from "../thread/job-outcome.ts";
 import type { FromShardThread, RecoveredShard } from "../thread/thread-messages.ts";
-import type { PartitionBounds, Topic, TopicConfig } from "../topic.ts";
+import type { PartitionBounds, Topic, TopicChanges, TopicConfig } from "../topic.ts";
 import { VERSION } from "../version.ts";
 import { BackgroundPool } from "./background-pool.ts";
 import { CatalogView } from "./catalog-view.ts";
@@ -69,6 +69,7 @@ export class BrokerNode implements GatewayPort {
     catalog: this.#catalog,
     ask: (shardId, kind, args) => this.#ask(shardId, kind, args),
     handler: () => this.#handler,
+    log: (event, fields) => this.#options.logger.log("info", event, fields),
   });
   readonly #pool: BackgroundPool;
   readonly #doorbell: Doorbell;
@@ -208,12 +209,20 @@ export class BrokerNode implements GatewayPort {
     return this.#admin.create(name, config);
   }
 
+  alterTopic(name: string, changes: TopicChanges): Promise<Topic> {
+    return this.#admin.alter(name, changes);
+  }
+
   deleteTopic(name: string): Promise<Topic> {
     return this.#admin.delete(name);
   }
 
   bounds(topic: Topic, partitions: readonly number[]): Promise<PartitionBounds[]> {
     return this.#admin.bounds(topic, partitions);
+  }
+
+  truncateTopic(topic: Topic, starts: readonly (readonly [number, number])[]): Promise<PartitionBounds[]> {
+    return this.#admin.truncate(topic, starts);
   }
 
   offsetForTime(topic: Topic, partition: number, timeMs: number): Promise<number> {

@@ -1,4 +1,4 @@
-import type { PartitionBounds, Topic, TopicConfig } from "../topic.ts";
+import type { PartitionBounds, Topic, TopicChanges, TopicConfig } from "../topic.ts";
 
 /**
  * What a gateway may ask of its node, on the gateway's thread. The data path (claimBatch, commitBatch, read,
@@ -14,9 +14,20 @@ export interface GatewayPort {
   topicById(topicId: number): Topic | undefined;
   topics(): Iterable<Topic>;
   createTopic(name: string, config: TopicConfig): Promise<Topic>;
+  /** What is left out stays. The topic keeps its id and its partitions. */
+  alterTopic(name: string, changes: TopicChanges): Promise<Topic>;
   deleteTopic(name: string): Promise<Topic>;
   bounds(topic: Topic, partitions: readonly number[]): Promise<PartitionBounds[]>;
-  /** The first offset whose append time is at or after timeMs; the high watermark when there is none. */
+  /**
+   * Gives up the records below an offset of each partition, [[partition, offset], ...]; resolves to their bounds when
+   * that is durable. An offset at or below logStartOffset changes nothing. Rejects with OFFSET_OUT_OF_RANGE, without
+   * any change, for one beyond the high watermark; with SHARD_RESTARTED when some partitions may have changed.
+   */
+  truncateTopic(topic: Topic, starts: readonly (readonly [number, number])[]): Promise<PartitionBounds[]>;
+  /**
+   * The first offset whose append time is at or after timeMs, but not below logStartOffset; the high watermark when
+   * there is none.
+   */
   offsetForTime(topic: Topic, partition: number, timeMs: number): Promise<number>;
 
   /**

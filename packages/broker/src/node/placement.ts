@@ -6,8 +6,17 @@ import { DURABILITIES, type Topic } from "../topic.ts";
 export function openingsByShard(topic: Topic): [number, PartitionOpening[]][] {
   const byShard = new Map<number, PartitionOpening[]>();
   const durability = DURABILITIES.indexOf(topic.durability);
+  // A small bound for many partitions is not to become none.
+  const retentionShareBytes =
+    topic.retentionBytes === 0 ? 0 : Math.max(1, Math.floor(topic.retentionBytes / topic.partitions));
   topic.shards.forEach((shardId, partition) => {
-    const opening: PartitionOpening = [topic.topicId, partition, durability];
+    const opening: PartitionOpening = [
+      topic.topicId,
+      partition,
+      durability,
+      topic.retentionMs,
+      retentionShareBytes,
+    ];
     const list = byShard.get(shardId);
     if (list === undefined) byShard.set(shardId, [opening]);
     else list.push(opening);

@@ -1,6 +1,7 @@
 import { MillraceError } from "@millrace/protocol";
-import type { ShardRequestMap } from "../shard/shard-requests.ts";
-import type { PartitionBounds, Topic, TopicConfig } from "../topic.ts";
+import { offsetOutOfRange } from "../offset-out-of-range.ts";
+import type { BoundsRow, ShardRequestMap } from "../shard/shard-requests.ts";
+import type { PartitionBounds, Topic, TopicChanges, TopicConfig } from "../topic.ts";
 import type { CatalogView } from "./catalog-view.ts";
 import type { GatewayHandler } from "./gateway-handler.ts";
 import { openingsByShard } from "./placement.ts";
@@ -16,6 +17,7 @@ export interface TopicAdminContext {
   ) => Promise<ShardRequestMap[K]["reply"]>;
   /** The gateway that is told of topics that come and go. */
   readonly handler: () => GatewayHandler | undefined;
+  readonly log: (event: string, fields: Record<string, unknown>) => void;
 }
 
 /**
@@ -41,6 +43,21 @@ export class TopicAdmin {
     return topic;
   }
 
+  async alter(name: string, changes: TopicChanges): Promise<Topic> {
+    const { catalog, ask, log } = this.#context;
+    const topic = await ask(0, "alterTopic", [name, changes]);
+    // As in create().
+    catalog.add(topic);
+    await Promise.all(
+      openingsByShard(topic).map(([shardId, openings]) =>
+        unlessRestarted(ask(shardId, "configure", [openings])),
+      ),
+    );
+    const { topicId, retentionMs, retentionBytes, durability } = topic;
+    log("topic-altered", { topic: name, topicId, retentionMs, retentionBytes, durability });
+    return topic;
+  }
+
   async delete(name: string): Promise<Topic> {
     const { catalog, ask, handler } = this.#context;
     const { topic, catalogPosition } = await ask(0, "deleteTopic", [name]);
@@ -53,10 +70,56 @@ export class TopicAdmin {
   }
 
   async bounds(topic: Topic, partitions: readonly number[]): Promise<PartitionBounds[]> {
+    return this.#ofShards(topic, partitions, (shardId, list) =>
+      this.#context.ask(shardId, "bounds", [topic.topicId, list]),
+    );
+  }
+
+  async truncate(
+    topic: Topic,
+    starts: readonly (readonly [partition: number, offset: number])[],
+  ): Promise<PartitionBounds[]> {
+    const offsets = new Map(starts);
+    const partitions = [...offsets.keys()];
+    // All or none, over all shards: ends of logs do not go back, so what is checked now will hold.
+    for (const bounds of await this.bounds(topic, partitions)) {
+      const offset = offsets.get(bounds.partition) as number;
+      if (offset > bounds.highWatermark) throw offsetOutOfRange(topic.topicId, bounds, offset);
+    }
+    const truncated = await this.#ofShards(topic, partitions, (shardId, list) =>
+      this.#context.ask(shardId, "truncate", [
+        topic.topicId,
+        list.map((partition) => [partition, offsets.get(partition) as number] as const),
+      ]),
+    );
+    const { name, topicId } = topic;
+    this.#context.log("topic-truncated", {
+      topic: name,
+      topicId,
+      logStartOffsets: truncated.map(({ partition, logStartOffset }) => [partition, logStartOffset]),
+    });
+    return truncated;
+  }
+
+  async offsetForTime(topic: Topic, partition: number, timeMs: number): Promise<number> {
+    // What is below the start of the log may still be found in its files.
+    const [offset, [bounds]] = await Promise.all([
+      this.#context.ask(topic.shards[partition] as number, "time", [topic.topicId, partition, timeMs]),
+      this.bounds(topic, [partition]),
+    ]);
+    return Math.max(offset, bounds?.logStartOffset ?? 0);
+  }
+
+  /** Asks each shard about its part of the partitions. @returns the answers in the order of `partitions` */
+  async #ofShards(
+    topic: Topic,
+    partitions: readonly number[],
+    ask: (shardId: number, partitions: readonly number[]) => Promise<readonly BoundsRow[]>,
+  ): Promise<PartitionBounds[]> {
     const found = new Map<number, PartitionBounds>();
     await Promise.all(
       [...byShard(topic, partitions)].map(async ([shardId, list]) => {
-        const rows = await this.#context.ask(shardId, "bounds", [topic.topicId, list]);
+        const rows = await ask(shardId, list);
         rows.forEach(([logStartOffset, highWatermark, logEpoch, retainedBytes], i) => {
           const partition = list[i] as number;
           found.set(partition, { partition, logStartOffset, highWatermark, logEpoch, retainedBytes });
@@ -64,10 +127,6 @@ export class TopicAdmin {
       }),
     );
     return partitions.map((partition) => found.get(partition) as PartitionBounds);
-  }
-
-  offsetForTime(topic: Topic, partition: number, timeMs: number): Promise<number> {
-    return this.#context.ask(topic.shards[partition] as number, "time", [topic.topicId, partition, timeMs]);
   }
 }
 

@@ -1,7 +1,7 @@
 import { MillraceError } from "@millrace/protocol";
 import { Packr } from "msgpackr";
 import { BROKER_LIMITS } from "../limits.ts";
-import type { Durability, Topic, TopicConfig } from "../topic.ts";
+import type { Durability, Topic, TopicChanges, TopicConfig } from "../topic.ts";
 
 /** `$catalog`: topicId 0, one partition, on shard 0, always `fsynced`. */
 export const CATALOG_TOPIC_ID = 0;
@@ -63,6 +63,19 @@ export class CatalogState {
       createdMs,
       catalogPosition,
       shards: this.#place(config.partitions),
+    };
+  }
+
+  /** The topic with other settings. Throws UNKNOWN_TOPIC. */
+  planChange(name: string, changes: TopicChanges, catalogPosition: number): Topic {
+    const topic = this.get(name);
+    if (topic === undefined) throw unknownTopic(name);
+    return {
+      ...topic,
+      retentionMs: changes.retentionMs ?? topic.retentionMs,
+      retentionBytes: changes.retentionBytes ?? topic.retentionBytes,
+      durability: changes.durability ?? topic.durability,
+      catalogPosition,
     };
   }
 
@@ -128,4 +141,8 @@ export class CatalogState {
     }
     return shards;
   }
+}
+
+export function unknownTopic(name: string): MillraceError {
+  return new MillraceError("UNKNOWN_TOPIC", `no such topic: ${name}`, { details: { topic: name } });
 }

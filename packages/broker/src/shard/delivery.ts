@@ -22,7 +22,7 @@ export interface ColdRead {
   readonly topicId: number;
   readonly partition: number;
   readonly offset: number;
-  /** time: the first entry appended at or after this is searched. */
+  /** time: the first entry appended at or after this is searched, from `offset` on. */
   readonly timeMs: number;
   /** Records at or above this offset are not to be read: newer ones are in the tail cache. */
   readonly limitOffset: number;
@@ -45,7 +45,7 @@ export class Delivery {
   readonly memory: TailMemory;
   readonly #link: ShardLink;
   readonly #coldReads: ColdReads;
-  readonly #waitingColdReads: ColdRead[] = [];
+  readonly #waitingColdReads: { readonly partition: Partition; readonly read: ColdRead }[] = [];
   readonly #tailQueue: Partition[] = [];
 
   constructor(link: ShardLink, coldReads: ColdReads) {
@@ -116,8 +116,12 @@ export class Delivery {
 
   /** Sends what the tail groups are owed, and cold reads that waited. False if the outbound ring is full. */
   flush(): boolean {
-    while (this.#waitingColdReads.length > 0) {
-      if (!this.#coldReads.submit(this.#waitingColdReads[0] as ColdRead)) break;
+    for (
+      let waiting = this.#waitingColdReads[0];
+      waiting !== undefined;
+      waiting = this.#waitingColdReads[0]
+    ) {
+      if (!this.#offerCold(waiting.partition, waiting.read)) break;
       this.#waitingColdReads.shift();
     }
     const queue = this.#tailQueue;
@@ -193,28 +197,36 @@ export class Delivery {
         partition.logEpoch,
       );
     }
-    this.#submitCold(read);
+    if (this.#waitingColdReads.length > 0 || !this.#offerCold(partition, read)) {
+      this.#waitingColdReads.push({ partition, read });
+    }
     return true;
   }
 
   /** Searches the first offset appended at or after timeMs; the reader thread replies to the request. */
   findTime(partition: Partition, requestId: number, timeMs: number): void {
     // Queued, not submitted: this cycle's entries must be written before somebody searches among them.
-    this.#waitingColdReads.push({
+    const read: ColdRead = {
       kind: "time",
       id: requestId,
       topicId: partition.topicId,
       partition: partition.partition,
-      offset: 0,
+      offset: partition.logStartOffset,
       timeMs,
       limitOffset: partition.highWatermark,
       logEpoch: partition.logEpoch,
       maxBytes: 0,
-    });
+    };
+    this.#waitingColdReads.push({ partition, read });
   }
 
-  #submitCold(read: ColdRead): void {
-    if (this.#waitingColdReads.length > 0 || !this.#coldReads.submit(read)) this.#waitingColdReads.push(read);
+  /** False: there is no room for the read, or for its answer, now. */
+  #offerCold(partition: Partition, read: ColdRead): boolean {
+    // The start of the log may have moved while it waited: the reader would see a gap, and not say why.
+    if (read.kind === "read" && read.offset < partition.logStartOffset) {
+      return this.#link.writeProgress(read.id, partition.logStartOffset, PROGRESS_RETENTION);
+    }
+    return this.#coldReads.submit(read);
   }
 
   /**

@@ -7,7 +7,14 @@ export class Partition {
   readonly partition: number;
   /** Index into DURABILITIES. */
   durability: number;
+  /** Age in ms after which records may be dropped; 0 = never. Known from reconciliation on, as the next. */
+  retentionMs = 0;
+  /** Bytes after which the oldest may be dropped: this partition's share of its topic's; 0 = no bound. */
+  retentionBytes = 0;
+  /** Records below this offset are gone, durably. */
   logStartOffset = 0;
+  /** Where the log starts once what is staged is durable; equals logStartOffset when nothing is. */
+  logStartStaged = 0;
   /** The next offset to give out. Beyond highWatermark it is speculative: nothing shows it. */
   nextOffset = 0;
   /** One past the last offset that consumers may see. */
@@ -23,6 +30,11 @@ export class Partition {
   reservationStaged = 0;
   /** Runs of this partition that wait for a sync; while there are any, weaker acks may not overtake them. */
   pendingSynced = 0;
+  /**
+   * The journal was staged up to here when the durability changed: runs staged before may wait in another table than
+   * those after it, and may not be overtaken. 0: no such runs.
+   */
+  alteredPosition = 0;
   readonly tail: PartitionTail = new PartitionTail();
   readonly producers: Map<number, ProducerState> = new Map();
 
@@ -38,6 +50,15 @@ export class Partition {
     this.topicId = topicId;
     this.partition = partition;
     this.durability = durability;
+  }
+
+  /** Takes over the settings of its topic. `stagedPosition` is the journal's. */
+  configure(durability: number, retentionMs: number, retentionBytes: number, stagedPosition: number): void {
+    this.retentionMs = retentionMs;
+    this.retentionBytes = retentionBytes;
+    if (durability === this.durability) return;
+    this.durability = durability;
+    this.alteredPosition = stagedPosition;
   }
 }
 

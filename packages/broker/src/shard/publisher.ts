@@ -4,7 +4,7 @@ import { ENTRY_HEADER_BYTES } from "@millrace/journal/internal";
 import { ERROR_CODES, LIMITS } from "@millrace/protocol";
 import { BatchHead, crc32, walkRecords } from "@millrace/protocol/internal";
 import { BROKER_LIMITS } from "../limits.ts";
-import { DURABILITY_FSYNCED, DURABILITY_WRITTEN } from "../topic.ts";
+import { DURABILITY_FSYNCED, DURABILITY_MEMORY, DURABILITY_WRITTEN } from "../topic.ts";
 import {
   completeEntry,
   entryBaseSequence,
@@ -262,19 +262,44 @@ export class Publisher {
       }
       return;
     }
-    const table = durability === DURABILITY_WRITTEN ? this.writtenAcks : this.memoryAcks;
+    const table = this.#earlyTable(partition, position);
     table.push(position, cycle, sessionId, partition, producerId, baseSequence, count, baseOffset);
+  }
+
+  /** The table of a run that waits for no sync. */
+  #earlyTable(partition: Partition, position: number): PendingAcks {
+    if (partition.durability === DURABILITY_WRITTEN) return this.writtenAcks;
+    const altered = partition.alteredPosition;
+    if (altered === 0) return this.memoryAcks;
+    if (!this.waitsBefore(altered)) {
+      partition.alteredPosition = 0;
+      return this.memoryAcks;
+    }
+    if (this.writtenAcks.peek(altered) < 0) return this.memoryAcks;
+    // The topic was `written` until now: this run waits behind those that wait for the write.
+    partition.alteredPosition = position;
+    return this.writtenAcks;
+  }
+
+  /** Whether a table that is released later in a cycle has runs that the partition's altered durability left there. */
+  #waitsInWeaker(table: PendingAcks, altered: number): boolean {
+    if (table === this.memoryAcks) return false;
+    if (this.memoryAcks.peek(altered) >= 0) return true;
+    return table === this.syncedAcks && this.writtenAcks.peek(altered) >= 0;
   }
 
   /**
    * Releases the runs of `table` that are durable enough up to `position`: raises high watermarks and writes
-   * the acks. False if the outbound ring is full.
+   * the acks. False if the outbound ring is full, or a run has to wait for one that was appended before it.
    */
   release(table: PendingAcks, position: number, onAdvanced: (partition: Partition) => void): boolean {
+    const reached = this.#reached(table);
     for (;;) {
       const run = table.peek(position);
       if (run < 0) return true;
       const partition = table.partitionAt(run);
+      const altered = partition.alteredPosition;
+      if (altered > 0 && this.#waitsInWeaker(table, altered)) return false;
       const count = table.countAt(run);
       const baseOffset = table.baseOffsetAt(run);
       // Also when the topic was deleted meanwhile: it was stored, and whoever published it waits for an answer.
@@ -285,7 +310,8 @@ export class Publisher {
         table.firstSequenceAt(run),
         count,
         baseOffset,
-        partition.durability,
+        // The topic may have become more durable than this run is.
+        Math.min(partition.durability, reached),
       );
       if (!written) return false;
       if (table === this.syncedAcks) partition.pendingSynced -= 1;
@@ -295,6 +321,11 @@ export class Publisher {
       }
       table.shift();
     }
+  }
+
+  #reached(table: PendingAcks): number {
+    if (table === this.syncedAcks) return DURABILITY_FSYNCED;
+    return table === this.writtenAcks ? DURABILITY_WRITTEN : DURABILITY_MEMORY;
   }
 
   /** Reserves the next block of offsets in time, so that publishes rarely wait for it. */

@@ -2,9 +2,12 @@ import type { Journal } from "@millrace/journal";
 import { ERROR_CODES, MillraceError } from "@millrace/protocol";
 import { BatchBuilder } from "@millrace/protocol/internal";
 import { Packr } from "msgpackr";
-import type { Topic, TopicConfig } from "../topic.ts";
-import { CATALOG_TOPIC_ID } from "./catalog-state.ts";
+import { BROKER_LIMITS } from "../limits.ts";
+import { offsetOutOfRange } from "../offset-out-of-range.ts";
+import { DURABILITY_FSYNCED, type Topic, type TopicChanges, type TopicConfig } from "../topic.ts";
+import { CATALOG_TOPIC_ID, unknownTopic } from "./catalog-state.ts";
 import type { Clock } from "./clock.ts";
+import type { LogStarts } from "./log-starts.ts";
 import type { Partition } from "./partition.ts";
 import type { ShardState, StateChange } from "./shard-state.ts";
 
@@ -18,15 +21,31 @@ const CATALOG_ANSWER_BYTES = 256 * 1024;
 const TOPIC_BYTES_MAX = 512;
 const SHARD_ID_BYTES_MAX = 3;
 
-/** [topicId, partition, durability] */
-export type PartitionOpening = readonly [number, number, number];
+/** Bytes of a PartitionOpening, at most: its header, two u32, the durability and two u64. */
+const OPENING_BYTES_MAX = 1 + 2 * 5 + 1 + 2 * 9;
+
+if (BROKER_LIMITS.partitionsTotalMax * OPENING_BYTES_MAX + 1024 > BROKER_LIMITS.inboundRingBytes / 8) {
+  throw new RangeError("a record of the inbound ring must hold what reconciles a shard with every partition");
+}
+
+/** A partition with the settings of its topic; retentionShareBytes is its part of retentionBytes. 0 = no bound. */
+export type PartitionOpening = readonly [
+  topicId: number,
+  partition: number,
+  durability: number,
+  retentionMs: number,
+  retentionShareBytes: number,
+];
+
+/** [logStartOffset, highWatermark, logEpoch, retainedBytes] */
+export type BoundsRow = [number, number, number, number];
 
 /** Requests a node may make of a shard: MessagePack [kind, ...arguments] in a REQUEST record. */
 export interface ShardRequestMap {
-  /** Bounds of some partitions: [[logStartOffset, highWatermark, logEpoch, retainedBytes], ...] in the order asked. */
+  /** Bounds of some partitions, in the order asked. */
   bounds: {
     args: [topicId: number, partitions: readonly number[]];
-    reply: [number, number, number, number][];
+    reply: BoundsRow[];
   };
   /** The first offset appended at or after a time, the high watermark if there is none; the reader replies. */
   time: { args: [topicId: number, partition: number, timeMs: number]; reply: number };
@@ -34,9 +53,21 @@ export interface ShardRequestMap {
   catalog: { args: [from: number]; reply: Topic[] };
   /** Shard 0: appends the topic's record to `$catalog`; answered when that is committed. */
   createTopic: { args: [name: string, config: TopicConfig]; reply: Topic };
+  /** Shard 0: as createTopic. What `changes` leaves out stays. */
+  alterTopic: { args: [name: string, changes: TopicChanges]; reply: Topic };
   deleteTopic: { args: [name: string]; reply: { topic: Topic; catalogPosition: number } };
   open: { args: [partitions: readonly PartitionOpening[]]; reply: number };
+  /** The settings of these partitions changed. Those that the shard does not hold are passed over. */
+  configure: { args: [partitions: readonly PartitionOpening[]]; reply: number };
   close: { args: [topicId: number]; reply: number };
+  /**
+   * Gives up the records below an offset of each partition; all or none. Answered when that is durable, with the bounds
+   * in the order asked.
+   */
+  truncate: {
+    args: [topicId: number, starts: readonly (readonly [partition: number, offset: number])[]];
+    reply: BoundsRow[];
+  };
   /** At start: exactly these partitions exist (beside `$catalog`). Opens, drops, repairs; answered when durable. */
   reconcile: { args: [partitions: readonly PartitionOpening[], cleanShutdown: boolean]; reply: number };
   status: { args: []; reply: ShardStatus };
@@ -56,6 +87,7 @@ export interface RequestContext {
   readonly state: ShardState;
   readonly journal: Journal;
   readonly clock: Clock;
+  readonly logStarts: LogStarts;
   reply(requestId: number, payload: Uint8Array): void;
   /** Runs once everything staged so far is committed; asks for that commit. */
   afterCommit(run: () => void): void;
@@ -114,11 +146,20 @@ export class ShardRequests {
       case "createTopic":
         this.#createTopic(args as ShardRequestMap["createTopic"]["args"], answer);
         break;
+      case "alterTopic":
+        this.#alterTopic(args as ShardRequestMap["alterTopic"]["args"], answer);
+        break;
       case "deleteTopic":
         this.#deleteTopic(args as ShardRequestMap["deleteTopic"]["args"], answer);
         break;
       case "open":
         this.#open(args as ShardRequestMap["open"]["args"], answer);
+        break;
+      case "configure":
+        this.#configure(args as ShardRequestMap["configure"]["args"], answer);
+        break;
+      case "truncate":
+        this.#truncate(args as ShardRequestMap["truncate"]["args"], answer);
         break;
       case "close":
         this.#close(args as ShardRequestMap["close"]["args"], answer);
@@ -135,12 +176,7 @@ export class ShardRequests {
   }
 
   #bounds([topicId, partitions]: ShardRequestMap["bounds"]["args"], done: Done<"bounds">): void {
-    done(
-      partitions.map((partition) => {
-        const p = this.#partition(topicId, partition);
-        return [p.logStartOffset, p.highWatermark, p.logEpoch, p.retainedBytes];
-      }),
-    );
+    done(partitions.map((partition) => boundsRow(this.#partition(topicId, partition))));
   }
 
   #catalog([from]: ShardRequestMap["catalog"]["args"], done: Done<"catalog">): void {
@@ -162,18 +198,26 @@ export class ShardRequests {
       this.#context.clock.wallMs(),
       this.#catalogPartition().nextOffset,
     );
+    this.#appendTopic(topic, done);
+  }
+
+  #alterTopic([name, changes]: ShardRequestMap["alterTopic"]["args"], done: Done<"alterTopic">): void {
+    const catalog = this.#context.state.catalog;
+    this.#appendTopic(catalog.planChange(name, changes, this.#catalogPartition().nextOffset), done);
+  }
+
+  #appendTopic(topic: Topic, done: (topic: Topic) => void): void {
+    const catalog = this.#context.state.catalog;
     const value = catalog.encode(topic);
-    this.#appendCatalogRecord(name, value);
-    catalog.apply(name, value, topic.catalogPosition);
+    this.#appendCatalogRecord(topic.name, value);
+    catalog.apply(topic.name, value, topic.catalogPosition);
     this.#context.afterCommit(() => done(topic));
   }
 
   #deleteTopic([name]: ShardRequestMap["deleteTopic"]["args"], done: Done<"deleteTopic">): void {
     const catalog = this.#context.state.catalog;
     const topic = catalog.get(name);
-    if (topic === undefined) {
-      throw new MillraceError("UNKNOWN_TOPIC", `no such topic: ${name}`, { details: { topic: name } });
-    }
+    if (topic === undefined) throw unknownTopic(name);
     const catalogPosition = this.#catalogPartition().nextOffset;
     const deleted = new Uint8Array(0);
     this.#appendCatalogRecord(name, deleted);
@@ -182,10 +226,35 @@ export class ShardRequests {
   }
 
   #open([partitions]: ShardRequestMap["open"]["args"], done: Done<"open">): void {
-    for (const [topicId, partition, durability] of partitions) {
-      this.#context.state.open(topicId, partition, durability);
-    }
+    for (const opening of partitions) this.#opened(opening);
     done(partitions.length);
+  }
+
+  #opened([topicId, partition, durability, retentionMs, retentionBytes]: PartitionOpening): Partition {
+    const { state, journal } = this.#context;
+    const opened = state.find(topicId, partition) ?? state.open(topicId, partition, durability);
+    opened.configure(durability, retentionMs, retentionBytes, journal.stagedPosition);
+    return opened;
+  }
+
+  #configure([partitions]: ShardRequestMap["configure"]["args"], done: Done<"configure">): void {
+    let configured = 0;
+    for (const opening of partitions) {
+      // Deleted meanwhile.
+      if (this.#context.state.find(opening[0], opening[1]) === undefined) continue;
+      this.#opened(opening);
+      configured += 1;
+    }
+    done(configured);
+  }
+
+  #truncate([topicId, starts]: ShardRequestMap["truncate"]["args"], done: Done<"truncate">): void {
+    const moves = starts.map(([number, offset]) => {
+      const partition = this.#partition(topicId, number);
+      if (offset > partition.highWatermark) throw offsetOutOfRange(topicId, partition, offset);
+      return { partition, offset };
+    });
+    this.#context.logStarts.move(moves, () => done(moves.map(({ partition }) => boundsRow(partition))));
   }
 
   #close([topicId]: ShardRequestMap["close"]["args"], done: Done<"close">): void {
@@ -211,9 +280,13 @@ export class ShardRequests {
       journal.index.dropTopic(partition.topicId);
     }
     const changes: StateChange[] = [];
-    for (const [topicId, partitionNumber, durability] of partitions) {
-      const partition = state.open(topicId, partitionNumber, durability);
+    for (const opening of partitions) {
+      const partition = this.#opened(opening);
+      const { topicId, partition: partitionNumber } = partition;
       if (cleanShutdown || partition.reservedUntil === 0) continue;
+      // Weaker once, and fsynced since: nothing behind what it had reserved was seen before it was durable.
+      const isPast = partition.reservedUntil <= partition.nextOffset;
+      if (isPast && partition.durability === DURABILITY_FSYNCED) continue;
       // Records that were acknowledged or seen before they were durable can be gone: their offsets are not
       // given out again, and readers learn of the gap from the log epoch.
       const nextOffset = Math.max(partition.nextOffset, partition.reservedUntil);
@@ -286,4 +359,8 @@ export class ShardRequests {
       partition.highWatermark += 1;
     });
   }
+}
+
+function boundsRow(partition: Partition): BoundsRow {
+  return [partition.logStartOffset, partition.highWatermark, partition.logEpoch, partition.retainedBytes];
 }

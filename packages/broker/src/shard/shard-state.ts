@@ -25,7 +25,9 @@ export type StateChange =
   /** Offsets below `until` may be given out without another sync (topics weaker than fsynced). */
   | readonly ["reserve", topicId: number, partition: number, until: number]
   /** After an unclean stop: records that somebody may have seen can be gone; go on at nextOffset. */
-  | readonly ["epoch", topicId: number, partition: number, logEpoch: number, nextOffset: number];
+  | readonly ["epoch", topicId: number, partition: number, logEpoch: number, nextOffset: number]
+  /** Records below logStartOffset are gone. */
+  | readonly ["start", topicId: number, partition: number, logStartOffset: number];
 
 /**
  * Everything a shard knows apart from what is in flight: its partitions, their producers, and on shard 0 the
@@ -96,11 +98,19 @@ export class ShardState {
 
   applyChange(change: StateChange): void {
     const partition = this.replayed(change[1], change[2]);
-    if (change[0] === "reserve") {
-      partition.reservedUntil = partition.reservationStaged = change[3];
-    } else {
-      partition.logEpoch = change[3];
-      partition.nextOffset = change[4];
+    switch (change[0]) {
+      case "reserve":
+        partition.reservedUntil = partition.reservationStaged = change[3];
+        break;
+      case "epoch":
+        partition.logEpoch = change[3];
+        partition.nextOffset = change[4];
+        break;
+      case "start":
+        partition.logStartOffset = partition.logStartStaged = change[3];
+        break;
+      default:
+        throw new MillraceError("DATA_FORMAT_NEWER", `unknown change of state: ${String(change[0])}`);
     }
   }
 
@@ -108,15 +118,15 @@ export class ShardState {
     const partitions: number[][] = [];
     let producerNumbers = 0;
     for (const p of this.partitions.values()) {
+      // Replay begins behind the checkpoint, and it counts only once what is staged before it is durable.
       partitions.push([
         p.topicId,
         p.partition,
         p.durability,
-        p.logStartOffset,
+        p.logStartStaged,
         p.nextOffset,
         p.logEpoch,
         p.lastTimeMs,
-        // Replay begins behind the checkpoint, and it counts only once what is staged before it is durable.
         p.reservationStaged,
       ]);
       for (const producer of p.producers.values()) producerNumbers += PRODUCER_FIELDS + producer.runs.length;
@@ -165,7 +175,7 @@ export class ShardState {
         number,
       ];
       const p = this.open(topicId, partition, durability);
-      p.logStartOffset = logStart;
+      p.logStartOffset = p.logStartStaged = logStart;
       p.nextOffset = nextOffset;
       p.logEpoch = logEpoch;
       p.lastTimeMs = lastTimeMs;

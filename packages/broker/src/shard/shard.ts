@@ -7,6 +7,7 @@ import * as inbound from "../link/inbound-layout.ts";
 import type { LinkBuffers } from "../link/link-buffers.ts";
 import type { Clock } from "./clock.ts";
 import { type ColdReads, Delivery } from "./delivery.ts";
+import { LogStarts } from "./log-starts.ts";
 import type { Partition } from "./partition.ts";
 import type { PendingAcks } from "./pending-acks.ts";
 import { Publisher } from "./publisher.ts";
@@ -49,6 +50,7 @@ export class Shard {
   readonly #delivery: Delivery;
   readonly #publisher: Publisher;
   readonly #requests: ShardRequests;
+  readonly #logStarts: LogStarts;
   readonly #clock: Clock;
   readonly #onAdvanced: (partition: Partition) => void;
   /** Work that waits until the journal is committed up to a position, oldest first. */
@@ -82,10 +84,15 @@ export class Shard {
     this.#publisher = new Publisher(options.state, options.journal, this.#link, {
       reserveOffsets: (partition, until) => this.#reserveOffsets(partition, until),
     });
+    this.#logStarts = new LogStarts({
+      stageChanges: (changes) => this.#stageChanges(changes),
+      afterCommit: (run) => this.#afterCommit(run),
+    });
     this.#requests = new ShardRequests(options.shardId, options.shardCount, {
       state: options.state,
       journal: options.journal,
       clock: options.clock,
+      logStarts: this.#logStarts,
       reply: (requestId, payload) => this.#link.reply(requestId, payload),
       afterCommit: (run) => this.#afterCommit(run),
       stageChanges: (changes) => this.#stageChanges(changes),
@@ -368,7 +375,11 @@ export class Shard {
   }
 
   #stageChanges(changes: readonly StateChange[]): void {
-    this.#journal.stageState(encodeStateChanges(changes));
+    const journal = this.#journal;
+    const isRescued = this.#flushFailed && journal.stagedPosition === this.#rescuedPosition;
+    journal.stageState(encodeStateChanges(changes));
+    // Taken also while the disk is full, and nothing of it stands in the ring.
+    if (isRescued) this.#rescuedPosition = journal.stagedPosition;
   }
 
   #reserveOffsets(partition: Partition, until: number): void {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { DURABILITY_FSYNCED, DURABILITY_WRITTEN } from "../../src/topic.ts";
+import { DURABILITY_FSYNCED, DURABILITY_MEMORY, DURABILITY_WRITTEN } from "../../src/topic.ts";
 
 /**
  * How a shard came to its end, the gentlest first. `synced`: everything was durable, but nothing says that the stop was
@@ -11,6 +11,8 @@ interface Known {
   readonly value: string;
   /** In which the record was acked or shown. */
   readonly logEpoch: number;
+  /** As the strongest ack has it; of a record that was only shown, the weakest that its topic has had. */
+  readonly durability: number;
 }
 
 /** What a whole read of a partition found. */
@@ -18,6 +20,7 @@ export interface PartitionImage {
   readonly records: ReadonlyMap<number, string>;
   readonly highWatermark: number;
   readonly logEpoch: number;
+  readonly logStartOffset: number;
 }
 
 /**
@@ -27,8 +30,13 @@ export interface PartitionImage {
 export class PartitionModel {
   readonly topicId: number;
   readonly partition: number;
-  readonly durability: number;
+  /** All that the topic was ever asked to have. */
+  readonly #durabilities: Set<number>;
   logEpoch = 0;
+  /** Where the log starts at least: somebody was told so. */
+  logStartOffset = 0;
+  /** Starts that were asked for, and neither answered nor refused. */
+  readonly #startsAsked: number[] = [];
   /** Producers that had to begin a new epoch because weakly durable records were lost: their retries may be stored twice. */
   resets = 0;
   readonly #known: Map<number, Known> = new Map();
@@ -37,11 +45,51 @@ export class PartitionModel {
   constructor(topicId: number, partition: number, durability: number) {
     this.topicId = topicId;
     this.partition = partition;
-    this.durability = durability;
+    this.#durabilities = new Set([durability]);
   }
 
+  /** Whether it always was, so that nothing may be missing. */
   get isFsynced(): boolean {
-    return this.durability === DURABILITY_FSYNCED;
+    return this.#weakest === DURABILITY_FSYNCED;
+  }
+
+  get #weakest(): number {
+    return Math.min(...this.#durabilities);
+  }
+
+  /** Somebody asks for another durability, and may get it. */
+  mayBecome(durability: number): void {
+    this.#durabilities.add(durability);
+  }
+
+  mayState(durability: number): boolean {
+    return this.#durabilities.has(durability);
+  }
+
+  /** Somebody asks for the records below `offset` to be given up. */
+  mayStartAt(offset: number): void {
+    this.#startsAsked.push(offset);
+  }
+
+  /** The answer: it starts at `found` now, undefined when `asked` was refused. */
+  startsAt(asked: number, found: number | undefined): void {
+    this.#startsAsked.splice(this.#startsAsked.indexOf(asked), 1);
+    if (found === undefined) return;
+    assert.ok(found >= asked, `${this} starts at ${found}, not at ${asked}`);
+    this.checkStart(found, asked);
+    this.logStartOffset = found;
+  }
+
+  /** Whether one request alone, and nothing before it, explains that the log starts there. */
+  onlyAskedOnce(offset: number): boolean {
+    return offset > this.logStartOffset && this.#startsAsked.filter((asked) => asked === offset).length === 1;
+  }
+
+  /** A start that somebody is told of was asked for, and never goes back. */
+  checkStart(found: number, asked?: number): void {
+    assert.ok(found >= this.logStartOffset, `${this}: the start went back to ${found}`);
+    const known = found === this.logStartOffset || found === asked || this.#startsAsked.includes(found);
+    assert.ok(known, `${this} starts at ${found}, which nobody asked for`);
   }
 
   get knownRecords(): number {
@@ -53,32 +101,36 @@ export class PartitionModel {
   }
 
   /** Somebody was told, by an ack or a delivery, that this record has this offset. */
-  learn(offset: number, value: string): void {
+  learn(offset: number, value: string, durability: number = this.#weakest): void {
     assert.ok(this.#published.has(value), `${this} offset ${offset}: ${value} was never published`);
     const known = this.#known.get(offset);
     if (known !== undefined) {
       assert.equal(value, known.value, `${this} offset ${offset} has another record than before`);
-      return;
+      if (durability <= known.durability) return;
     }
-    this.#known.set(offset, { value, logEpoch: this.logEpoch });
+    this.#known.set(offset, { value, logEpoch: known?.logEpoch ?? this.logEpoch, durability });
   }
 
   /** Compares what a restarted shard has with what it must have. */
   verify(image: PartitionImage, stop: StopKind): void {
-    const { records, highWatermark, logEpoch } = image;
+    const { records, highWatermark, logEpoch, logStartOffset } = image;
     assert.ok(logEpoch >= this.logEpoch, `${this}: the log epoch went back`);
     if (this.isFsynced || stop === "clean") {
       assert.equal(logEpoch, this.logEpoch, `${this}: the log epoch was raised for nothing`);
     }
-    if (this.isFsynced) assert.equal(records.size, highWatermark, `${this}: offsets are not contiguous`);
-    for (const [offset, { value, logEpoch: epochThen }] of this.#known) {
+    this.checkStart(logStartOffset);
+    for (let offset = logStartOffset; this.isFsynced && offset < highWatermark; offset += 1) {
+      assert.ok(records.has(offset), `${this}: offsets are not contiguous`);
+    }
+    for (const [offset, { value, logEpoch: epochThen, durability }] of this.#known) {
+      if (offset < logStartOffset) continue;
       const found = records.get(offset);
       if (found !== undefined) {
         assert.equal(found, value, `${this} offset ${offset} has another record than before`);
         continue;
       }
       assert.ok(
-        !this.#survives(stop) || epochThen < this.logEpoch,
+        !survives(stop, durability) || epochThen < this.logEpoch,
         `${this} offset ${offset} is lost: ${value} after a ${stop} stop`,
       );
       assert.ok(
@@ -95,18 +147,23 @@ export class PartitionModel {
   }
 
   /** From now on what was found is what is known. */
-  adopt({ records, logEpoch }: PartitionImage): void {
+  adopt({ records, logEpoch, logStartOffset }: PartitionImage): void {
     this.logEpoch = logEpoch;
-    for (const [offset, value] of records) this.#known.set(offset, { value, logEpoch });
+    this.logStartOffset = logStartOffset;
+    this.#startsAsked.length = 0;
+    for (const [offset, value] of records) {
+      const durability = this.#known.get(offset)?.durability ?? DURABILITY_MEMORY;
+      this.#known.set(offset, { value, logEpoch, durability: Math.max(durability, this.#weakest) });
+    }
   }
 
   toString(): string {
     return `${this.topicId}/${this.partition}`;
   }
+}
 
-  /** Whether what was acked or shown is there after such a stop. */
-  #survives(stop: StopKind): boolean {
-    if (stop === "clean" || stop === "synced" || this.isFsynced) return true;
-    return stop === "process" && this.durability === DURABILITY_WRITTEN;
-  }
+/** Whether what was acked or shown is there after such a stop. */
+function survives(stop: StopKind, durability: number): boolean {
+  if (stop === "clean" || stop === "synced" || durability === DURABILITY_FSYNCED) return true;
+  return stop === "process" && durability === DURABILITY_WRITTEN;
 }

@@ -41,6 +41,15 @@ export interface ShardRigOptions {
   readonly check?: NonNullable<JournalOptions["check"]>;
 }
 
+/** A PartitionOpening; without bounds of retention by default. */
+export type RigPartition = readonly [
+  topicId: number,
+  partition: number,
+  durability: number,
+  retentionMs?: number,
+  retentionShareBytes?: number,
+];
+
 const SHARDS_DIRECTORY = "/data/shards";
 const READS_RING_BYTES = 4096;
 const RING_HEADER_BYTES = 8;
@@ -81,7 +90,7 @@ export class ShardRig {
   }
 
   /** A shard that has recovered and opened these partitions, as a node does at its start. */
-  static started(partitions: readonly PartitionOpening[], options: ShardRigOptions = {}): ShardRig {
+  static started(partitions: readonly RigPartition[], options: ShardRigOptions = {}): ShardRig {
     const rig = new ShardRig(options);
     rig.open();
     rig.reconcile(partitions);
@@ -140,8 +149,8 @@ export class ShardRig {
   }
 
   /** What the node asks of every shard when it starts. */
-  reconcile(partitions: readonly PartitionOpening[]): void {
-    this.answer("reconcile", [partitions, this.journal.cleanShutdown]);
+  reconcile(partitions: readonly RigPartition[]): void {
+    this.answer("reconcile", [partitions.map(openingOf), this.journal.cleanShutdown]);
   }
 
   /** Asks, and runs everything until the shard has answered. @throws Error with the name of a refusal */
@@ -239,4 +248,10 @@ export class ShardRig {
       (_event, fields) => this.readFailures.push(`${fields.code}: ${fields.error}`),
     );
   }
+}
+
+/** What a node would ask to be opened. */
+export function openingOf(partition: RigPartition): PartitionOpening {
+  const [topicId, number, durability, retentionMs = 0, retentionShareBytes = 0] = partition;
+  return [topicId, number, durability, retentionMs, retentionShareBytes];
 }

@@ -179,7 +179,7 @@ export class ShardSimulation {
   #step(): void {
     const { rig, world } = this;
     const { gateway } = rig;
-    const choice = this.#random.below(24);
+    const choice = this.#random.below(25);
     if (choice < 6) world.publish(gateway);
     else if (choice < 8) world.consume(gateway);
     else if (choice < 14) this.#cycle();
@@ -188,6 +188,7 @@ export class ShardSimulation {
     else if (choice === 20) rig.background.step();
     else if (choice === 21) this.rig.clock.advance(this.#random.below(700));
     else if (choice === 22) this.#rarely();
+    else if (choice === 23) world.changeTopic(gateway);
     else if (this.#random.oneIn(3)) world.createTopic(gateway);
     world.hear(rig.gateway);
   }

@@ -16,6 +16,8 @@ export class SimulatedConsumer {
   #next = 0;
   #credit = CREDIT_INITIAL;
   #lastTimeMs = 0;
+  /** It asked below where it had been told that the log starts. */
+  #askedTooEarly = false;
   /** What this life's first pass has found; undefined once it was compared. */
   #firstPass: Map<number, string> | undefined = new Map();
 
@@ -39,18 +41,20 @@ export class SimulatedConsumer {
   }
 
   /** Everything that the first pass has found, at its end. */
-  takeImage(logEpoch: number): PartitionImage {
+  takeImage(logEpoch: number, logStartOffset: number): PartitionImage {
     assert.ok(this.#firstPass !== undefined && this.isJoined);
     const records = this.#firstPass;
     this.#firstPass = undefined;
-    return { records, highWatermark: this.#next, logEpoch };
+    return { records, highWatermark: this.#next, logEpoch, logStartOffset };
   }
 
   /** Reads on where it stands, if it waits for nothing. */
   read(gateway: RecordingGateway): void {
     if (this.#state !== "idle") return;
     const { topicId, partition } = this.model;
-    if (gateway.read(this.streamId, topicId, this.#next, this.#credit, partition)) this.#state = "reading";
+    if (!gateway.read(this.streamId, topicId, this.#next, this.#credit, partition)) return;
+    this.#state = "reading";
+    this.#askedTooEarly = this.#next < this.model.logStartOffset;
   }
 
   /** Leaves the tail and reads again from an earlier offset. */
@@ -67,10 +71,17 @@ export class SimulatedConsumer {
     this.#state = "joined";
   }
 
-  onProgress(nextOffset: number): void {
+  onProgress(nextOffset: number, reason: string): void {
     this.#answered();
     assert.ok(nextOffset > this.#next, `${this.model}: progress to ${nextOffset} from ${this.#next}`);
-    assert.ok(!this.model.isFsynced, `${this.model}: a gap at ${this.#next} in an fsynced topic`);
+    if (reason === "retention") {
+      this.model.checkStart(nextOffset);
+      // What was refused once must not be there again.
+      if (this.#firstPass === undefined) this.model.logStartOffset = nextOffset;
+    } else {
+      assert.ok(!this.model.isFsynced, `${this.model}: a gap at ${this.#next} in an fsynced topic`);
+      assert.ok(!this.#askedTooEarly, `${this.model}: below the start, and told of a mere gap`);
+    }
     this.#next = nextOffset;
   }
 
@@ -87,6 +98,7 @@ export class SimulatedConsumer {
     if (shared) assert.equal(firstOffset, this.#next, `${this.model}: a gap or repeat at the tail`);
     else {
       this.#answered();
+      assert.ok(!this.#askedTooEarly, `${this.model}: records from below the start`);
       assert.ok(
         firstOffset <= this.#next && this.#next < nextOffset,
         `${this.model}: not what was asked for`,

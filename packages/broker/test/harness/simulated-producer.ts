@@ -60,7 +60,7 @@ export class SimulatedProducer {
 
   onAck(ack: Ack): void {
     assert.equal(ack.logEpoch, this.model.logEpoch, `${this}: ack of another log epoch`);
-    assert.equal(ack.durability, this.model.durability);
+    assert.ok(this.model.mayState(ack.durability), `${this}: acked as ${ack.durability}`);
     let sequence = ack.firstSequence;
     const end = ack.firstSequence + ack.count;
     while (sequence < end) {
@@ -72,7 +72,7 @@ export class SimulatedProducer {
       assert.ok(!overtaken, `${this}: ack of ${sequence} before an earlier one`);
       this.#queue.splice(at, 1);
       batch.values.forEach((value, i) => {
-        this.model.learn(ack.baseOffset + (sequence - ack.firstSequence) + i, value);
+        this.model.learn(ack.baseOffset + (sequence - ack.firstSequence) + i, value, ack.durability);
       });
       sequence += batch.values.length;
     }

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { DURABILITIES, type Topic, type TopicConfig } from "../../src/topic.ts";
+import type { PartitionOpening } from "../../src/shard/shard-requests.ts";
+import { DURABILITIES, type Durability, type Topic, type TopicConfig } from "../../src/topic.ts";
 import { type PartitionImage, PartitionModel, type StopKind } from "./partition-model.ts";
 import { type GatewayEvent, type RecordingGateway, sharedStreamIdOf } from "./recording-gateway.ts";
 import type { Seeded } from "./seeded.ts";
-import type { ShardRig } from "./shard-rig.ts";
+import { openingOf, type ShardRig } from "./shard-rig.ts";
 import { SimulatedConsumer } from "./simulated-consumer.ts";
 import { SimulatedProducer } from "./simulated-producer.ts";
 
@@ -18,7 +19,7 @@ interface PartitionWorld {
 }
 
 interface TopicWorld {
-  readonly topic: Topic;
+  topic: Topic;
   readonly partitions: readonly PartitionWorld[];
   opened: boolean;
   deleting: boolean;
@@ -26,6 +27,18 @@ interface TopicWorld {
 
 type Request =
   | { readonly kind: "create"; readonly name: string }
+  | { readonly kind: "alter"; readonly world: TopicWorld; readonly durability: Durability }
+  | { readonly kind: "configure"; readonly world: TopicWorld }
+  | {
+      readonly kind: "truncate";
+      readonly world: TopicWorld;
+      /** What each start is asked to become, and how far its consumer had come by then. */
+      readonly starts: readonly {
+        readonly at: PartitionWorld;
+        readonly offset: number;
+        readonly seen: number;
+      }[];
+    }
   | { readonly kind: "open" | "delete" | "close"; readonly world: TopicWorld };
 
 /** A shard stopped to damage records that it had read back: the right thing to do where a test has damaged them. */
@@ -89,6 +102,34 @@ export class SimulatedWorld {
     this.#requests.set(gateway.ask("createTopic", [name, config]), { kind: "create", name });
   }
 
+  /** Another durability, or a later start. */
+  changeTopic(gateway: RecordingGateway): void {
+    const world = this.#someTopic();
+    if (world === undefined) return;
+    if (this.#random.oneIn(3)) this.#alter(gateway, world);
+    else this.#truncate(gateway, world);
+  }
+
+  #alter(gateway: RecordingGateway, world: TopicWorld): void {
+    const durability = this.#random.pick(DURABILITIES);
+    for (const { model } of world.partitions) model.mayBecome(DURABILITIES.indexOf(durability));
+    const requestId = gateway.ask("alterTopic", [world.topic.name, { durability }]);
+    this.#requests.set(requestId, { kind: "alter", world, durability });
+  }
+
+  /** Gives up the records of all partitions of a topic below some offset of each; rarely beyond its end. */
+  #truncate(gateway: RecordingGateway, world: TopicWorld): void {
+    const beyond = this.#random.oneIn(8) ? 4 : 1;
+    const starts = world.partitions.map((at) => {
+      const seen = at.consumer.next;
+      return { at, seen, offset: this.#random.below(seen + beyond) };
+    });
+    for (const { at, offset } of starts) at.model.mayStartAt(offset);
+    const rows = starts.map(({ at, offset }) => [at.model.partition, offset] as const);
+    const requestId = gateway.ask("truncate", [world.topic.topicId, rows]);
+    this.#requests.set(requestId, { kind: "truncate", world, starts });
+  }
+
   deleteTopic(gateway: RecordingGateway): void {
     const world = this.#topics.get(this.#random.pick(TOPIC_NAMES));
     if (world === undefined || world.deleting || !world.opened) return;
@@ -117,14 +158,9 @@ export class SimulatedWorld {
 
   /** As `recover`, but what was found is only compared: the machine is a copy. */
   compare(rig: ShardRig, stop: StopKind): Map<PartitionModel, PartitionImage> {
+    const truncating = [...this.#requests.values()].filter((request) => request.kind === "truncate");
     this.#adoptCatalog(rig.answer("catalog", [0]) as Topic[]);
-    rig.reconcile(
-      [...this.#topics.values()].flatMap(({ topic }) =>
-        topic.shards.map((_, partition) => {
-          return [topic.topicId, partition, DURABILITIES.indexOf(topic.durability)] as const;
-        }),
-      ),
-    );
+    rig.reconcile([...this.#topics.values()].flatMap(({ topic }) => openingsOf(topic)));
     for (const world of this.#topics.values()) world.opened = true;
     const partitions = this.#partitions();
     for (let rounds = 0; !partitions.every(({ consumer }) => consumer.isJoined); rounds += 1) {
@@ -138,12 +174,12 @@ export class SimulatedWorld {
       const [bounds] = rig.answer("bounds", [model.topicId, [model.partition]]);
       assert.ok(bounds !== undefined);
       const [logStartOffset, highWatermark, logEpoch] = bounds;
-      assert.equal(logStartOffset, 0);
-      const image = consumer.takeImage(logEpoch);
+      const image = consumer.takeImage(logEpoch, logStartOffset);
       assert.equal(image.highWatermark, highWatermark);
       model.verify(image, stop);
       images.set(model, image);
     }
+    for (const { starts } of truncating) checkAtomic(starts, images);
     return images;
   }
 
@@ -166,7 +202,7 @@ export class SimulatedWorld {
         this.#consumer(event.streamId, false)?.onJoined(event.offset);
         return;
       case "progress":
-        this.#consumer(event.streamId, false)?.onProgress(event.nextOffset);
+        this.#consumer(event.streamId, false)?.onProgress(event.nextOffset, event.reason);
         return;
       case "needs-credit":
         this.#consumer(event.streamId, false)?.onNeedsCredit(event.bytes);
@@ -190,10 +226,24 @@ export class SimulatedWorld {
         return;
       }
       const world = this.#addTopic(value as Topic);
-      const openings = world.topic.shards.map((_, partition) => {
-        return [world.topic.topicId, partition, DURABILITIES.indexOf(world.topic.durability)] as const;
-      });
-      this.#requests.set(gateway.ask("open", [openings]), { kind: "open", world });
+      this.#requests.set(gateway.ask("open", [openingsOf(world.topic)]), { kind: "open", world });
+      return;
+    }
+    if (request.kind === "alter") {
+      if (error !== undefined) {
+        assert.ok(error === "UNKNOWN_TOPIC" || error === "DISK_FULL", error);
+        return;
+      }
+      const altered = value as Topic;
+      const { catalogPosition } = altered;
+      assert.deepEqual(altered, { ...request.world.topic, durability: request.durability, catalogPosition });
+      request.world.topic = altered;
+      const requestId = gateway.ask("configure", [openingsOf(altered)]);
+      this.#requests.set(requestId, { kind: "configure", world: request.world });
+      return;
+    }
+    if (request.kind === "truncate") {
+      this.#truncated(request, error, value);
       return;
     }
     const { world } = request;
@@ -208,17 +258,46 @@ export class SimulatedWorld {
     }
   }
 
+  #truncated(
+    { starts, world }: Extract<Request, { kind: "truncate" }>,
+    error: string | undefined,
+    value: unknown,
+  ): void {
+    if (error === "OFFSET_OUT_OF_RANGE") {
+      assert.ok(
+        starts.some(({ offset, seen }) => offset > seen),
+        "a truncation was refused for nothing",
+      );
+    } else if (error !== undefined) {
+      assert.ok(error === "DISK_FULL" || (error === "UNKNOWN_PARTITION" && world.deleting), error);
+    }
+    starts.forEach(({ at, offset }, i) => {
+      at.model.startsAt(offset, error === undefined ? (value as number[][])[i]?.[0] : undefined);
+    });
+  }
+
   /** What was answered is there; what was asked and not answered is there or not. */
   #adoptCatalog(found: readonly Topic[]): void {
     const creating = new Set<string>();
     for (const request of this.#requests.values()) if (request.kind === "create") creating.add(request.name);
     const deleting = new Set<TopicWorld>();
     for (const request of this.#requests.values()) if (request.kind === "delete") deleting.add(request.world);
+    const altering = new Map<TopicWorld, Durability[]>();
+    for (const request of this.#requests.values()) {
+      if (request.kind !== "alter") continue;
+      altering.set(request.world, [...(altering.get(request.world) ?? []), request.durability]);
+    }
     this.#requests.clear();
     for (const world of [...this.#topics.values()]) {
       const topic = found.find(({ topicId }) => topicId === world.topic.topicId);
       if (topic !== undefined) {
-        assert.deepEqual(topic, world.topic);
+        // A change that was not answered was made or not, and moved the topic's record if it was.
+        const { durability, catalogPosition } = topic;
+        const altered = catalogPosition > world.topic.catalogPosition;
+        if (altered)
+          assert.ok(altering.get(world)?.includes(durability), `${durability} was never asked for`);
+        assert.deepEqual(topic, altered ? { ...world.topic, durability, catalogPosition } : world.topic);
+        world.topic = topic;
         world.deleting = false;
         continue;
       }
@@ -278,8 +357,13 @@ export class SimulatedWorld {
   }
 
   #somePartition(): PartitionWorld | undefined {
+    const world = this.#someTopic();
+    return world === undefined ? undefined : this.#random.pick(world.partitions);
+  }
+
+  #someTopic(): TopicWorld | undefined {
     const opened = [...this.#topics.values()].filter((world) => world.opened && !world.deleting);
-    return opened.length === 0 ? undefined : this.#random.pick(this.#random.pick(opened).partitions);
+    return opened.length === 0 ? undefined : this.#random.pick(opened);
   }
 
   #producer(topicId: number, partition: number, sessionId: number): SimulatedProducer | undefined {
@@ -290,5 +374,25 @@ export class SimulatedWorld {
     return this.#partitions().find(({ consumer, model }) =>
       shared ? sharedStreamIdOf(model.topicId, model.partition) === streamId : consumer.streamId === streamId,
     )?.consumer;
+  }
+}
+
+function openingsOf(topic: Topic): PartitionOpening[] {
+  const durability = DURABILITIES.indexOf(topic.durability);
+  return topic.shards.map((_, partition) => openingOf([topic.topicId, partition, durability]));
+}
+
+/** Of a truncation that was never answered: if it shows in one partition, it shows in all. */
+function checkAtomic(
+  starts: Extract<Request, { kind: "truncate" }>["starts"],
+  images: ReadonlyMap<PartitionModel, PartitionImage>,
+): void {
+  const shows = starts.some(({ at: { model }, offset }) => {
+    const image = images.get(model);
+    return image?.logStartOffset === offset && model.onlyAskedOnce(offset);
+  });
+  for (const { at, offset } of shows ? starts : []) {
+    const image = images.get(at.model);
+    assert.ok(image === undefined || image.logStartOffset >= offset, `${at.model}: half a truncation`);
   }
 }

@@ -1,11 +1,10 @@
 import t from "tap";
-import type { PartitionOpening } from "../../src/shard/shard-requests.ts";
 import { DURABILITY_FSYNCED } from "../../src/topic.ts";
 import { batchOf, valuesOf } from "../harness/batches.ts";
-import { ShardRig } from "../harness/shard-rig.ts";
+import { type RigPartition, ShardRig } from "../harness/shard-rig.ts";
 
 const TOPIC = 5;
-const PARTITIONS: PartitionOpening[] = [[TOPIC, 0, DURABILITY_FSYNCED]];
+const PARTITIONS: RigPartition[] = [[TOPIC, 0, DURABILITY_FSYNCED]];
 
 function publish(rig: ShardRig, value: string): void {
   rig.gateway.publish({ topicId: TOPIC, count: 1, stored: batchOf([value]) });

@@ -1,10 +1,9 @@
 import t from "tap";
 import { BROKER_LIMITS } from "../../src/limits.ts";
-import type { PartitionOpening } from "../../src/shard/shard-requests.ts";
 import { DURABILITY_FSYNCED, DURABILITY_MEMORY, DURABILITY_WRITTEN } from "../../src/topic.ts";
 import { batchOf, valuesOf } from "../harness/batches.ts";
 import type { Ack } from "../harness/recording-gateway.ts";
-import { ShardRig } from "../harness/shard-rig.ts";
+import { openingOf, type RigPartition, ShardRig } from "../harness/shard-rig.ts";
 
 const FSYNCED = 5;
 const WRITTEN = 6;
@@ -12,7 +11,7 @@ const MEMORY = 7;
 const BLOCK = BROKER_LIMITS.offsetBlock;
 /** What the first publish reserves: its own block and the one behind it. */
 const FIRST = 2 * BLOCK;
-const PARTITIONS: PartitionOpening[] = [
+const PARTITIONS: RigPartition[] = [
   [FSYNCED, 0, DURABILITY_FSYNCED],
   [WRITTEN, 0, DURABILITY_WRITTEN],
   [MEMORY, 0, DURABILITY_MEMORY],
@@ -146,7 +145,7 @@ t.test("the epoch and the gap survive when the next stop comes before anything i
   rig.crash("power");
   rig.open();
   // Asked, but never committed.
-  rig.gateway.ask("reconcile", [PARTITIONS, false]);
+  rig.gateway.ask("reconcile", [PARTITIONS.map(openingOf), false]);
   rig.cycle();
   rig.crash("power");
   rig.open();
@@ -154,4 +153,39 @@ t.test("the epoch and the gap survive when the next stop comes before anything i
   const [, highWatermark, logEpoch] = bounds(rig, MEMORY) ?? [];
   t.equal(highWatermark, FIRST);
   t.ok(logEpoch === 1 || logEpoch === 2, `${logEpoch}`);
+});
+
+t.test("a topic that becomes weaker reserves offsets before it acks early", async (t) => {
+  const rig = ShardRig.started([[5, 0, DURABILITY_FSYNCED]]);
+  t.match(publish(rig, 5, "a"), { baseOffset: 0 });
+  rig.answer("configure", [[openingOf([5, 0, DURABILITY_MEMORY])]]);
+  rig.gateway.publish({ topicId: 5, count: 1, stored: batchOf(["b"]) });
+  rig.cycle();
+  t.same(rig.gateway.take("ack"), [], "the reservation is not durable yet");
+  rig.settle();
+  t.match(rig.gateway.take("ack"), [{ baseOffset: 1, durability: DURABILITY_MEMORY }]);
+  rig.gateway.publish({ topicId: 5, count: 1, stored: batchOf(["c"]) });
+  rig.cycle();
+  t.match(rig.gateway.take("ack"), [{ baseOffset: 2, durability: DURABILITY_MEMORY }]);
+  rig.crash("power");
+  rig.open();
+  rig.reconcile([[5, 0, DURABILITY_MEMORY]]);
+  const [, highWatermark, logEpoch] = bounds(rig, 5) ?? [];
+  t.ok((highWatermark ?? 0) > 2, "no offset is given out twice");
+  t.equal(logEpoch, 1);
+});
+
+t.test("a topic that is fsynced again raises its epoch once more at most", async (t) => {
+  const rig = ShardRig.started([[5, 0, DURABILITY_MEMORY]]);
+  publish(rig, 5, "a");
+  rig.answer("configure", [[openingOf([5, 0, DURABILITY_FSYNCED])]]);
+  const epochs: number[] = [];
+  for (let lives = 0; lives < 3; lives += 1) {
+    t.match(publish(rig, 5, "b"), { durability: DURABILITY_FSYNCED });
+    rig.crash("power");
+    rig.open();
+    rig.reconcile([[5, 0, DURABILITY_FSYNCED]]);
+    epochs.push(bounds(rig, 5)?.[2] ?? -1);
+  }
+  t.same(epochs, [1, 1, 1]);
 });

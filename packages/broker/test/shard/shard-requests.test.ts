@@ -1,8 +1,7 @@
 import t from "tap";
-import type { PartitionOpening } from "../../src/shard/shard-requests.ts";
 import { DURABILITY_FSYNCED, DURABILITY_MEMORY, type TopicConfig } from "../../src/topic.ts";
 import { batchOf } from "../harness/batches.ts";
-import { ShardRig } from "../harness/shard-rig.ts";
+import { openingOf, type RigPartition, ShardRig } from "../harness/shard-rig.ts";
 
 const CONFIG: TopicConfig = { partitions: 2, retentionMs: 5000, retentionBytes: 0, durability: "written" };
 
@@ -10,7 +9,7 @@ function catalogRig(): ShardRig {
   return ShardRig.started([], { shardId: 0, shardCount: 3 });
 }
 
-function restart(rig: ShardRig, partitions: readonly PartitionOpening[] = []): void {
+function restart(rig: ShardRig, partitions: readonly RigPartition[] = []): void {
   rig.crash("power");
   rig.open();
   rig.reconcile(partitions);
@@ -170,15 +169,52 @@ t.test("a topic of the same name does not see the records of its predecessor", a
   const rig = catalogRig();
   const config = { ...CONFIG, partitions: 1, durability: "fsynced" as const };
   const first = rig.answer("createTopic", ["a", config]);
-  rig.answer("open", [[[first.topicId, 0, DURABILITY_FSYNCED]]]);
+  rig.answer("open", [[openingOf([first.topicId, 0, DURABILITY_FSYNCED])]]);
   rig.gateway.publish({ topicId: first.topicId, count: 1, stored: batchOf(["old"]) });
   rig.settle();
   rig.answer("deleteTopic", ["a"]);
   rig.answer("close", [first.topicId]);
   const second = rig.answer("createTopic", ["a", config]);
-  rig.answer("open", [[[second.topicId, 0, DURABILITY_FSYNCED]]]);
+  rig.answer("open", [[openingOf([second.topicId, 0, DURABILITY_FSYNCED])]]);
   t.same(bounds(rig, second.topicId, [0]), [[0, 0, 0]]);
   t.throws(() => rig.answer("bounds", [first.topicId, [0]]), { message: "UNKNOWN_PARTITION" });
   restart(rig, [[second.topicId, 0, DURABILITY_FSYNCED]]);
   t.same(bounds(rig, second.topicId, [0]), [[0, 0, 0]]);
+});
+
+t.test("an altered topic keeps what was not mentioned, and what makes it the same topic", async (t) => {
+  const rig = catalogRig();
+  const created = rig.answer("createTopic", ["a", CONFIG]);
+  rig.gateway.ask("alterTopic", ["a", { retentionMs: 0, durability: "fsynced" }]);
+  rig.cycle();
+  t.same(rig.gateway.events, [], "not synced yet");
+  rig.settle();
+  const altered = { ...created, retentionMs: 0, durability: "fsynced" as const, catalogPosition: 1 };
+  t.match(rig.gateway.take("reply"), [{ value: altered }]);
+  t.same(rig.answer("alterTopic", ["a", { retentionBytes: 9 }]), {
+    ...altered,
+    retentionBytes: 9,
+    catalogPosition: 2,
+  });
+  t.throws(() => rig.answer("alterTopic", ["b", {}]), { message: "UNKNOWN_TOPIC" });
+  restart(rig);
+  t.same(rig.answer("catalog", [0]), [{ ...altered, retentionBytes: 9, catalogPosition: 2 }]);
+  t.match(rig.answer("createTopic", ["b", CONFIG]), { topicId: 2 });
+});
+
+t.test("partitions have the settings of their topic, from whichever request", async (t) => {
+  const rig = ShardRig.started([[5, 0, DURABILITY_FSYNCED, 1000, 64]]);
+  const settings = (partition: number): unknown => rig.shard.state.find(5, partition);
+  t.match(settings(0), { retentionMs: 1000, retentionBytes: 64, durability: DURABILITY_FSYNCED });
+  rig.answer("open", [[[5, 1, DURABILITY_MEMORY, 7, 8]]]);
+  t.match(settings(1), { retentionMs: 7, retentionBytes: 8, durability: DURABILITY_MEMORY });
+  const changed = [
+    [5, 0, DURABILITY_MEMORY, 0, 0],
+    [5, 1, DURABILITY_FSYNCED, 9, 0],
+    [6, 0, DURABILITY_FSYNCED, 9, 0],
+  ] as const;
+  t.equal(rig.answer("configure", [changed]), 2, "those that it has");
+  t.match(settings(0), { retentionMs: 0, retentionBytes: 0, durability: DURABILITY_MEMORY });
+  t.match(settings(1), { retentionMs: 9, retentionBytes: 0, durability: DURABILITY_FSYNCED });
+  t.equal(rig.shard.state.find(6, 0), undefined);
 });

@@ -40,7 +40,7 @@ function randomState(random: Seeded, shardId: number): ShardState {
   const state = new ShardState(shardId, 4);
   for (let i = random.below(6); i > 0; i -= 1) {
     const partition = state.open(1 + random.below(2 ** 31), random.below(1024), random.below(3));
-    partition.logStartOffset = random.below(1000);
+    partition.logStartOffset = partition.logStartStaged = random.below(1000);
     partition.nextOffset = 1000 + random.below(5) * 2 ** 44;
     partition.logEpoch = random.below(9);
     partition.lastTimeMs = 1.7e12 + random.below(1e9);
@@ -88,16 +88,19 @@ t.test("a checkpoint brings back all of the state", async (t) => {
 });
 
 t.test(
-  "a reservation that is staged but not yet durable is part of the checkpoint that covers it",
+  "a reservation or a start that is staged but not yet durable is part of the checkpoint that covers it",
   async (t) => {
     // A checkpoint counts only once everything staged before it is committed, and replay begins behind it.
     const state = new ShardState(1, 4);
     const partition = state.open(5, 0, DURABILITY_WRITTEN);
     partition.reservedUntil = 1000;
     partition.reservationStaged = 2000;
+    partition.logStartOffset = 10;
+    partition.logStartStaged = 20;
     const copy = restored(state, 1).find(5, 0);
     t.equal(copy?.reservedUntil, 2000);
     t.equal(copy?.reservationStaged, 2000);
+    t.match(copy, { logStartOffset: 20, logStartStaged: 20 });
   },
 );
 
@@ -112,12 +115,16 @@ t.test("changes of state pass through their entry", async (t) => {
   const changes: StateChange[] = [
     ["reserve", 2 ** 31, 1023, 2 ** 50],
     ["epoch", 7, 0, 3, 2 ** 44],
+    ["start", 7, 0, 2 ** 43],
   ];
   t.same(decodeStateChanges(encodeStateChanges(changes)), changes);
   const state = new ShardState(1, 4);
   for (const change of changes) state.applyChange(change);
   t.equal(state.find(2 ** 31, 1023)?.reservedUntil, 2 ** 50);
   t.match(state.find(7, 0), { logEpoch: 3, nextOffset: 2 ** 44 });
+  t.match(state.find(7, 0), { logStartOffset: 2 ** 43, logStartStaged: 2 ** 43 });
+  const later = ["compact", 7, 0] as unknown as StateChange;
+  t.throws(() => state.applyChange(later), { code: "DATA_FORMAT_NEWER" });
 });
 
 t.test("only shard 0 has the catalog's partition", async (t) => {
