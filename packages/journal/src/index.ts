@@ -6,7 +6,8 @@ export {
   type JobDone,
   runBackgroundJob,
 } from "./background.ts";
-export { DISK_FULL, FAILED, FLUSHED, Journal, type JournalOptions } from "./journal.ts";
+export { DISK_FULL, FAILED, FLUSHED, Journal } from "./journal.ts";
+export type { JournalOptions } from "./journal-options.ts";
 export type { JournalIndex, JournalLocation } from "./lookup/journal-index.ts";
 export {
   ColdReader,
@@ -19,6 +20,8 @@ export {
 } from "./read/cold-reader.ts";
 export type { RecoveryReport, ReplayHandler } from "./recovery/recovery.ts";
 export type { EntryMemory } from "./segment/staged-runs.ts";
+export type { SettlingOptions } from "./settled/settle-policy.ts";
+export type { SettlingOwner } from "./settled/settler.ts";
 export { RealStorage } from "./storage/real-storage.ts";
 export type { OpenMode, Storage } from "./storage/storage.ts";
 export { SyncThread } from "./sync/sync-thread.ts";

@@ -43,7 +43,8 @@ export {
   writeU64,
 } from "./entry/entry-layout.ts";
 export { checksumWords } from "./entry/header-checksum.ts";
-export { DISK_FULL, FAILED, FLUSHED, Journal, type JournalOptions } from "./journal.ts";
+export { DISK_FULL, FAILED, FLUSHED, Journal } from "./journal.ts";
+export type { JournalOptions } from "./journal-options.ts";
 export { JOURNAL_LIMITS } from "./limits.ts";
 export { JournalIndex, type JournalLocation, type SealedSegment } from "./lookup/journal-index.ts";
 export { QUARANTINE_FILE } from "./ownership/quarantine.ts";
@@ -79,14 +80,22 @@ export {
   type SettleResult,
   type SettleSource,
 } from "./settled/settle-jobs.ts";
+export type { SettlingOptions } from "./settled/settle-policy.ts";
 export {
   type FileIndex,
   readFileIndex,
   readIndexPoints,
   readSettledIndex,
 } from "./settled/settled-index.ts";
+export type { SettlingOwner } from "./settled/settler.ts";
 export { SeededRandom } from "./simulation/seeded-random.ts";
 export { SimulatedCrash, SimulatedStorage } from "./simulation/simulated-storage.ts";
+export {
+  DiskReserve,
+  type DiskReserveOptions,
+  RESERVE_FILE,
+  releaseReserve,
+} from "./storage/disk-reserve.ts";
 export { RealStorage } from "./storage/real-storage.ts";
 export { isDiskFull, type OpenMode, type Storage } from "./storage/storage.ts";
 export { SyncThread } from "./sync/sync-thread.ts";

@@ -1,8 +1,7 @@
 import { copyBytes } from "@millrace/core";
 import { MillraceError } from "@millrace/protocol";
-import type { Background } from "./background.ts";
 import { CheckpointWriter } from "./checkpoint/checkpoint-writer.ts";
-import { ENTRY_CHECK, type EntryCheck, isEntryLength, payloadChecksum } from "./entry/entry-check.ts";
+import { ENTRY_CHECK, isEntryLength, payloadChecksum } from "./entry/entry-check.ts";
 import {
   alignEntry,
   ENTRY_BATCH_CRC_WORD,
@@ -23,19 +22,24 @@ import {
   writeU64,
 } from "./entry/entry-layout.ts";
 import { checksumWords } from "./entry/header-checksum.ts";
+import { type JournalOptions, segmentSizeOf } from "./journal-options.ts";
 import { JOURNAL_LIMITS } from "./limits.ts";
 import type { JournalIndex } from "./lookup/journal-index.ts";
 import { SidecarWriter } from "./lookup/sidecar-writer.ts";
-import { holdsFence } from "./ownership/fence.ts";
-import { markQuarantined } from "./ownership/quarantine.ts";
-import { type Recovered, type RecoveryReport, type ReplayHandler, recover } from "./recovery/recovery.ts";
+import { quarantineFor } from "./ownership/quarantine.ts";
+import { recoverOrExplain } from "./recovery/open-failure.ts";
+import type { Recovered, RecoveryReport } from "./recovery/recovery.ts";
 import { SegmentAppender } from "./segment/segment-appender.ts";
 import { SegmentFile } from "./segment/segment-file.ts";
 import { SEGMENT_HEADER_BYTES, segmentSeed } from "./segment/segment-layout.ts";
 import { type EntryMemory, StagedRuns } from "./segment/staged-runs.ts";
 import { StagingMemory } from "./segment/staging-memory.ts";
-import { errorCodeOf, isDiskFull, isOutOfFiles, type Storage } from "./storage/storage.ts";
-import type { Syncer, SyncerFactory } from "./sync/syncer.ts";
+import type { SettledFile } from "./settled/manifest-layout.ts";
+import type { RetentionJob, RetentionPlan } from "./settled/settle-jobs.ts";
+import { settlingPolicy } from "./settled/settle-policy.ts";
+import { Settler, type SettlingOwner } from "./settled/settler.ts";
+import { isDiskFull, isOutOfFiles, type Storage } from "./storage/storage.ts";
+import { type Syncer, writeFailed } from "./sync/syncer.ts";
 
 /** `flush`: everything staged is written. */
 export const FLUSHED = 0;
@@ -43,24 +47,6 @@ export const FLUSHED = 0;
 export const DISK_FULL = -1;
 /** `flush`: the journal has failed for good; `failure` says why. */
 export const FAILED = -2;
-
-export interface JournalOptions {
-  readonly storage: Storage;
-  /** The shard's folder; made when it is missing. */
-  readonly directory: string;
-  readonly shardId: number;
-  readonly syncer: SyncerFactory;
-  readonly background: Background;
-  readonly clock: { monotonicMs(): number };
-  readonly entropy: { uint32(): number };
-  /** Default 64 MiB. */
-  readonly segmentSizeBytes?: number;
-  readonly replay: ReplayHandler;
-  /** Called from `committedPosition` whenever that has moved. */
-  readonly onCommitted?: (position: number) => void;
-  /** Tests only: how entries are judged during recovery. */
-  readonly check?: EntryCheck;
-}
 
 /**
  * The journal of one shard: an append-only sequence of entries, written straight from the memory they lie in, made
@@ -89,6 +75,7 @@ export class Journal {
   private readonly appender: SegmentAppender;
   private readonly sidecars: SidecarWriter;
   private readonly checkpoints: CheckpointWriter;
+  private readonly settler: Settler;
   private readonly onCommitted: ((position: number) => void) | undefined;
   private readonly runs: StagedRuns = new StagedRuns();
   private readonly staging: StagingMemory = new StagingMemory();
@@ -97,6 +84,10 @@ export class Journal {
   private seed: number;
   /** Bytes that fit into the segment; 0 also while it is empty or staging is refused: one comparison covers all. */
   private room = 0;
+  /** The next entry begins a segment. */
+  private rolling = false;
+  /** Monotonic: when the first entry of the segment was staged. */
+  private segmentSinceMs = 0;
   private staged: number;
   private written: number;
   private committed: number;
@@ -113,14 +104,8 @@ export class Journal {
    * DISK_FULL, JOURNAL_FAILED when the storage fails.
    */
   static open(options: JournalOptions): Journal {
-    const size = options.segmentSizeBytes ?? JOURNAL_LIMITS.segmentBytesDefault;
-    const { segmentBytesMin, segmentBytesMax } = JOURNAL_LIMITS;
-    if (!(Number.isInteger(size) && size % 8 === 0 && size >= segmentBytesMin && size <= segmentBytesMax)) {
-      throw new RangeError(
-        `segmentSizeBytes must be a multiple of 8 from ${segmentBytesMin} to ${segmentBytesMax}: segmentSizeBytes=${size}`,
-      );
-    }
-    return new Journal(options, size, recoverOrExplain(options));
+    const size = segmentSizeOf(options);
+    return new Journal(options, size, recoverOrExplain({ ...options, check: options.check ?? ENTRY_CHECK }));
   }
 
   private constructor(options: JournalOptions, segmentSizeBytes: number, recovered: Recovered) {
@@ -155,6 +140,21 @@ export class Journal {
       index,
       background,
       existing: recovered.checkpoints,
+      damaged: recovered.damagedCheckpoints,
+    });
+    this.settler = new Settler({
+      directory,
+      shardId,
+      epoch,
+      journalId: recovered.journalId,
+      segmentSizeBytes,
+      policy: settlingPolicy(options.settling ?? {}, segmentSizeBytes),
+      index,
+      background,
+      recovered: recovered.settling,
+      oldestCheckpoint: () => this.checkpoints.oldestKept,
+      backlogBytes: () => this.backlogBytes,
+      isStopped: () => this.closed || this.failed !== undefined,
     });
     this.sidecars = new SidecarWriter(index, background, { directory, shardId, epoch }, () =>
       this.checkpoints.advance(this.committed),
@@ -181,10 +181,14 @@ export class Journal {
       this.checkpoints.advance(position);
       this.onCommitted?.(position);
     }
-    // A sidecar whose job failed is due again some time; a checkpoint may wait for it while nothing is flushed any more.
-    if (this.index.unsealedCount > 0 && this.failed === undefined)
-      this.sidecars.poll(this.clock.monotonicMs());
+    if (this.failed === undefined && !this.closed) this.pollFiles(this.clock.monotonicMs());
     return this.committed;
+  }
+
+  /** Jobs that failed are due again some time, also while nothing is flushed any more. */
+  private pollFiles(nowMs: number): void {
+    if (this.index.unsealedCount > 0) this.sidecars.poll(nowMs);
+    this.settler.poll(this.committed, nowMs);
   }
 
   /** Why the journal has failed for good, if it has: a failed write or sync (then it is quarantined), or a new owner. */
@@ -297,7 +301,7 @@ export class Journal {
     // The sync of a complete segment is wanted soon anyway, and its index must not wait for durable entries.
     if (this.appender.hasComplete) this.requestSync();
     this.appender.prepareNext(nowMs);
-    this.sidecars.poll(nowMs);
+    this.pollFiles(nowMs);
     return FLUSHED;
   }
 
@@ -318,6 +322,90 @@ export class Journal {
     this.sidecars.poll(this.clock.monotonicMs());
     if (this.runs.isEmpty) this.requestSync();
     this.checkpoints.advance(this.committedPosition());
+  }
+
+  /** From now on ended segments are settled; the shard calls it once its state is that of the end of the journal. */
+  startSettling(owner: SettlingOwner): void {
+    this.settler.start(owner);
+  }
+
+  /** The settled files that count, by base position and part. Replaced as a whole when that changes. */
+  get settledFiles(): readonly SettledFile[] {
+    return this.settler.settledFiles;
+  }
+
+  /** Everything before it is in settled files, or gone. */
+  get settledPosition(): number {
+    return this.settler.settledPosition;
+  }
+
+  /** Of the manifest that lists them, one more with every change; 0 while there is none. */
+  get settledGeneration(): number {
+    return this.settler.generation;
+  }
+
+  /** Bytes of ended segments that are not settled. */
+  get backlogBytes(): number {
+    const { sealedSegments, openSegments } = this.index;
+    const first = (sealedSegments[0] ?? openSegments[0])?.basePosition ?? this.segment.basePosition;
+    return this.segment.basePosition - first;
+  }
+
+  /** Why the last attempt to settle, to change the manifest or to remove files failed; it is tried again. */
+  get settlingFailure(): Error | undefined {
+    return this.settler.failure;
+  }
+
+  /** What settling found and overcame since the last call (damage in a segment, say), one sentence each. */
+  takeSettlingWarnings(): string[] {
+    return this.settler.takeWarnings();
+  }
+
+  /** True while the disk is low: nothing is copied, segments only get footers. */
+  get adoptOnly(): boolean {
+    return this.settler.adoptOnly;
+  }
+
+  set adoptOnly(value: boolean) {
+    this.settler.adoptOnly = value;
+  }
+
+  /** The next entry that is staged begins a segment, unless it does so anyway; the caller stages one. */
+  roll(): void {
+    if (this.staged === this.segment.basePosition) return;
+    this.rolling = true;
+    this.room = 0;
+  }
+
+  /** Time since the first entry of the segment that is written to was staged; 0 while it has none. */
+  activeSegmentAgeMs(nowMs: number): number {
+    return this.staged === this.segment.basePosition ? 0 : nowMs - this.segmentSinceMs;
+  }
+
+  /** Bytes of the partition's entries, settled or not. */
+  retainedBytes(topicId: number, partition: number): number {
+    return this.index.retainedBytes(topicId, partition);
+  }
+
+  /** Has the footers of settled files read in the background, to learn what may be dropped. Changes nothing. */
+  planRetention(
+    job: Pick<RetentionJob, "files" | "partitions" | "nowMs" | "dropThrough">,
+    done: (error?: Error, plan?: RetentionPlan) => void,
+  ): void {
+    this.settler.planRetention(job, done);
+  }
+
+  /**
+   * Drops the files that the plan found dead, once its moves are committed, and rewrites those that are mostly dead when
+   * there is time. A plan for files that are not listed any more is passed over.
+   */
+  reclaim(files: readonly SettledFile[], plan: RetentionPlan): void {
+    this.settler.reclaim(files, plan);
+  }
+
+  /** True from `reclaim` until the manifest is durable without the files: a plan made now would name them again. */
+  get reclaimPending(): boolean {
+    return this.settler.isReclaiming;
   }
 
   /** Lets go of files and the syncer. What is not committed by then may be lost. Waits for a sync under way. */
@@ -350,13 +438,17 @@ export class Journal {
     const fits = size <= this.segmentSizeBytes - SEGMENT_HEADER_BYTES;
     if (index % 8 !== 0 || !isEntryLength(length) || !fits) this.refuseEntry(index, length);
     if (this.closed || this.failed !== undefined || (this.diskFull && !whileFull)) this.refuse();
-    if (this.staged !== this.segment.basePosition && size > this.roomInSegment()) {
+    if (this.staged !== this.segment.basePosition && (this.rolling || size > this.roomInSegment())) {
       const basePosition = this.staged;
       this.seed = segmentSeed(this.journalId, basePosition, this.epoch);
       this.segment = new SegmentFile(this.directory, basePosition, this.epoch, this.seed);
       this.index.beginSegment(basePosition, this.epoch);
     }
-    if (this.staged === this.segment.basePosition) this.staged += SEGMENT_HEADER_BYTES;
+    if (this.staged === this.segment.basePosition) {
+      this.staged += SEGMENT_HEADER_BYTES;
+      this.segmentSinceMs = this.clock.monotonicMs();
+    }
+    this.rolling = false;
     this.room = this.roomInSegment();
   }
 
@@ -372,43 +464,25 @@ export class Journal {
       this.runs.copyOut((memory) => this.staging.owns(memory));
       return DISK_FULL;
     }
-    const errno = errorCodeOf(error) ?? "an error";
-    this.fail(
-      new MillraceError("JOURNAL_FAILED", `write failed with ${errno} in ${this.directory}`, {
-        details: { reason: "write", errno, directory: this.directory },
-        cause: error,
-      }),
-    );
+    this.fail(writeFailed(this.directory, error));
     return FAILED;
   }
 
   private acceptAgain(): void {
     this.diskFull = false;
-    this.room = this.roomInSegment();
+    this.room = this.rolling ? 0 : this.roomInSegment();
   }
 
   private fail(failure: MillraceError): void {
     this.failed = failure;
     this.room = 0;
-    if (failure.details.reason !== "fenced" && this.isOwner()) {
-      markQuarantined(this.storage, this.directory, failure.message);
-    }
-  }
-
-  /** A shard that somebody else owns by now is not ours to mark. */
-  private isOwner(): boolean {
-    try {
-      return holdsFence(this.storage, this.directory, this.epoch);
-    } catch {
-      return true;
-    }
+    quarantineFor(failure, this.storage, this.directory, this.epoch);
   }
 
   private refuseEntry(index: number, length: number): never {
-    const lengthMax = Math.min(this.segmentSizeBytes - SEGMENT_HEADER_BYTES, JOURNAL_LIMITS.entryBytesMax);
-    throw new RangeError(
-      `not an entry: index=${index} length=${length} lengthMin=${ENTRY_HEADER_BYTES} lengthMax=${lengthMax}`,
-    );
+    const max = Math.min(this.segmentSizeBytes - SEGMENT_HEADER_BYTES, JOURNAL_LIMITS.entryBytesMax);
+    const bounds = `lengthMin=${ENTRY_HEADER_BYTES} lengthMax=${max}`;
+    throw new RangeError(`not an entry: index=${index} length=${length} ${bounds}`);
   }
 
   private refuse(): never {
@@ -419,19 +493,3 @@ export class Journal {
 }
 
 const NO_FIELDS: EntryFields = {};
-
-/** Recovery, with errors of the file system told as what they mean for the shard. */
-function recoverOrExplain(options: JournalOptions): Recovered {
-  const { storage, directory, shardId, entropy, replay } = options;
-  try {
-    return recover({ storage, directory, shardId, entropy, replay, check: options.check ?? ENTRY_CHECK });
-  } catch (error) {
-    const code = errorCodeOf(error);
-    if (code === undefined || error instanceof MillraceError) throw error;
-    const name = isDiskFull(error) ? "DISK_FULL" : "JOURNAL_FAILED";
-    throw new MillraceError(name, `journal cannot be opened: ${code} in ${directory}`, {
-      details: { reason: "open", errno: code, directory },
-      cause: error,
-    });
-  }
-}

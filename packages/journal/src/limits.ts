@@ -23,9 +23,7 @@ export const JOURNAL_LIMITS = {
   locationExtentsMax: 16,
   coldReaderSegmentsMax: 32,
   coldReaderSidecarBytesMax: 8_388_608,
-  /** Index points of a segment cover this many bytes on average when it is fit to be read alone … */
-  adoptPointBytesMin: 49_152,
-  /** … and no more than this part of it is of no use any more. */
+  /** A segment is fit to be read alone while no more than this part of it is of no use any more. */
   adoptDeadShareMax: 0.25,
   /** A topic with this much in a settled stretch gets a file of its own. */
   settledTopicBytesMin: 16_777_216,
@@ -42,8 +40,6 @@ export const JOURNAL_LIMITS = {
   /** Settled files are written in pieces of this size, and synced after so many bytes. */
   settleWriteBytes: 1_048_576,
   settleSyncBytes: 16_777_216,
-  /** Parts of one stretch: four digits in a name. */
-  settledPartsMax: 10_000,
   /** Checkpoints kept: the newest, and one to fall back to. */
   checkpointsKept: 2,
   /** Sync requests that wait for the sync thread before they are merged on the shard's side. */

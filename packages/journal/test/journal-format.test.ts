@@ -214,7 +214,9 @@ t.test("checkpoints", async (t) => {
     [Number(view.readBigUInt64LE(segmentsAt)), Number(view.readBigUInt64LE(segmentsAt + 8))],
     [4096, 100_000],
   );
-  t.equal(bytes.length, segmentsAt + 24 + (16 + 24) + (48 + 16) + state.length + 4);
+  t.equal(bytes.length, segmentsAt + 24 + (16 + 32) + (56 + 16) + state.length + 4);
+  t.equal(Number(view.readBigUInt64LE(segmentsAt + 24 + 16 + 24)), 71_000, "bytes of the sealed partition");
+  t.equal(Number(view.readBigUInt64LE(segmentsAt + 24 + 48 + 48)), 200, "bytes of the open partition");
   t.equal(view.readUInt32LE(bytes.length - 4), crc32(bytes.subarray(0, -4)));
   t.same(Buffer.from(decodeCheckpoint(bytes)?.state ?? []), state);
   for (let at = 0; at < bytes.length; at++) {

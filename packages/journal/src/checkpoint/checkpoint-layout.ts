@@ -1,7 +1,7 @@
 import { crc32 } from "@millrace/protocol/internal";
 import { readU32, readU64, writeU64 } from "../entry/entry-layout.ts";
 import { POINT_BYTES, POINT_WORDS } from "../lookup/index-points.ts";
-import type { JournalIndex, SealedSegment } from "../lookup/journal-index.ts";
+import type { JournalIndex } from "../lookup/journal-index.ts";
 import type { OpenSegment, PartitionIndex } from "../lookup/partition-index.ts";
 
 /**
@@ -22,20 +22,22 @@ import type { OpenSegment, PartitionIndex } from "../lookup/partition-index.ts";
  *      80 | sealed segments, 24 bytes each: | base u64 | end u64 | epoch u32, zeros u32 |
  *         | sealed partitions:              | topicId u32 | partition u32 | count u32 | zeros u32 |, then `count` times
  *         |                                 | firstOffset u64 | firstTime u64 | segment's number u32 | endOffset - firstOffset u32 |
+ *         |                                 | bytes u64 |
  *         | open partitions:                | topicId u32 | partition u32 | firstOffset u64 | endOffset u64 | firstTime u64 |
- *         |                                 | lastTime u64 | point count u32 | zeros u32 |, then points of 16 bytes
+ *         |                                 | lastTime u64 | point count u32 | zeros u32 | bytes u64 |, then points of 16 bytes
  *         | state
  *         | crc u32                           CRC-32 of everything before it
  *
  * Sealed partitions say in which sealed segments a partition has entries; open partitions hold the points of the
- * segment that was written to, up to `position`.
+ * segment that was written to, up to `position`. Bytes are those of the entries, with the alignment behind each. What was
+ * settled when the checkpoint was taken is not in it, and what was settled since is passed over when it is read.
  */
 export const CHECKPOINT_HEADER_BYTES = 80;
 export const CHECKPOINT_FORMAT_VERSION = 1;
 export const CHECKPOINT_SEGMENT_BYTES = 24;
 export const CHECKPOINT_SEALED_HEAD_BYTES = 16;
-export const CHECKPOINT_SEALED_BYTES = 24;
-export const CHECKPOINT_OPEN_HEAD_BYTES = 48;
+export const CHECKPOINT_SEALED_BYTES = 32;
+export const CHECKPOINT_OPEN_HEAD_BYTES = 56;
 export const CHECKPOINT_FLAG_CLEAN = 1;
 const CRC_BYTES = 4;
 const MAGIC_LOW = 0x48_43_52_4d; // "MRCH"
@@ -77,8 +79,15 @@ export interface CheckpointHead {
 export interface Checkpoint extends CheckpointHead {
   readonly version: number;
   readonly state: Uint8Array;
-  readonly segments: readonly SealedSegment[];
+  readonly segments: readonly CheckpointSegment[];
   readonly words: Int32Array;
+}
+
+/** A segment that had ended. */
+export interface CheckpointSegment {
+  readonly basePosition: number;
+  readonly epoch: number;
+  readonly endPosition: number;
 }
 
 /**
@@ -92,7 +101,7 @@ export function encodeCheckpointIndex(
 ): Uint8Array {
   const ended = index.openSegments.filter((segment) => segment.endPosition !== undefined);
   const active = index.openSegments.find((segment) => segment.endPosition === undefined);
-  const segments: SealedSegment[] = [
+  const segments: CheckpointSegment[] = [
     ...index.sealedSegments,
     ...ended.map(({ basePosition, epoch, endPosition }) => ({
       basePosition,
@@ -134,7 +143,9 @@ export function encodeCheckpointIndex(
     at += CHECKPOINT_SEGMENT_BYTES / 4;
   }
   const numberOf = new Map(ended.map((segment, i) => [segment, index.sealedSegments.length + i]));
-  for (const partition of sealed) at = writeSealed(words, at, partition, active, numberOf);
+  for (const partition of sealed) {
+    at = writeSealed(words, at, partition, sealedIn(partition, active), index.firstSealed, numberOf);
+  }
   for (const partition of open) at = writeOpen(words, at, partition);
   return new Uint8Array(words.buffer);
 }
@@ -149,7 +160,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint | undefined {
   if (crc32(bytes, 0, end) !== stored) return undefined;
   const stateLength = readU64(words, STATE_LENGTH_WORD);
   if (stateLength > end - CHECKPOINT_HEADER_BYTES) return undefined;
-  const segments: SealedSegment[] = [];
+  const segments: CheckpointSegment[] = [];
   let at = CHECKPOINT_HEADER_BYTES / 4;
   for (let i = 0; i < readU32(words, SEGMENT_COUNT_WORD); i++) {
     segments.push({
@@ -172,11 +183,14 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint | undefined {
   };
 }
 
-/** Fills an empty index with what the checkpoint holds. */
-export function restoreIndex(checkpoint: Checkpoint, index: JournalIndex): void {
+/**
+ * Fills an empty index with what the checkpoint holds, but for what is settled: `settledPosition` is where a segment ends.
+ */
+export function restoreIndex(checkpoint: Checkpoint, index: JournalIndex, settledPosition: number): void {
   const { words, segments } = checkpoint;
-  for (const { basePosition, epoch, endPosition } of segments) {
-    index.addSealedSegment(basePosition, epoch, endPosition);
+  const settled = segments.filter(({ endPosition }) => endPosition <= settledPosition).length;
+  for (const { basePosition, epoch, endPosition } of segments.slice(settled)) {
+    index.addSealedSegment({ basePosition, epoch, endPosition, dense: false, sealedAtMs: 0 });
   }
   let at = (CHECKPOINT_HEADER_BYTES + segments.length * CHECKPOINT_SEGMENT_BYTES) / 4;
   for (let i = 0; i < readU32(words, SEALED_PARTITIONS_WORD); i++) {
@@ -184,15 +198,17 @@ export function restoreIndex(checkpoint: Checkpoint, index: JournalIndex): void 
     const count = readU32(words, at + 2);
     at += CHECKPOINT_SEALED_HEAD_BYTES / 4;
     for (let k = 0; k < count; k++) {
+      const number = readU32(words, at + 4) - settled;
       const firstOffset = readU64(words, at);
       const endOffset = firstOffset + readU32(words, at + 5);
-      partition.addSealed(readU32(words, at + 4), firstOffset, endOffset, readU64(words, at + 2));
+      const bytes = readU64(words, at + 6);
+      if (number >= 0) partition.addSealed(number, firstOffset, endOffset, readU64(words, at + 2), bytes);
       at += CHECKPOINT_SEALED_BYTES / 4;
     }
   }
   const openCount = readU32(words, OPEN_PARTITIONS_WORD);
   const segmentBase = readU64(words, SEGMENT_BASE_WORD);
-  if (segmentBase === checkpoint.position) return;
+  if (segmentBase === checkpoint.position || segmentBase < settledPosition) return;
   const active = index.beginSegment(segmentBase, readU32(words, SEGMENT_EPOCH_WORD));
   for (let i = 0; i < openCount; i++) at = readOpen(words, at, index, active);
 }
@@ -208,19 +224,21 @@ function writeSealed(
   words: Int32Array,
   start: number,
   partition: PartitionIndex,
-  active: OpenSegment | undefined,
+  count: number,
+  firstSealed: number,
   numberOf: ReadonlyMap<OpenSegment, number>,
 ): number {
   let at = start;
   words[at] = partition.topicId | 0;
   words[at + 1] = partition.partition | 0;
-  words[at + 2] = sealedIn(partition, active);
+  words[at + 2] = count;
   at += CHECKPOINT_SEALED_HEAD_BYTES / 4;
   for (let i = 0; i < partition.sealedCount; i++) {
     writeU64(words, at, partition.sealedFirstOffset[i] as number);
     writeU64(words, at + 2, partition.sealedFirstTime[i] as number);
-    words[at + 4] = partition.sealedSegment[i] as number;
+    words[at + 4] = (partition.sealedSegment[i] as number) - firstSealed;
     words[at + 5] = (partition.sealedSpan[i] as number) | 0;
+    writeU64(words, at + 6, partition.sealedBytes[i] as number);
     at += CHECKPOINT_SEALED_BYTES / 4;
   }
   for (let i = 0; i < partition.segments.length; i++) {
@@ -231,6 +249,7 @@ function writeSealed(
     writeU64(words, at + 2, points.firstTime);
     words[at + 4] = number;
     words[at + 5] = (points.endOffset - points.firstOffset) | 0;
+    writeU64(words, at + 6, points.bytes);
     at += CHECKPOINT_SEALED_BYTES / 4;
   }
   return at;
@@ -247,6 +266,7 @@ function writeOpen(words: Int32Array, start: number, partition: PartitionIndex):
   writeU64(words, at + 6, points.firstTime);
   writeU64(words, at + 8, points.lastTime);
   words[at + 10] = points.count;
+  writeU64(words, at + 12, points.bytes);
   at += CHECKPOINT_OPEN_HEAD_BYTES / 4;
   words.set(points.used(), at);
   return at + points.count * POINT_WORDS;
@@ -260,6 +280,7 @@ function readOpen(words: Int32Array, start: number, index: JournalIndex, active:
   points.firstTime = readU64(words, at + 6);
   points.lastTime = readU64(words, at + 8);
   const count = readU32(words, at + 10);
+  points.bytes = readU64(words, at + 12);
   at += CHECKPOINT_OPEN_HEAD_BYTES / 4;
   points.restore(new Uint32Array(words.slice(at, at + count * POINT_WORDS)));
   return at + count * POINT_WORDS;

@@ -6,7 +6,8 @@ import { checkpointFileName, encodeCheckpointIndex } from "./checkpoint-layout.t
 /** A checkpoint that waits until what it covers is committed and indexed durably. */
 interface WaitingCheckpoint {
   readonly position: number;
-  readonly sealedSegments: number;
+  /** Where the numbers of sealed segments must have got to. */
+  readonly sealedEnd: number;
   readonly chunks: Uint8Array[];
 }
 
@@ -18,12 +19,15 @@ export interface CheckpointWriterOptions {
   readonly background: Background;
   /** Positions of the checkpoints that exist, oldest first. */
   readonly existing: readonly number[];
+  /** Positions of others that are no use: removed with the next ones that are not needed. */
+  readonly damaged: readonly number[];
 }
 
 /** Writes checkpoints in the background and keeps the newest two. Shard thread only. */
 export class CheckpointWriter {
   private readonly options: CheckpointWriterOptions;
   private existing: number[];
+  private damaged: number[];
   private waiting: WaitingCheckpoint | undefined;
   private inFlight = false;
   /** The newest that `advance` was told of, also while a job was under way. */
@@ -33,6 +37,7 @@ export class CheckpointWriter {
   constructor(options: CheckpointWriterOptions) {
     this.options = options;
     this.existing = [...options.existing];
+    this.damaged = [...options.damaged];
   }
 
   /** True until what was requested is durable, or failed. */
@@ -50,13 +55,18 @@ export class CheckpointWriter {
     return this.waiting?.position;
   }
 
+  /** Position of the oldest checkpoint that is kept; 0 while there are fewer than are kept. What is before it is not needed. */
+  get oldestKept(): number {
+    return this.existing.at(-JOURNAL_LIMITS.checkpointsKept) ?? 0;
+  }
+
   /** Takes a picture of the index as it is now. A checkpoint that still waits is replaced. */
   request(position: number, sequence: number, state: Uint8Array, clean: boolean): void {
     const { shardId, epoch, index } = this.options;
     const head = encodeCheckpointIndex({ shardId, epoch, clean, position, sequence }, index, state.length);
     this.waiting = {
       position,
-      sealedSegments: index.sealedSegments.length + index.unsealedCount,
+      sealedEnd: index.sealedEnd + index.unsealedCount,
       chunks: [head, wholeBuffer(state)],
     };
   }
@@ -67,7 +77,7 @@ export class CheckpointWriter {
     const waiting = this.waiting;
     if (waiting === undefined || this.inFlight || committedPosition < waiting.position) return;
     const { directory, epoch, background, index } = this.options;
-    if (index.sealedSegments.length < waiting.sealedSegments) return;
+    if (index.sealedEnd < waiting.sealedEnd) return;
     this.waiting = undefined;
     this.inFlight = true;
     const path = `${directory}/${checkpointFileName(waiting.position)}`;
@@ -92,15 +102,18 @@ export class CheckpointWriter {
 
   private prune(newest: number): void {
     if (this.existing.at(-1) !== newest) this.existing.push(newest);
-    const surplus = this.existing.length - JOURNAL_LIMITS.checkpointsKept;
-    if (surplus <= 0) return;
+    // A damaged one of this position has been replaced.
+    this.damaged = this.damaged.filter((position) => position !== newest);
+    const surplus = Math.max(0, this.existing.length - JOURNAL_LIMITS.checkpointsKept);
+    const removed = [...this.existing.slice(0, surplus), ...this.damaged];
+    if (removed.length === 0) return;
     const { directory, epoch, background } = this.options;
-    const removed = this.existing.slice(0, surplus);
     const paths = removed.map((position) => `${directory}/${checkpointFileName(position)}`);
     background.submit({ kind: "unlink", directory, paths, epoch }, (error) => {
       // What could not be removed is tried again behind the next checkpoint.
       if (error !== undefined) return;
       this.existing = this.existing.filter((position) => !removed.includes(position));
+      this.damaged = this.damaged.filter((position) => !removed.includes(position));
     });
   }
 }

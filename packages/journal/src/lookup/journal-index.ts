@@ -3,11 +3,15 @@ import { JOURNAL_LIMITS } from "../limits.ts";
 import { type IndexPoints, POINT_LENGTH, POINT_POSITION, POINT_WORDS } from "./index-points.ts";
 import { type OpenSegment, PartitionIndex } from "./partition-index.ts";
 
-/** A segment with a durable sidecar. */
+/** A segment with a durable sidecar that is not settled. */
 export interface SealedSegment {
   readonly basePosition: number;
   readonly epoch: number;
   readonly endPosition: number;
+  /** Its partitions' entries lie so close together that it is probably fit to be read alone. */
+  readonly dense: boolean;
+  /** Monotonic; 0 when it was recovered. */
+  readonly sealedAtMs: number;
 }
 
 /**
@@ -29,12 +33,15 @@ export interface JournalLocation {
 const NO_EXTENTS: readonly number[] = [];
 
 /**
- * The journal's dense index: for each partition the sealed segments it has entries in, and points into the segments whose
- * sidecars are not durable yet. Shard thread only.
+ * The index of the journal's unsettled part: for each partition the sealed segments it has entries in, and points into the
+ * segments whose sidecars are not durable yet. Settled files carry their own; of them it knows only how many bytes they hold
+ * of each partition. Shard thread only.
  */
 export class JournalIndex {
   private readonly topics: Map<number, PartitionIndex[]> = new Map();
   private readonly sealed: SealedSegment[] = [];
+  /** Number of the first of them: sealed segments are numbered through, and the oldest leave when they are settled. */
+  private sealedStart = 0;
   private readonly open: OpenSegment[] = [];
   private active: OpenSegment | undefined;
   // The last partition added to: entries of one partition come in runs.
@@ -70,7 +77,7 @@ export class JournalIndex {
 
   /**
    * Where the entry that holds `offset` is, or the first one behind a gap there.
-   * @returns undefined when no entry at or behind the offset was added.
+   * @returns undefined when no unsettled entry is at or behind the offset.
    */
   locate(
     topicId: number,
@@ -96,7 +103,7 @@ export class JournalIndex {
   /**
    * Where the first entry with an append time at or after `timeMs` is, or stands behind: if a reader does not find it
    * there, it is the first entry at or after the reader's `nextOffset`.
-   * @returns undefined when the partition has no entries.
+   * @returns undefined when the partition has no unsettled entries.
    */
   locateTime(
     topicId: number,
@@ -117,14 +124,25 @@ export class JournalIndex {
     return this.sealedLocation(index, findSealed(index, index.sealedFirstTime, timeMs));
   }
 
-  /** The partition's lowest offset that the journal still has, or undefined when it has none. */
+  /** The partition's lowest offset that is not settled, or undefined when all of it is, or it has none. */
   firstOffset(topicId: number, partition: number): number | undefined {
     const index = this.find(topicId, partition);
     if (index === undefined) return undefined;
     return index.sealedCount > 0 ? index.sealedFirstOffset[0] : index.points[0]?.firstOffset;
   }
 
-  /** Forgets all partitions of a topic. */
+  /** Bytes of the partition's entries in settled files and in the journal. */
+  retainedBytes(topicId: number, partition: number): number {
+    const index = this.find(topicId, partition);
+    return index === undefined ? 0 : index.settledBytes + index.unsettledBytes;
+  }
+
+  /** Of them, those that are not settled. */
+  unsettledBytes(topicId: number, partition: number): number {
+    return this.find(topicId, partition)?.unsettledBytes ?? 0;
+  }
+
+  /** Forgets all partitions of a topic, also what they have in settled files. */
   dropTopic(topicId: number): void {
     const partitions = this.topics.get(topicId);
     if (partitions === undefined) return;
@@ -172,27 +190,58 @@ export class JournalIndex {
   }
 
   /** The sidecar of the oldest ended segment is durable: its points are dropped. Journal only. */
-  sealOldest(): void {
+  sealOldest(nowMs = 0): void {
     const segment = this.oldestUnsealed();
     if (segment === undefined) throw new Error("no segment waits to be sealed");
     this.open.shift();
-    const number = this.addSealedSegment(segment.basePosition, segment.epoch, segment.endPosition as number);
+    const { basePosition, epoch } = segment;
+    const endPosition = segment.endPosition as number;
+    const dense = isDense(segment);
+    const number = this.addSealedSegment({ basePosition, epoch, endPosition, dense, sealedAtMs: nowMs });
     for (const index of segment.partitions) {
       const points = index.points[0] as IndexPoints;
-      index.addSealed(number, points.firstOffset, points.endOffset, points.firstTime);
+      index.addSealed(number, points.firstOffset, points.endOffset, points.firstTime, points.bytes);
       index.dropPoints(segment);
     }
   }
 
   /** @returns the segment's number, which `PartitionIndex.addSealed` takes. Journal only. */
-  addSealedSegment(basePosition: number, epoch: number, endPosition: number): number {
-    this.sealed.push({ basePosition, epoch, endPosition });
-    return this.sealed.length - 1;
+  addSealedSegment(segment: SealedSegment): number {
+    this.sealed.push(segment);
+    return this.sealedEnd - 1;
   }
 
-  /** Segments with durable sidecars, oldest first. Journal only. */
+  /** Segments with durable sidecars that are not settled, oldest first. Journal only. */
   get sealedSegments(): readonly SealedSegment[] {
     return this.sealed;
+  }
+
+  /** The number of the first of `sealedSegments`. Journal only. */
+  get firstSealed(): number {
+    return this.sealedStart;
+  }
+
+  /** One past the number of the last sealed segment; never decreases. Journal only. */
+  get sealedEnd(): number {
+    return this.sealedStart + this.sealed.length;
+  }
+
+  /** Everything before the position is settled: forgets those segments. @returns them. Journal only. */
+  settleThrough(position: number): SealedSegment[] {
+    let count = 0;
+    while (count < this.sealed.length && (this.sealed[count] as SealedSegment).endPosition <= position)
+      count++;
+    if (count === 0) return [];
+    const settled = this.sealed.splice(0, count);
+    this.sealedStart += count;
+    for (const index of this.partitions()) index.dropSealedBelow(this.sealedStart);
+    return settled;
+  }
+
+  /** Counts bytes that came into settled files (or went). Of a topic that was dropped nothing is known. Journal only. */
+  addSettledBytes(topicId: number, partition: number, bytes: number): void {
+    const index = this.find(topicId, partition);
+    if (index !== undefined) index.settledBytes = Math.max(0, index.settledBytes + bytes);
   }
 
   /** Segments without, oldest first; the last one may be written to. Journal only. */
@@ -227,7 +276,7 @@ export class JournalIndex {
   }
 
   private sealedLocation(index: PartitionIndex, at: number): JournalLocation {
-    const segment = this.sealed[index.sealedSegment[at] as number] as SealedSegment;
+    const segment = this.sealed[(index.sealedSegment[at] as number) - this.sealedStart] as SealedSegment;
     return {
       segmentBase: segment.basePosition,
       segmentEpoch: segment.epoch,
@@ -249,6 +298,18 @@ function findSealed(index: PartitionIndex, values: Float64Array, pivot: number):
     else high = middle;
   }
   return low === 0 ? 0 : low - 1;
+}
+
+/** Whether the stretches of a segment's points are long on the average. */
+function isDense(segment: OpenSegment): boolean {
+  let bytes = 0;
+  let count = 0;
+  for (const index of segment.partitions) {
+    const points = index.points[0] as IndexPoints;
+    bytes += points.bytes;
+    count += points.count;
+  }
+  return count > 0 && bytes / count >= JOURNAL_LIMITS.densePointBytes;
 }
 
 function openLocation(

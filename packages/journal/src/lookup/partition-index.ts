@@ -1,6 +1,9 @@
 import { IndexPoints } from "./index-points.ts";
 
 const INITIAL_SEGMENTS = 4;
+/** Most partitions have no sealed segment most of the time. */
+const NO_UINTS = new Uint32Array(0);
+const NO_FLOATS = new Float64Array(0);
 
 /** A segment whose sidecar is not durable yet: its points are in memory. */
 export interface OpenSegment {
@@ -12,7 +15,10 @@ export interface OpenSegment {
   readonly partitions: PartitionIndex[];
 }
 
-/** Where the entries of one partition are: 24 bytes a sealed segment, and points for segments without a sidecar. */
+/**
+ * Where the unsettled entries of one partition are: 28 bytes a sealed segment, and points for segments without a sidecar;
+ * and how much of it is settled.
+ */
 export class PartitionIndex {
   readonly topicId: number;
   readonly partition: number;
@@ -21,12 +27,16 @@ export class PartitionIndex {
   readonly segments: OpenSegment[] = [];
   /** Sealed segments in which the partition has entries, oldest first. */
   sealedCount = 0;
-  /** Index of the segment in the journal's list. */
-  sealedSegment: Uint32Array = new Uint32Array(INITIAL_SEGMENTS);
-  sealedFirstOffset: Float64Array = new Float64Array(INITIAL_SEGMENTS);
+  /** Numbers of the segments, see `JournalIndex.sealedSegment`. */
+  sealedSegment: Uint32Array = NO_UINTS;
+  sealedFirstOffset: Float64Array = NO_FLOATS;
   /** End offset - first offset. */
-  sealedSpan: Uint32Array = new Uint32Array(INITIAL_SEGMENTS);
-  sealedFirstTime: Float64Array = new Float64Array(INITIAL_SEGMENTS);
+  sealedSpan: Uint32Array = NO_UINTS;
+  sealedFirstTime: Float64Array = NO_FLOATS;
+  /** Of the entries, with the alignment behind each. */
+  sealedBytes: Uint32Array = NO_UINTS;
+  /** Bytes of entries in settled files. */
+  settledBytes = 0;
 
   constructor(topicId: number, partition: number) {
     this.topicId = topicId;
@@ -44,18 +54,45 @@ export class PartitionIndex {
     return points;
   }
 
-  addSealed(segment: number, firstOffset: number, endOffset: number, firstTime: number): void {
+  addSealed(segment: number, firstOffset: number, endOffset: number, firstTime: number, bytes: number): void {
     const at = this.sealedCount;
     if (at === this.sealedSegment.length) this.grow();
     this.sealedSegment[at] = segment;
     this.sealedFirstOffset[at] = firstOffset;
     this.sealedSpan[at] = endOffset - firstOffset;
     this.sealedFirstTime[at] = firstTime;
+    this.sealedBytes[at] = bytes;
     this.sealedCount = at + 1;
   }
 
   sealedEndOffset(at: number): number {
     return (this.sealedFirstOffset[at] as number) + (this.sealedSpan[at] as number);
+  }
+
+  /** Bytes of entries that are not in settled files. */
+  get unsettledBytes(): number {
+    let bytes = 0;
+    for (let at = 0; at < this.sealedCount; at++) bytes += this.sealedBytes[at] as number;
+    for (const points of this.points) bytes += points.bytes;
+    return bytes;
+  }
+
+  /** Forgets the sealed segments with numbers below this one. */
+  dropSealedBelow(segment: number): void {
+    const count = this.sealedCount;
+    let dropped = 0;
+    while (dropped < count && (this.sealedSegment[dropped] as number) < segment) dropped++;
+    if (dropped === 0) return;
+    this.sealedCount = count - dropped;
+    if (this.sealedCount === 0 && count > INITIAL_SEGMENTS) {
+      this.resize(0);
+      return;
+    }
+    this.sealedSegment.copyWithin(0, dropped, count);
+    this.sealedFirstOffset.copyWithin(0, dropped, count);
+    this.sealedSpan.copyWithin(0, dropped, count);
+    this.sealedFirstTime.copyWithin(0, dropped, count);
+    this.sealedBytes.copyWithin(0, dropped, count);
   }
 
   /** The sealed segment's sidecar is durable: forget its points. It is always the oldest one. */
@@ -66,16 +103,20 @@ export class PartitionIndex {
   }
 
   private grow(): void {
-    // By a quarter: what the journal keeps for old segments should stay near 24 bytes each.
-    const size = this.sealedCount + Math.max(INITIAL_SEGMENTS, this.sealedCount >> 2);
-    this.sealedSegment = grown(new Uint32Array(size), this.sealedSegment);
-    this.sealedFirstOffset = grown(new Float64Array(size), this.sealedFirstOffset);
-    this.sealedSpan = grown(new Uint32Array(size), this.sealedSpan);
-    this.sealedFirstTime = grown(new Float64Array(size), this.sealedFirstTime);
+    // By a quarter: what the journal keeps for old segments should stay near 28 bytes each.
+    this.resize(this.sealedCount + Math.max(INITIAL_SEGMENTS, this.sealedCount >> 2));
+  }
+
+  private resize(size: number): void {
+    this.sealedSegment = resized(new Uint32Array(size), this.sealedSegment);
+    this.sealedFirstOffset = resized(new Float64Array(size), this.sealedFirstOffset);
+    this.sealedSpan = resized(new Uint32Array(size), this.sealedSpan);
+    this.sealedFirstTime = resized(new Float64Array(size), this.sealedFirstTime);
+    this.sealedBytes = resized(new Uint32Array(size), this.sealedBytes);
   }
 }
 
-function grown<T extends Uint32Array | Float64Array>(target: T, source: T): T {
-  target.set(source);
+function resized<T extends Uint32Array | Float64Array>(target: T, source: T): T {
+  target.set(source.subarray(0, target.length));
   return target;
 }

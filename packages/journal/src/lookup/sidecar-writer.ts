@@ -64,7 +64,7 @@ export class SidecarWriter {
       if (error !== undefined) return this.retryLater();
       this.retryAtMs = 0;
       this.retryAfterMs = JOURNAL_LIMITS.retryAfterMs;
-      this.index.sealOldest();
+      this.index.sealOldest(this.nowMs);
       this.onSealed();
       this.poll(this.nowMs);
     });

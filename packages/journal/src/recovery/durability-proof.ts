@@ -14,11 +14,14 @@ export interface ProofSources {
   readonly segments: readonly LiveSegment[];
   /** Position of the newest checkpoint whose name exists; 0 without one. */
   readonly newestCheckpoint: number;
+  /** Of the manifest: the entry there was durable too; 0 without one. */
+  readonly settledPosition: number;
+  readonly manifestName: string;
 }
 
 /**
- * Looks for something that proves that `position`, in the i-th segment, had been durable: a checkpoint beyond it, or a later
- * header, of a segment or of an entry, that names a durable position beyond it. Without one a bad entry there is the
+ * Looks for something that proves that `position`, in the i-th segment, had been durable: a checkpoint beyond it, a manifest
+ * that lists it as settled, or a later header, of a segment or of an entry, that names a durable position beyond it. Without one a bad entry there is the
  * tail that a crash tore.
  *
  * @param i -1: before the first segment.
@@ -31,8 +34,10 @@ export function findDurabilityProof(
   position: number,
   searchFrom: number,
 ): string | undefined {
-  const { storage, window, check, segments, newestCheckpoint } = sources;
+  const { storage, window, check, segments, newestCheckpoint, settledPosition } = sources;
   if (newestCheckpoint > position) return checkpointFileName(newestCheckpoint);
+  // A segment is settled only once an entry behind it is durable.
+  if (settledPosition > 0 && settledPosition >= position) return sources.manifestName;
   for (let k = Math.max(0, i); k < segments.length; k++) {
     const segment = segments[k] as LiveSegment;
     // A newer epoch in the name proves nothing: names that were not synced are lost in any order, so the segment need not be

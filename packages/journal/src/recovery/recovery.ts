@@ -1,4 +1,3 @@
-import { MillraceError } from "@millrace/protocol";
 import { attemptBackgroundJob } from "../background.ts";
 import {
   CHECKPOINT_FORMAT_VERSION,
@@ -39,8 +38,11 @@ import {
 } from "../segment/segment-layout.ts";
 import { type BadEntry, type ScanEnd, scanEntries } from "../segment/segment-scan.ts";
 import { SegmentWindow } from "../segment/segment-window.ts";
+import type { RecoveredSettling } from "../settled/settler.ts";
 import { readFile, type Storage, writeFully } from "../storage/storage.ts";
 import { findDurabilityProof } from "./durability-proof.ts";
+import { refuseDamaged, refuseNewer } from "./refusal.ts";
+import { SettledRecovery } from "./settled-recovery.ts";
 import { TailCut } from "./tail-cut.ts";
 
 /** Takes what recovery finds, in order. It runs inside `Journal.open`; a throw ends the recovery. */
@@ -83,8 +85,10 @@ export interface Recovered {
   readonly position: number;
   /** Of the next entry. */
   readonly sequence: number;
-  /** Positions of the checkpoints that exist, oldest first. */
+  /** Positions of the checkpoints that exist, oldest first, but for those that were found damaged. */
   readonly checkpoints: readonly number[];
+  readonly damagedCheckpoints: readonly number[];
+  readonly settling: RecoveredSettling;
   readonly cleanShutdown: boolean;
   readonly report: RecoveryReport;
 }
@@ -121,7 +125,11 @@ class Recovery {
   private segments: LiveSegment[] = [];
   /** Positions, oldest first. */
   private checkpoints: number[] = [];
+  private readonly damagedCheckpoints: number[] = [];
   private checkpoint: Checkpoint | undefined;
+  /** Everything before it is settled: replayed for the shard's state where no checkpoint covers it, but not indexed. */
+  private settledPosition = 0;
+  private manifestName = "";
   /** A segment without entries where the journal ends. */
   private superseded: LiveSegment | undefined;
   private entries = 0;
@@ -145,10 +153,12 @@ class Recovery {
     }
     refuseQuarantined(storage, directory);
     const previousEpoch = this.takeFence();
-    this.readNames();
+    const settled = this.readNames();
     options.replay.onIndex?.(this.index);
+    settled.restore(this.index);
     this.loadCheckpoint();
     const { position, sequence } = this.replay();
+    const settling = settled.takeOver(this.segments);
     this.beginSegment(position);
     const { checkpoint } = this;
     const cleanBehind = checkpoint?.clean === true && checkpoint.position === position;
@@ -158,7 +168,9 @@ class Recovery {
       index: this.index,
       position,
       sequence,
-      checkpoints: this.checkpoints,
+      checkpoints: this.checkpoints.filter((each) => !this.damagedCheckpoints.includes(each)),
+      damagedCheckpoints: this.damagedCheckpoints,
+      settling,
       // An owner in between that left no entry may still have shown some that it never wrote.
       cleanShutdown: previousEpoch === 0 || (cleanBehind && checkpoint.epoch === previousEpoch),
       report: {
@@ -193,8 +205,9 @@ class Recovery {
   }
 
   /** Sorts the folder's files, and removes what does not count: temporary files and what a newer epoch cut off. */
-  private readNames(): void {
-    const { storage, directory } = this;
+  private readNames(): SettledRecovery {
+    const { storage, directory, epoch: ownEpoch } = this;
+    const { shardId } = this.options;
     const names = storage.list(directory);
     const unwanted = names.filter((name) => name.endsWith(".tmp"));
     const { live, dead } = chainSegments(names, directory, this.journalId);
@@ -216,6 +229,12 @@ class Recovery {
     this.checkpoints.sort((a, b) => a - b);
     // A checkpoint gets its name once it is synced, and only ever covers what is committed.
     this.prove(this.newestCheckpoint);
+    const folder = { directory, shardId, epoch: ownEpoch };
+    const settled = new SettledRecovery(storage, folder, names);
+    this.settledPosition = settled.settledPosition;
+    this.manifestName = settled.manifestName;
+    this.prove(this.settledPosition);
+    return settled;
   }
 
   private loadCheckpoint(): void {
@@ -226,16 +245,17 @@ class Recovery {
       const checkpoint = bytes === undefined ? undefined : decodeCheckpoint(bytes);
       if (checkpoint === undefined || checkpoint.position !== position) {
         this.warnings.push(`checkpoint is damaged and was passed over: ${path}`);
+        this.damagedCheckpoints.push(position);
         continue;
       }
       if (checkpoint.version > CHECKPOINT_FORMAT_VERSION) {
-        this.refuseNewer(path, checkpoint.version, CHECKPOINT_FORMAT_VERSION);
+        refuseNewer(path, checkpoint.version, CHECKPOINT_FORMAT_VERSION);
       }
       if (checkpoint.shardId !== this.options.shardId) {
         this.refuse(name, 0, `checkpoint belongs to shard ${checkpoint.shardId}`);
       }
       this.checkpoint = checkpoint;
-      restoreIndex(checkpoint, this.index);
+      restoreIndex(checkpoint, this.index, this.settledPosition);
       this.options.replay.onCheckpoint(checkpoint.state);
       return;
     }
@@ -277,6 +297,7 @@ class Recovery {
   private findFirst(start: number): number {
     const byName = new Map(this.segments.map((segment) => [segment.fileName, segment]));
     for (const { basePosition, epoch, endPosition } of this.checkpoint?.segments ?? []) {
+      if (endPosition <= this.settledPosition) continue;
       const name = segmentFileName(basePosition, epoch);
       const segment = byName.get(name);
       if (segment === undefined) this.refuse(name, basePosition, "segment is missing");
@@ -288,7 +309,7 @@ class Recovery {
     }
     const segment = this.segments[first];
     if (segment !== undefined) this.requireLength(segment, start);
-    else if (this.newestCheckpoint > 0) this.refuse("", start, "segment of this position is missing");
+    else if (this.provenPosition > 0) this.refuse("", start, "segment of this position is missing");
     return first;
   }
 
@@ -312,7 +333,7 @@ class Recovery {
       const header = decodeSegmentHeader(this.window.bytes.subarray(index, index + SEGMENT_HEADER_BYTES));
       if (header === undefined) return;
       if (header.version > SEGMENT_FORMAT_VERSION) {
-        this.refuseNewer(segment.path, header.version, SEGMENT_FORMAT_VERSION);
+        refuseNewer(segment.path, header.version, SEGMENT_FORMAT_VERSION);
       }
       const fits =
         header.seed === segment.seed &&
@@ -329,6 +350,7 @@ class Recovery {
 
   /** From here on entries are of this segment: the one before it is complete, and its sidecar can be written. */
   private enterSegment(segment: LiveSegment): void {
+    if (segment.basePosition < this.settledPosition) return;
     const active = this.index.openSegments.at(-1);
     if (active?.basePosition === segment.basePosition && active.endPosition === undefined) return;
     this.index.beginSegment(segment.basePosition, segment.epoch);
@@ -336,7 +358,7 @@ class Recovery {
   }
 
   private scan(segment: LiveSegment, from: number, limit: number, sequence: number): ScanEnd {
-    const { index } = this;
+    const { index, settledPosition } = this;
     const { replay, check } = this.options;
     const fd = this.storage.open(segment.path, "read");
     try {
@@ -347,7 +369,7 @@ class Recovery {
         this.entries++;
         this.bytes += length;
         this.prove(readU64(words, word + ENTRY_SYNCED_POSITION_WORD));
-        if (words[word + ENTRY_TYPE_WORD] === ENTRY_TYPE_BATCH) {
+        if (words[word + ENTRY_TYPE_WORD] === ENTRY_TYPE_BATCH && position >= settledPosition) {
           index.add(
             readU32(words, word + ENTRY_TOPIC_ID_WORD),
             readU32(words, word + ENTRY_PARTITION_WORD),
@@ -367,8 +389,9 @@ class Recovery {
 
   /** Decides whether the bad entry at `position` in the i-th segment is a torn tail. @throws JOURNAL_DAMAGED if not */
   private judge(i: number, position: number, searchFrom: number, bad: BadEntry): void {
-    const { storage, window, segments, newestCheckpoint } = this;
-    const sources = { storage, window, segments, newestCheckpoint, check: this.options.check };
+    const { storage, window, segments, newestCheckpoint, settledPosition, manifestName } = this;
+    const { check } = this.options;
+    const sources = { storage, window, segments, newestCheckpoint, settledPosition, manifestName, check };
     const proof = findDurabilityProof(sources, i, position, searchFrom);
     if (proof === undefined) return;
     const name = segments[i]?.fileName ?? "";
@@ -386,7 +409,11 @@ class Recovery {
     const end = isEmpty ? segment.basePosition : position;
     this.tail.remove(segments.splice(i + 1));
     if (isEmpty) this.superseded = segments.pop();
-    this.tail.settle(segments.slice(first), end, this.provenPosition);
+    // Settled segments can be settled files at the same time, and are durable.
+    const unsettled = segments
+      .slice(first)
+      .filter(({ basePosition }) => basePosition >= this.settledPosition);
+    this.tail.settle(unsettled, end, this.provenPosition);
     const active = index.openSegments.at(-1);
     if (isEmpty && active?.basePosition === segment.basePosition) index.forgetSegment(active);
     index.endSegment(end);
@@ -440,20 +467,8 @@ class Recovery {
   }
 
   private refuse(name: string, position: number, reason: string): never {
-    const file = name === "" ? this.directory : `${this.directory}/${name}`;
-    throw new MillraceError("JOURNAL_DAMAGED", `${reason}: ${file} position ${position}`, {
-      details: { file, position, shardId: this.options.shardId },
-    });
-  }
-
-  private refuseNewer(file: string, version: number, versionMax: number): never {
-    throw new MillraceError(
-      "DATA_FORMAT_NEWER",
-      `file has format ${version}, newer than ${versionMax}: ${file}`,
-      {
-        details: { file, version, versionMax },
-      },
-    );
+    const { directory } = this;
+    return refuseDamaged({ directory, shardId: this.options.shardId }, name, position, reason);
   }
 }
 

@@ -70,6 +70,15 @@ export function syncFailed(directory: string, errno: string, cause?: unknown): M
   });
 }
 
+/** The failure of a journal whose write failed, other than for want of room. */
+export function writeFailed(directory: string, cause: unknown): MillraceError {
+  const errno = errorCodeOf(cause) ?? "an error";
+  return new MillraceError("JOURNAL_FAILED", `write failed with ${errno} in ${directory}`, {
+    details: { reason: "write", errno, directory },
+    cause,
+  });
+}
+
 /** The failure of a journal whose shard another owner has taken over. */
 export function fenced(directory: string, epoch: number): MillraceError {
   return new MillraceError("JOURNAL_FAILED", `another owner has taken over ${directory}: epoch=${epoch}`, {
