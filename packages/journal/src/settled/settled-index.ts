@@ -80,6 +80,16 @@ export function readSettledIndex(storage: Storage, path: string, file: SettledFi
   }
 }
 
+/** An index in memory that is known to be whole. */
+export function fileIndexOf(bytes: Uint8Array): FileIndex {
+  const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
+  const header = decodeSidecarHeader(words);
+  if (header === undefined) throw new Error("the bytes are not an index");
+  const tableEnd = SIDECAR_HEADER_BYTES + header.partitionCount * SIDECAR_PARTITION_BYTES;
+  const table = words.subarray(SIDECAR_HEADER_BYTES >> 2, tableEnd >> 2);
+  return { header, table, at: 0, endAt: bytes.length };
+}
+
 /** Length in bytes of the whole index that `bytes` begin with, points included, or undefined when it is not whole. */
 export function wholeIndexLength(bytes: Uint8Array): number | undefined {
   const words = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
