@@ -8,6 +8,7 @@ export {
   type JobDone,
   runBackgroundJob,
 } from "./background.ts";
+export { parseCheckpointFileName } from "./checkpoint/checkpoint-layout.ts";
 export { ENTRY_CHECK, type EntryCheck, isEntryLength } from "./entry/entry-check.ts";
 export {
   alignEntry,
@@ -47,6 +48,7 @@ export { DISK_FULL, FAILED, FLUSHED, Journal } from "./journal.ts";
 export type { JournalOptions } from "./journal-options.ts";
 export { JOURNAL_LIMITS } from "./limits.ts";
 export { JournalIndex, type JournalLocation, type SealedSegment } from "./lookup/journal-index.ts";
+export { FENCE_FILE } from "./ownership/fence.ts";
 export { QUARANTINE_FILE } from "./ownership/quarantine.ts";
 export {
   ColdReader,
@@ -58,8 +60,16 @@ export {
   TIME_NOT_FOUND,
 } from "./read/cold-reader.ts";
 export type { RecoveryReport, ReplayHandler } from "./recovery/recovery.ts";
+export { chainSegments, type LiveSegment } from "./segment/segment-chain.ts";
+export { SEGMENT_HEADER_BYTES, sidecarFileName } from "./segment/segment-layout.ts";
 export type { EntryMemory } from "./segment/staged-runs.ts";
-export type { Manifest, SettledFile, SettledPartition } from "./settled/manifest-layout.ts";
+export {
+  decodeManifest,
+  type Manifest,
+  parseManifestFileName,
+  type SettledFile,
+  type SettledPartition,
+} from "./settled/manifest-layout.ts";
 export { runRetentionPlan } from "./settled/retention-plan.ts";
 export { runSettleJob } from "./settled/settle-job.ts";
 export {
@@ -87,6 +97,7 @@ export {
   readIndexPoints,
   readSettledIndex,
 } from "./settled/settled-index.ts";
+export { settledFileName } from "./settled/settled-layout.ts";
 export type { SettlingOwner } from "./settled/settler.ts";
 export { SeededRandom } from "./simulation/seeded-random.ts";
 export { SimulatedCrash, SimulatedStorage } from "./simulation/simulated-storage.ts";
