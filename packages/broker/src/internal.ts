@@ -1,4 +1,12 @@
 export { ENTRY_HEADER_BYTES } from "@millrace/journal/internal";
+export { BackupError } from "./backup/backup-error.ts";
+export {
+  type BackupOptions,
+  type BackupProgress,
+  type BackupSummary,
+  createBackup,
+} from "./backup/create-backup.ts";
+export { type RestoreOptions, type RestoreSummary, restoreBackup } from "./backup/restore-backup.ts";
 export { BROKER_LIMITS } from "./limits.ts";
 export { type Logger, type LogLevel, SILENT_LOGGER } from "./logger.ts";
 export { BrokerNode, type NodeOptions, type NodeStatus } from "./node/broker-node.ts";

@@ -46,6 +46,12 @@ export const BROKER_LIMITS = {
   retryAfterMs: 500,
   controlTimeoutMs: 30_000,
   shardRestartsMax: 10,
+  /** On the control channel: connections at a time, bytes of a line, and how long somebody may take to ask. */
+  controlConnectionsMax: 16,
+  controlLineBytesMax: 16_384,
+  controlRequestTimeoutMs: 1_000,
+  /** A backup whose command says nothing for so long is given up. */
+  backupSilenceMsMax: 60_000,
 } as const;
 
 /** Bytes of a journal entry's header; asserted against the journal package where the entry is read. */

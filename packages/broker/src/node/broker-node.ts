@@ -1,6 +1,9 @@
 import { Doorbell } from "@millrace/core";
 import type { BackgroundJob } from "@millrace/journal";
 import { MillraceError } from "@millrace/protocol";
+import { removeSnapshots } from "../backup/backup-command.ts";
+import { nodeControl } from "../backup/node-control.ts";
+import { clearRestoredMark, isMarkedRestored } from "../backup/restored-mark.ts";
 import { BROKER_LIMITS } from "../limits.ts";
 import type { Logger } from "../logger.ts";
 import type { PartitionOpening, ShardRequestMap, ShardStatus } from "../shard/shard-requests.ts";
@@ -112,6 +115,7 @@ export class BrokerNode implements GatewayPort {
     const lock = await FolderLock.acquire(options.dataDir, VERSION);
     try {
       const folder = openDataFolder(options.dataDir, options.shards, defaultShards());
+      removeSnapshots(options.dataDir);
       return new BrokerNode(options, folder, lock);
     } catch (error) {
       await lock.release();
@@ -144,6 +148,14 @@ export class BrokerNode implements GatewayPort {
     await this.#catalog.load((from) => this.#ask(0, "catalog", [from]));
     await Promise.all(recovered.map((shard) => this.#reconcile(shard)));
     this.#ready = true;
+    this.#lock.receive(
+      nodeControl({
+        folder: this.#folder,
+        logger: this.#options.logger,
+        isReady: () => this.ready,
+        commit: (shardId) => this.#ask(shardId, "commit", []),
+      }),
+    );
   }
 
   /** Every shard commits and answers what it took and leaves a clean checkpoint. Nothing is accepted after. */
@@ -433,7 +445,10 @@ export class BrokerNode implements GatewayPort {
         if (shardId === shard.shardId) openings.push(...partitions);
       }
     }
-    await this.#ask(shard.shardId, "reconcile", [openings, shard.cleanShutdown]);
+    const directory = shardDirectory(this.#folder.path, shard.shardId);
+    const restored = isMarkedRestored(directory);
+    await this.#ask(shard.shardId, "reconcile", [openings, shard.cleanShutdown, restored]);
+    if (restored) clearRestoredMark(directory);
   }
 
   #ask<K extends keyof ShardRequestMap>(

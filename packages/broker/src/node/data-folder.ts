@@ -17,7 +17,9 @@ import { BROKER_LIMITS } from "../limits.ts";
 /** Raised when a data folder of the new version cannot be read by the old one. */
 export const DATA_FORMAT_VERSION = 1;
 
-const FORMAT_FILE = "millrace.json";
+export const FORMAT_FILE = "millrace.json";
+/** Makes a folder a backup: it is restored, not run on. */
+export const BACKUP_FILE = "backup.json";
 
 /** What is fixed when a data folder is made. */
 export interface DataFolder {
@@ -27,7 +29,11 @@ export interface DataFolder {
 }
 
 export function shardDirectory(dataDir: string, shardId: number): string {
-  return join(shardsDirectory(dataDir), String(shardId).padStart(4, "0"));
+  return join(shardsDirectory(dataDir), shardFolderName(shardId));
+}
+
+export function shardFolderName(shardId: number): string {
+  return String(shardId).padStart(4, "0");
 }
 
 export function shardsDirectory(dataDir: string): string {
@@ -70,6 +76,12 @@ export function openDataFolder(
       `shards must be 1 to ${BROKER_LIMITS.shardsMax}: shards=${shards}`,
     );
   }
+  if (existsSync(join(dataDir, BACKUP_FILE))) {
+    throw new MillraceError(
+      "DATA_DIR_UNUSABLE",
+      `the folder is a backup: make a data folder of it with "millrace restore": ${dataDir}`,
+    );
+  }
   const file = join(dataDir, FORMAT_FILE);
   if (!existsSync(file)) return createDataFolder(dataDir, shards ?? defaultShards);
   const stored = parseFormat(file);
@@ -82,6 +94,16 @@ export function openDataFolder(
   }
   requireShardFolders(dataDir, stored.shards);
   return { path: dataDir, shards: stored.shards, clusterId: stored.clusterId };
+}
+
+/**
+ * What a folder is that was made before; nothing is changed, and nobody need hold the lock.
+ * @throws MillraceError DATA_FORMAT_NEWER, DATA_DIR_UNUSABLE
+ */
+export function readDataFolder(dataDir: string): DataFolder {
+  const { shards, clusterId } = parseFormat(join(dataDir, FORMAT_FILE));
+  requireShardFolders(dataDir, shards);
+  return { path: dataDir, shards, clusterId };
 }
 
 /** The folders were there before the format file: one that is not was lost, and would come back as an empty shard. */
@@ -102,7 +124,7 @@ function createDataFolder(dataDir: string, shards: number): DataFolder {
     for (let shard = 0; shard < shards; shard += 1)
       mkdirSync(shardDirectory(dataDir, shard), { recursive: true });
     syncFolder(shardsDirectory(dataDir));
-    const text = `${JSON.stringify({ version: DATA_FORMAT_VERSION, shards, clusterId }, null, 2)}\n`;
+    const text = formatText(shards, clusterId);
     const temporary = join(dataDir, `${FORMAT_FILE}.tmp`);
     const fd = openSync(temporary, "w");
     try {
@@ -125,6 +147,11 @@ function createDataFolder(dataDir: string, shards: number): DataFolder {
     );
   }
   return { path: dataDir, shards, clusterId };
+}
+
+/** The content of `millrace.json`. */
+export function formatText(shards: number, clusterId: string): string {
+  return `${JSON.stringify({ version: DATA_FORMAT_VERSION, shards, clusterId }, null, 2)}\n`;
 }
 
 function parseFormat(file: string): { shards: number; clusterId: string } {

@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
-import { closeSync, openSync, readdirSync, renameSync, unlinkSync } from "node:fs";
-import { connect, createServer, type Server } from "node:net";
+import { chmodSync, closeSync, openSync, readdirSync, renameSync, unlinkSync } from "node:fs";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MillraceError } from "@millrace/protocol";
@@ -14,8 +14,20 @@ const ANSWER_TIMEOUT_MS = 2_000;
 const TRIES_MAX = 8;
 const WAIT_MS_MAX = 50;
 
+/** Write permission is what connecting takes: whoever owns the folder, and nobody else. */
+const SOCKET_MODE = 0o600;
+
 const GONE = "gone";
 const TRYING = "trying";
+const HOLDING = "holding";
+
+/** What a connection gets: the line that it was waiting for, and whoever goes on talking to it, if anybody does. */
+interface Reception {
+  says: string;
+  talk: ((socket: Socket) => void) | undefined;
+  /** Those that were handed over. */
+  readonly sockets: Set<Socket>;
+}
 
 /**
  * Locks a data folder for this process by listening on a unix socket in it: Node has no flock. Whoever
@@ -30,11 +42,13 @@ export class FolderLock {
   readonly #server: Server;
   readonly #path: string;
   readonly #directoryFd: number;
+  readonly #reception: Reception;
 
-  private constructor(server: Server, path: string, directoryFd: number) {
+  private constructor(server: Server, path: string, directoryFd: number, reception: Reception) {
     this.#server = server;
     this.#path = path;
     this.#directoryFd = directoryFd;
+    this.#reception = reception;
   }
 
   /** @throws MillraceError DATA_DIR_IN_USE, DATA_DIR_UNUSABLE */
@@ -45,20 +59,20 @@ export class FolderLock {
       for (let tries = 1; tries <= TRIES_MAX; tries += 1) {
         const name = `lock-${randomInt(2 ** 32)}.sock`;
         const path = join(folder, name);
-        let says = TRYING;
-        const server = await listen(path, () => `${says} pid=${process.pid} version=${version}\n`);
+        const reception: Reception = { says: TRYING, talk: undefined, sockets: new Set() };
+        const server = await listen(path, reception, ` pid=${process.pid} version=${version}\n`);
         let other: string | undefined;
         try {
           other = await askOthers(folder, name);
         } catch (error) {
-          await withdraw(server, path);
+          await withdraw(server, path, reception);
           throw error;
         }
         if (other === undefined) {
-          says = "holding";
-          return new FolderLock(server, path, directoryFd);
+          reception.says = HOLDING;
+          return new FolderLock(server, path, directoryFd, reception);
         }
-        await withdraw(server, path);
+        await withdraw(server, path, reception);
         if (!other.startsWith(TRYING)) {
           throw new MillraceError(
             "DATA_DIR_IN_USE",
@@ -79,8 +93,33 @@ export class FolderLock {
     }
   }
 
+  /**
+   * Connects to the process that holds the folder's lock; what it sends begins with the line that says who it is.
+   * Undefined when there is none.
+   * @throws MillraceError DATA_DIR_UNUSABLE, also when the lock is somebody else's
+   */
+  static async connectToHolder(dataDir: string): Promise<Socket | undefined> {
+    const directoryFd = openFolder(dataDir);
+    try {
+      const folder = socketFolder(dataDir, directoryFd);
+      for (const name of readdirSync(folder)) {
+        if (!SOCKET_NAME.test(name)) continue;
+        const socket = await connected(join(folder, name));
+        if (socket !== undefined) return socket;
+      }
+      return undefined;
+    } finally {
+      closeSync(directoryFd);
+    }
+  }
+
+  /** From now on connections are handed to `talk` once the answer was written to them, and not ended. */
+  receive(talk: (socket: Socket) => void): void {
+    this.#reception.talk = talk;
+  }
+
   async release(): Promise<void> {
-    await withdraw(this.#server, this.#path);
+    await withdraw(this.#server, this.#path, this.#reception);
     closeSync(this.#directoryFd);
   }
 }
@@ -105,7 +144,7 @@ function socketFolder(dataDir: string, directoryFd: number): string {
 }
 
 /** A server that listens before its name appears: a socket that refuses has nobody behind it, for good. */
-function listen(path: string, says: () => string): Promise<Server> {
+function listen(path: string, reception: Reception, identity: string): Promise<Server> {
   return new Promise((resolve, reject) => {
     const fail = (cause: Error): void => {
       reject(
@@ -114,14 +153,23 @@ function listen(path: string, says: () => string): Promise<Server> {
     };
     const server = createServer((socket) => {
       socket.on("error", () => socket.destroy());
+      const answer = reception.says + identity;
+      if (reception.talk !== undefined) {
+        reception.sockets.add(socket);
+        socket.on("close", () => reception.sockets.delete(socket));
+        socket.write(answer);
+        reception.talk(socket);
+        return;
+      }
       // Whoever asked need not hang up for the lock to be released.
-      socket.end(says(), () => socket.destroy());
+      socket.end(answer, () => socket.destroy());
     });
     server.once("error", fail);
     const hidden = `${path}.tmp`;
     server.listen(hidden, () => {
       server.unref();
       try {
+        chmodSync(hidden, SOCKET_MODE);
         renameSync(hidden, path);
         resolve(server);
       } catch (error) {
@@ -132,9 +180,29 @@ function listen(path: string, says: () => string): Promise<Server> {
   });
 }
 
-async function withdraw(server: Server, path: string): Promise<void> {
+async function withdraw(server: Server, path: string, { sockets }: Reception): Promise<void> {
   remove(path);
-  await new Promise<void>((resolve) => server.close(() => resolve()));
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  for (const socket of sockets) socket.destroy();
+  await closed;
+}
+
+/** Undefined when nobody is behind the socket any more. */
+function connected(path: string): Promise<Socket | undefined> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.removeAllListeners("error");
+      resolve(socket);
+    });
+    socket.once("error", (cause: NodeJS.ErrnoException) => {
+      if (cause.code === "ECONNREFUSED" || cause.code === "ENOENT") resolve(undefined);
+      else {
+        const message = `cannot ask the holder of the data folder: ${cause.message}`;
+        reject(new MillraceError("DATA_DIR_UNUSABLE", message, { cause }));
+      }
+    });
+  });
 }
 
 /** What the first other one alive says of itself, a holder before one that tries; undefined when there is none. */
@@ -167,6 +235,10 @@ function ask(path: string): Promise<string> {
     socket.setEncoding("utf8");
     socket.on("data", (chunk: string) => {
       answer += chunk;
+      // A broker that takes commands does not hang up after its answer.
+      if (!answer.includes("\n")) return;
+      socket.destroy();
+      done(answer.trim());
     });
     socket.on("end", () => done(answer.trim() || "(it says nothing)"));
     socket.on("error", (error: NodeJS.ErrnoException) => {

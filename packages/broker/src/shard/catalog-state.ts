@@ -108,6 +108,11 @@ export class CatalogState {
     this.#nextTopicId = Math.max(this.#nextTopicId, topic.topicId + 1);
   }
 
+  /** Ids below are not given out any more. */
+  startIdsAt(topicId: number): void {
+    this.#nextTopicId = Math.max(this.#nextTopicId, topicId);
+  }
+
   snapshot(): { nextTopicId: number; topics: Topic[] } {
     return { nextTopicId: this.#nextTopicId, topics: this.topics() };
   }

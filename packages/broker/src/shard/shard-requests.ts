@@ -21,6 +21,9 @@ const CATALOG_ANSWER_BYTES = 256 * 1024;
 const TOPIC_BYTES_MAX = 512;
 const SHARD_ID_BYTES_MAX = 3;
 
+/** 2026-01-01, so that epochs after a restore stay small numbers. */
+const RESTORE_ERA_MS = 1_767_225_600_000;
+
 /** Bytes of a PartitionOpening, at most: its header, two u32, the durability and two u64. */
 const OPENING_BYTES_MAX = 1 + 2 * 5 + 1 + 2 * 9;
 
@@ -69,7 +72,12 @@ export interface ShardRequestMap {
     reply: BoundsRow[];
   };
   /** At start: exactly these partitions exist (beside `$catalog`). Opens, drops, repairs; answered when durable. */
-  reconcile: { args: [partitions: readonly PartitionOpening[], cleanShutdown: boolean]; reply: number };
+  reconcile: {
+    args: [partitions: readonly PartitionOpening[], cleanShutdown: boolean, restored?: boolean];
+    reply: number;
+  };
+  /** A durable position behind everything taken so far; while the disk is full, the one reached before. */
+  commit: { args: []; reply: number };
   status: { args: []; reply: ShardStatus };
 }
 
@@ -167,6 +175,9 @@ export class ShardRequests {
       case "reconcile":
         this.#reconcile(args as ShardRequestMap["reconcile"]["args"], answer);
         break;
+      case "commit":
+        this.#commit(answer);
+        break;
       case "status":
         this.#status(answer);
         break;
@@ -192,6 +203,7 @@ export class ShardRequests {
 
   #createTopic([name, config]: ShardRequestMap["createTopic"]["args"], done: Done<"createTopic">): void {
     const catalog = this.#context.state.catalog;
+    catalog.startIdsAt(this.#catalogPartition().logEpoch);
     const topic = catalog.plan(
       name,
       config,
@@ -270,7 +282,7 @@ export class ShardRequests {
   }
 
   #reconcile(args: ShardRequestMap["reconcile"]["args"], done: Done<"reconcile">): void {
-    const [partitions, cleanShutdown] = args;
+    const [partitions, cleanShutdown, restored = false] = args;
     const { state, journal } = this.#context;
     const wanted = new Set(partitions.map(([topicId, partition]) => `${topicId}/${partition}`));
     for (const partition of [...state.partitions.values()]) {
@@ -279,18 +291,19 @@ export class ShardRequests {
       state.close(partition);
       journal.index.dropTopic(partition.topicId);
     }
-    const changes: StateChange[] = [];
+    const changes: StateChange[] = restored && this.#shardId === 0 ? [this.#newCatalogEpoch()] : [];
     for (const opening of partitions) {
       const partition = this.#opened(opening);
       const { topicId, partition: partitionNumber } = partition;
-      if (cleanShutdown || partition.reservedUntil === 0) continue;
       // Weaker once, and fsynced since: nothing behind what it had reserved was seen before it was durable.
       const isPast = partition.reservedUntil <= partition.nextOffset;
-      if (isPast && partition.durability === DURABILITY_FSYNCED) continue;
+      const isSafe = partition.reservedUntil === 0 || (isPast && partition.durability === DURABILITY_FSYNCED);
+      if (!restored && (cleanShutdown || isSafe)) continue;
       // Records that were acknowledged or seen before they were durable can be gone: their offsets are not
       // given out again, and readers learn of the gap from the log epoch.
       const nextOffset = Math.max(partition.nextOffset, partition.reservedUntil);
-      const change: StateChange = ["epoch", topicId, partitionNumber, partition.logEpoch + 1, nextOffset];
+      const logEpoch = restored ? this.#epochAfterRestore(partition) : partition.logEpoch + 1;
+      const change: StateChange = ["epoch", topicId, partitionNumber, logEpoch, nextOffset];
       changes.push(change);
       state.applyChange(change);
       partition.highWatermark = nextOffset;
@@ -301,6 +314,29 @@ export class ShardRequests {
     }
     this.#context.stageChanges(changes);
     this.#context.afterCommit(() => done(partitions.length));
+  }
+
+  /** Also of the catalog: topics that a restore has forgotten may still be known by their ids. */
+  #newCatalogEpoch(): StateChange {
+    const catalog = this.#catalogPartition();
+    const logEpoch = this.#epochAfterRestore(catalog);
+    const change: StateChange = ["epoch", CATALOG_TOPIC_ID, 0, logEpoch, catalog.nextOffset];
+    this.#context.state.applyChange(change);
+    return change;
+  }
+
+  /**
+   * One more would not do: the life that was given up, or an earlier restore of the same backup, may have come as far. A
+   * number of seconds is ahead of all that went up one by one.
+   */
+  #epochAfterRestore({ logEpoch }: Partition): number {
+    return Math.max(logEpoch + 1, Math.floor((this.#context.clock.wallMs() - RESTORE_ERA_MS) / 1000));
+  }
+
+  #commit(done: Done<"commit">): void {
+    const { journal } = this.#context;
+    if (journal.isFull) done(journal.committedPosition());
+    else this.#context.afterCommit(() => done(journal.committedPosition()));
   }
 
   #status(done: Done<"status">): void {
