@@ -38,6 +38,8 @@ import {
 } from "../segment/segment-layout.ts";
 import { type BadEntry, type ScanEnd, scanEntries } from "../segment/segment-scan.ts";
 import { SegmentWindow } from "../segment/segment-window.ts";
+import { parseManifestFileName } from "../settled/manifest-layout.ts";
+import { parseSettledFileName } from "../settled/settled-layout.ts";
 import type { RecoveredSettling } from "../settled/settler.ts";
 import { readFile, type Storage, writeFully } from "../storage/storage.ts";
 import { findDurabilityProof } from "./durability-proof.ts";
@@ -95,6 +97,13 @@ export interface Recovered {
 
 const WINDOW_BYTES = 1_048_576;
 const FIRST_SEQUENCE = 1;
+/** Names that only a journal with a fence has. */
+const JOURNAL_FILES: readonly ((name: string) => unknown)[] = [
+  parseSegmentFileName,
+  parseCheckpointFileName,
+  parseManifestFileName,
+  parseSettledFileName,
+];
 
 /** The end of the journal. */
 interface JournalEnd {
@@ -190,9 +199,7 @@ class Recovery {
     const fence = readFence(storage, directory);
     if (fence === undefined) {
       const names = storage.list(directory);
-      const first = names.find(
-        (name) => parseSegmentFileName(name) !== undefined || parseCheckpointFileName(name) !== undefined,
-      );
+      const first = names.find((name) => JOURNAL_FILES.some((parse) => parse(name) !== undefined));
       // The fence is durable before the first file of a journal is made, so somebody removed it.
       if (first !== undefined) this.refuse(FENCE_FILE, 0, `fence file is missing beside ${first}`);
     } else if (fence.shardId !== shardId) {

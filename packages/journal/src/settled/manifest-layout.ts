@@ -137,7 +137,10 @@ export function encodeManifest(manifest: Omit<Manifest, "version">): Uint8Array 
   return new Uint8Array(words.buffer);
 }
 
-/** @returns undefined when the bytes are not a whole manifest. Their buffer begins with them. */
+/**
+ * @returns undefined when the bytes are not a whole manifest. Their buffer begins with them. One of a later version is
+ * returned without its lists, which may look different there.
+ */
 export function decodeManifest(bytes: Uint8Array): Manifest | undefined {
   const end = bytes.length - CRC_BYTES;
   if (end < MANIFEST_HEADER_BYTES || end % 4 !== 0 || bytes.byteOffset % 4 !== 0) return undefined;
@@ -148,6 +151,15 @@ export function decodeManifest(bytes: Uint8Array): Manifest | undefined {
   const partitionCount = readU32(words, PARTITION_COUNT_WORD);
   const size =
     MANIFEST_HEADER_BYTES + fileCount * MANIFEST_FILE_BYTES + partitionCount * MANIFEST_PARTITION_BYTES;
+  const version = readU32(words, VERSION_WORD);
+  const head = {
+    version,
+    shardId: readU32(words, SHARD_ID_WORD),
+    epoch: readU32(words, EPOCH_WORD),
+    generation: readU64(words, GENERATION_WORD),
+    settledPosition: readU64(words, SETTLED_POSITION_WORD),
+  };
+  if (version > MANIFEST_FORMAT_VERSION) return { ...head, files: [], partitions: [] };
   if (size !== end) return undefined;
   const files: SettledFile[] = [];
   let at = MANIFEST_HEADER_BYTES / 4;
@@ -180,13 +192,5 @@ export function decodeManifest(bytes: Uint8Array): Manifest | undefined {
     });
     at += MANIFEST_PARTITION_BYTES / 4;
   }
-  return {
-    version: readU32(words, VERSION_WORD),
-    shardId: readU32(words, SHARD_ID_WORD),
-    epoch: readU32(words, EPOCH_WORD),
-    generation: readU64(words, GENERATION_WORD),
-    settledPosition: readU64(words, SETTLED_POSITION_WORD),
-    files,
-    partitions,
-  };
+  return { ...head, files, partitions };
 }

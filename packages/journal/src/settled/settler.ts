@@ -1,7 +1,6 @@
 import type { Background, BackgroundResult } from "../background.ts";
 import { JOURNAL_LIMITS } from "../limits.ts";
 import type { JournalIndex } from "../lookup/journal-index.ts";
-import { segmentFileName } from "../segment/segment-layout.ts";
 import { errorCodeOf } from "../storage/storage.ts";
 import { FileRemoval, type SettledSegment } from "./file-removal.ts";
 import { ManifestChange } from "./manifest-change.ts";
@@ -70,8 +69,8 @@ export class Settler {
   private reclaimable: { readonly files: readonly SettledFile[]; readonly plan: RetentionPlan } | undefined;
   /** Files that are mostly dead. */
   private rewritable: SettledFile[] = [];
-  /** Base positions of segments in which a sort met damage: they are adopted as they are. */
-  private readonly damaged: Set<number> = new Set();
+  /** Of the oldest segment, if a sort met damage there: it is adopted as it is. */
+  private damagedBase: number | undefined;
   /** By base position: a number that no settled file of it has had. */
   private readonly nextPart: Map<number, number> = new Map();
   private readonly warnings: string[] = [];
@@ -168,9 +167,8 @@ export class Settler {
       if (!this.adoptOnly) this.rewrite(owner);
       return;
     }
-    const damagedAt = sealed.slice(0, due).findIndex(({ basePosition }) => this.damaged.has(basePosition));
-    // A damaged segment alone, and those before it without it.
-    const segments = sealed.slice(0, damagedAt < 0 ? due : Math.max(1, damagedAt));
+    const isDamaged = sealed[0]?.basePosition === this.damagedBase;
+    const segments = sealed.slice(0, isDamaged ? 1 : due);
     const sources = segments.map(
       ({ basePosition, epoch, endPosition }): SettleSource => ({
         kind: "segment",
@@ -179,7 +177,7 @@ export class Settler {
         endPosition,
       }),
     );
-    const method = this.adoptOnly || damagedAt === 0 ? "adopt" : "auto";
+    const method = this.adoptOnly || isDamaged ? "adopt" : "auto";
     const pace = settlingPace(backlogBytes(), segmentSizeBytes);
     this.run(
       this.job(sources, 0, owner, method, pace),
@@ -190,19 +188,12 @@ export class Settler {
         return new ManifestChange([], result.files, result.endPosition, [[result.added, 1]]);
       },
       (error) => {
-        this.markDamaged(error, segments);
+        // It is always about the first source: a stretch that is sorted ends before one that is damaged.
+        if (errorCodeOf(error) !== "JOURNAL_DAMAGED" || isDamaged) return;
+        this.damagedBase = segments[0]?.basePosition;
+        this.warn(`damage met while settling, so the segment is kept as it is: ${error.message}`);
       },
     );
-  }
-
-  /** Remembers in which segment a sort met damage, so that the others are sorted and this one is adopted. */
-  private markDamaged(error: Error, segments: readonly { basePosition: number; epoch: number }[]): void {
-    if (errorCodeOf(error) !== "JOURNAL_DAMAGED") return;
-    const named = segments.filter(({ basePosition, epoch }) =>
-      error.message.includes(segmentFileName(basePosition, epoch)),
-    );
-    for (const { basePosition } of named.length > 0 ? named : segments) this.damaged.add(basePosition);
-    this.warn(`damage met while settling, so the segment is kept as it is: ${error.message}`);
   }
 
   private rewrite(owner: SettlingOwner): void {
@@ -329,7 +320,6 @@ export class Settler {
         this.countParts(change);
         this.removal.addSegments(index.settleThrough(settledPosition));
         this.removal.add(change.removed.map(settledFileName));
-        for (const base of this.damaged) if (base < settledPosition) this.damaged.delete(base);
         this.succeeded();
       },
     );
