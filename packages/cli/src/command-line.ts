@@ -2,7 +2,9 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import type { CommandContext, RunCommand } from "./command-context.ts";
 import { describeError, exitCodeOf } from "./command-error.ts";
+import { registerBackup } from "./commands/backup.ts";
 import { registerPub } from "./commands/pub.ts";
+import { registerRestore } from "./commands/restore.ts";
 import { registerServe } from "./commands/serve.ts";
 import { registerSub } from "./commands/sub.ts";
 import { registerTopic } from "./commands/topic.ts";
@@ -72,6 +74,8 @@ function createProgram(context: CommandContext, run: RunCommand, explain: (text:
   registerTopic(program, run);
   registerPub(program, run);
   registerSub(program, run);
+  registerBackup(program, run);
+  registerRestore(program, run);
   return program;
 }
 

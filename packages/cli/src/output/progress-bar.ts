@@ -12,6 +12,14 @@ export interface Terminal {
   write(text: string): unknown;
 }
 
+/** Makes the line of what was counted, of how many bytes, of all of them if that is known, and the time so far. */
+export type ProgressText = (
+  count: number,
+  bytes: number,
+  totalBytes: number | undefined,
+  elapsedMs: number,
+) => string;
+
 /**
  * One line that is drawn over itself, on a terminal only and only for input that takes longer than half a second.
  * Shows a bar where the size of the input is known, else what was read so far.
@@ -20,15 +28,22 @@ export class ProgressBar {
   readonly #terminal: Terminal;
   readonly #clock: Clock;
   readonly #totalBytes: number | undefined;
+  readonly #text: ProgressText;
   readonly #startMs: number;
   #nextDrawMs: number;
   #drawn = false;
 
   /** `totalBytes` undefined = not known (a pipe). */
-  constructor(terminal: Terminal, clock: Clock, totalBytes: number | undefined) {
+  constructor(
+    terminal: Terminal,
+    clock: Clock,
+    totalBytes: number | undefined,
+    text: ProgressText = progressText,
+  ) {
     this.#terminal = terminal;
     this.#clock = clock;
     this.#totalBytes = totalBytes;
+    this.#text = text;
     this.#startMs = clock.monotonicMs();
     this.#nextDrawMs = terminal.isTTY === true ? this.#startMs + SHOW_AFTER_MS : Number.POSITIVE_INFINITY;
   }
@@ -39,7 +54,7 @@ export class ProgressBar {
     if (nowMs < this.#nextDrawMs) return;
     this.#nextDrawMs = nowMs + REDRAW_MS;
     this.#drawn = true;
-    const text = progressText(records, bytes, this.#totalBytes, nowMs - this.#startMs);
+    const text = this.#text(records, bytes, this.#totalBytes, nowMs - this.#startMs);
     this.#terminal.write(`\r\u001b[K${text.slice(0, (this.#terminal.columns ?? 80) - 1)}`);
   }
 
@@ -63,10 +78,14 @@ export function progressText(
   elapsedMs: number,
 ): string {
   const rate = elapsedMs > 0 ? Math.round((records * 1000) / elapsedMs) : 0;
-  const counts = `${records} records, ${roundedSizeText(bytes)}, ${rate} records/s`;
-  if (totalBytes === undefined || totalBytes <= 0) return counts;
+  return withBar(`${records} records, ${roundedSizeText(bytes)}, ${rate} records/s`, bytes, totalBytes);
+}
+
+/** `text` behind a bar and a percentage, where the total is known. */
+export function withBar(text: string, bytes: number, totalBytes: number | undefined): string {
+  if (totalBytes === undefined || totalBytes <= 0) return text;
   const share = Math.min(1, bytes / totalBytes);
   const filled = Math.round(share * BAR_WIDTH);
   const bar = "#".repeat(filled) + "-".repeat(BAR_WIDTH - filled);
-  return `[${bar}] ${String(Math.floor(share * 100)).padStart(3)}%  ${counts}`;
+  return `[${bar}] ${String(Math.floor(share * 100)).padStart(3)}%  ${text}`;
 }
