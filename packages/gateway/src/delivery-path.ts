@@ -21,6 +21,7 @@ import type { TailGroup } from "./tail-group.ts";
 import { TailGroups } from "./tail-groups.ts";
 
 const THROTTLED = ERROR_CODES.THROTTLED.code;
+const READ_FAILED = ERROR_CODES.READ_FAILED.code;
 const STREAM_ID_MAX = 0xffff_ffff;
 
 /** Reports what must not happen but does not hurt. */
@@ -249,14 +250,23 @@ export class DeliveryPath implements MemberSender {
     }
     const name = errorNameOf(errorNumber) ?? "READ_FAILED";
     const { partition } = stream.group;
-    this.#fail(
-      stream.subscription,
-      new MillraceError(name, `reading partition ${partition} from offset ${stream.nextOffset} failed`, {
+    const failure = new MillraceError(
+      name,
+      `reading partition ${partition} from offset ${stream.nextOffset} failed`,
+      {
         details: subscriptionDetails(stream.subscription, [
           { partition, logStartOffset, highWatermark, logEpoch },
         ]),
-      }),
+      },
     );
+    if (errorNumber === READ_FAILED) {
+      this.#scheduler.pump(stream.subscription);
+      void this.#recovery.onReadFailed(stream, failure, (start) => {
+        this.#progress(stream, start, "retention");
+      });
+      return;
+    }
+    this.#fail(stream.subscription, failure);
   }
 
   #onShared(
@@ -422,7 +432,7 @@ function sameSessionStreams(stream: StreamReader): StreamReader[] {
   if (subscriptions === undefined || subscriptions.size < 2) return [];
   const streams: StreamReader[] = [];
   for (const other of subscriptions.values()) {
-    if (other === subscription || other.topic !== subscription.topic) continue;
+    if (other === subscription || other.topic?.topicId !== subscription.topic?.topicId) continue;
     const same = other.streams.find((candidate) => candidate.group === group);
     if (same !== undefined) streams.push(same);
   }

@@ -1,4 +1,5 @@
 import {
+  decodeAlterTopic,
   decodeCreateTopic,
   decodeCreditRequest,
   decodeCreditReturned,
@@ -11,6 +12,7 @@ import {
   decodePing,
   decodePong,
   decodeSubscribe,
+  decodeTruncateTopic,
   decodeUnsubscribe,
   encodePong,
   FRAME_TYPE,
@@ -143,6 +145,16 @@ export class FrameDispatch {
       case FRAME_TYPE.CREATE_TOPIC: {
         const frame = decodeCreateTopic(reader);
         this.#request(session, frame.requestId, true, () => topicRequests.create(session, frame));
+        return;
+      }
+      case FRAME_TYPE.ALTER_TOPIC: {
+        const frame = decodeAlterTopic(reader);
+        this.#request(session, frame.requestId, true, () => topicRequests.alter(session, frame));
+        return;
+      }
+      case FRAME_TYPE.TRUNCATE_TOPIC: {
+        const frame = decodeTruncateTopic(reader);
+        this.#request(session, frame.requestId, true, () => topicRequests.truncate(session, frame));
         return;
       }
       case FRAME_TYPE.DESCRIBE_TOPIC: {

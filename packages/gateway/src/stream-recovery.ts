@@ -1,7 +1,7 @@
 import type { GatewayPort, PartitionBounds, Topic } from "@millrace/broker/internal";
 import { MillraceError } from "@millrace/protocol";
 import type { ReadScheduler } from "./read-scheduler.ts";
-import { type StreamReader, SUSPENDED } from "./stream-reader.ts";
+import { type StreamReader, SUSPENDED, WAITING } from "./stream-reader.ts";
 import { type Subscription, subscriptionDetails } from "./subscription.ts";
 import type { TailGroup } from "./tail-group.ts";
 import type { TailGroups } from "./tail-groups.ts";
@@ -55,6 +55,35 @@ export class StreamRecovery {
       else groups.push(group);
     }
     for (const [topic, groups] of byTopic) void this.#resume(topic, shardId, groups);
+  }
+
+  /**
+   * A read may fail because its records were given up while it was under way. Then `onPassed` is told where the log
+   * starts now, and the stream reads on from there; otherwise its subscription ends with `failure`.
+   */
+  async onReadFailed(
+    stream: StreamReader,
+    failure: MillraceError,
+    onPassed: (logStartOffset: number) => void,
+  ): Promise<void> {
+    const { group, subscription } = stream;
+    const generation = this.generation(group.shardId);
+    let logStartOffset = 0;
+    try {
+      const [bounds] = await this.#port.bounds(group.topic, [group.partition]);
+      logStartOffset = bounds?.logStartOffset ?? 0;
+    } catch {
+      // What the client is to hear is that the read failed.
+    }
+    // A shard that was lost meanwhile brings its streams back by itself.
+    const isLost = this.generation(group.shardId) !== generation;
+    if (isLost || subscription.ended || stream.state !== WAITING) return;
+    if (logStartOffset <= stream.nextOffset) {
+      this.#fail(subscription, failure);
+      return;
+    }
+    onPassed(logStartOffset);
+    this.#scheduler.readOn(stream);
   }
 
   async #resume(topic: Topic, shardId: number, groups: readonly TailGroup[]): Promise<void> {

@@ -11,9 +11,11 @@ import {
 } from "@millrace/protocol";
 import type { DeliveryPath } from "./delivery-path.ts";
 import { GATEWAY_LIMITS } from "./limits.ts";
+import { namedPartitions } from "./named-partitions.ts";
 import { asRequestError, withDetails } from "./request-errors.ts";
 import type { Session } from "./session.ts";
 import { Subscription, subscriptionDetails } from "./subscription.ts";
+import { offsetsForTime } from "./time-lookups.ts";
 import type { TopicRequests } from "./topic-requests.ts";
 
 const MODES: ReadonlySet<string> = new Set(["stream", "live"]);
@@ -72,7 +74,7 @@ export class SubscribeRequests {
   async #resolve(subscription: Subscription, frame: SubscribeFrame): Promise<void> {
     const { session } = subscription;
     const topic = await this.#topics.topic(frame.topic);
-    const partitions = partitionsOf(topic, frame);
+    const partitions = namedPartitions(topic, frame.partitions);
     this.#checkStreams(session, partitions.length);
     for (;;) {
       const generations = partitions.map((partition) => this.#generation(topic, partition));
@@ -142,27 +144,15 @@ export class SubscribeRequests {
         }
         return bounds.map(() => from.offset);
       case "time":
-        return this.#offsetsForTime(topic, bounds, from.timeMs);
+        return offsetsForTime(
+          this.#port,
+          topic,
+          bounds.map(({ partition }) => partition),
+          from.timeMs,
+        );
       case "resume":
         return resumeOffsets(subscription, topic, bounds, from);
     }
-  }
-
-  async #offsetsForTime(
-    topic: Topic,
-    bounds: readonly PartitionBounds[],
-    timeMs: number,
-  ): Promise<readonly number[]> {
-    const offsets: number[] = [];
-    for (let i = 0; i < bounds.length; i += GATEWAY_LIMITS.timeLookupsAtOnce) {
-      const some = bounds.slice(i, i + GATEWAY_LIMITS.timeLookupsAtOnce);
-      offsets.push(
-        ...(await Promise.all(
-          some.map(({ partition }) => this.#port.offsetForTime(topic, partition, timeMs)),
-        )),
-      );
-    }
-    return offsets;
   }
 
   #generation(topic: Topic, partition: number): number {
@@ -209,22 +199,6 @@ function checkSubscribe(session: Session, frame: SubscribeFrame): void {
       details: { ...details, extension },
     });
   }
-}
-
-/** The partitions to be read, in the client's order, without repeats. */
-function partitionsOf(topic: Topic, frame: SubscribeFrame): readonly number[] {
-  if (frame.partitions === undefined)
-    return Array.from({ length: topic.partitions }, (_, partition) => partition);
-  const partitions = [...new Set(frame.partitions)];
-  const unknown = partitions.find((partition) => partition >= topic.partitions);
-  if (unknown !== undefined || partitions.length === 0) {
-    throw new MillraceError(
-      "UNKNOWN_PARTITION",
-      unknown === undefined ? "no partition was named" : `topic ${topic.name} has no partition ${unknown}`,
-      { details: { topicId: topic.topicId, partitions: topic.partitions } },
-    );
-  }
-  return partitions;
 }
 
 function resumeOffsets(

@@ -1,23 +1,29 @@
-import type { GatewayPort, Topic, TopicConfig } from "@millrace/broker/internal";
+import type { GatewayPort, Topic, TopicChanges, TopicConfig } from "@millrace/broker/internal";
 import {
+  type AlterTopicFrame,
   type CreateTopicFrame,
   type DeleteTopicFrame,
   type DescribeTopicFrame,
   encodeTopic,
   encodeTopicDeleted,
   encodeTopics,
+  encodeTruncated,
   type FrameWriter,
   isValidTopicName,
   LIMITS,
   type ListTopicsFrame,
   MillraceError,
   type PartitionInfo,
+  parseTopicChanges,
   parseTopicConfig,
   TOPIC_BYTES_MAX,
   type TopicInfo,
+  type TruncateTopicFrame,
   topicNameProblem,
 } from "@millrace/protocol";
+import { namedPartitions } from "./named-partitions.ts";
 import type { Session } from "./session.ts";
+import { offsetsForTime } from "./time-lookups.ts";
 
 /** What a topic is like when its creator does not say. */
 export const DEFAULT_TOPIC_CONFIG: TopicConfig = {
@@ -69,6 +75,32 @@ export class TopicRequests {
     session.sendWritten();
   }
 
+  async alter(session: Session, frame: AlterTopicFrame): Promise<void> {
+    const changes = topicChanges(frame.config);
+    const { name } = this.#existing(frame.topic);
+    const topic = await this.#port.alterTopic(name, changes);
+    this.#writer.reset();
+    encodeTopic(this.#writer, { requestId: frame.requestId, topic: topicInfo(topic) });
+    session.sendWritten();
+  }
+
+  async truncate(session: Session, frame: TruncateTopicFrame): Promise<void> {
+    const topic = this.#existing(frame.topic);
+    const partitions = namedPartitions(topic, frame.partitions);
+    const offsets = await this.#truncateOffsets(topic, partitions, frame.before);
+    const bounds = await this.#port.truncateTopic(
+      topic,
+      partitions.map((partition, i) => [partition, offsets[i] as number]),
+    );
+    this.#writer.reset();
+    encodeTruncated(this.#writer, {
+      requestId: frame.requestId,
+      topicId: topic.topicId,
+      partitions: bounds,
+    });
+    session.sendWritten();
+  }
+
   async describe(session: Session, frame: DescribeTopicFrame): Promise<void> {
     const topic = await this.topic(frame.topic);
     const partitions = Array.from({ length: topic.partitions }, (_, partition) => partition);
@@ -83,8 +115,7 @@ export class TopicRequests {
   }
 
   async delete(session: Session, frame: DeleteTopicFrame): Promise<void> {
-    const name = frame.topic;
-    if (!isValidTopicName(name)) throw unknownTopic(name);
+    const { name } = this.#existing(frame.topic);
     const topic = await this.#port.deleteTopic(name);
     this.#writer.reset();
     encodeTopicDeleted(this.#writer, {
@@ -110,6 +141,30 @@ export class TopicRequests {
     session.sendWritten();
   }
 
+  /** Not made automatically: whoever changes a topic means one that is there. */
+  #existing(name: string): Topic {
+    const topic = isValidTopicName(name) ? this.#port.topicByName(name) : undefined;
+    if (topic === undefined) throw unknownTopic(name);
+    return topic;
+  }
+
+  async #truncateOffsets(
+    topic: Topic,
+    partitions: readonly number[],
+    before: TruncateTopicFrame["before"],
+  ): Promise<readonly number[]> {
+    switch (before.kind) {
+      case "offset":
+        return partitions.map(() => before.offset);
+      case "time":
+        return offsetsForTime(this.#port, topic, partitions, before.timeMs);
+      case "latest": {
+        const bounds = await this.#port.bounds(topic, partitions);
+        return bounds.map(({ highWatermark }) => highWatermark);
+      }
+    }
+  }
+
   #create(name: string, config: TopicConfig): Promise<Topic> {
     const problem = topicNameProblem(name);
     if (problem !== undefined) throw new MillraceError("INVALID_TOPIC_NAME", problem, { details: { name } });
@@ -132,6 +187,16 @@ export function topicConfig(
     retentionBytes:
       config.retentionBytes === undefined ? defaults.retentionBytes : (config.retentionBytes ?? 0),
     durability: config.durability ?? defaults.durability,
+  };
+}
+
+/** @throws MillraceError PARTITIONS_FIXED, INVALID_TOPIC_CONFIG */
+function topicChanges(map: Readonly<Record<string, unknown>>): TopicChanges {
+  const { retentionMs, retentionBytes, durability } = parseTopicChanges(map);
+  return {
+    ...(retentionMs === undefined ? {} : { retentionMs: retentionMs ?? 0 }),
+    ...(retentionBytes === undefined ? {} : { retentionBytes: retentionBytes ?? 0 }),
+    ...(durability === undefined ? {} : { durability }),
   };
 }
 

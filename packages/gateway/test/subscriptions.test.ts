@@ -460,6 +460,7 @@ t.test("a failed read ends the subscription; a throttled one is tried again", as
   shard.inbox = [];
   bench.gateway.onReadError(two, 38, 0, 10, 1);
   bench.gateway.onReadError(one, 56, 0, 10, 1);
+  await new Promise((resolve) => setImmediate(resolve));
   t.match(client.socket.all("ERROR"), [
     {
       name: "READ_FAILED",

@@ -1,6 +1,7 @@
-import { LIMITS } from "@millrace/protocol";
+import { type FrameValues, LIMITS } from "@millrace/protocol";
 import t from "tap";
 import { topicConfig } from "../src/topic-requests.ts";
+import { storedBatch } from "./support/batches.ts";
 import { InMemoryGateway } from "./support/in-memory.ts";
 
 t.test("create, describe, list, delete", async (t) => {
@@ -148,4 +149,77 @@ t.test("topics are made by themselves only when that is configured", async (t) =
     { topic: { name: "described", partitions: 2, durability: "memory" } },
   ]);
   t.match(client.socket.all("ERROR"), [{ name: "INVALID_TOPIC_NAME", requestId: 3 }]);
+});
+
+t.test("alter changes what is mentioned", async (t) => {
+  const bench = new InMemoryGateway({ autoCreate: topicConfig({}) });
+  bench.node.addTopic("a", { partitions: 2, retentionMs: 1000, durability: "written" });
+  const client = bench.connect();
+  const alter = async (config: Record<string, unknown>, topic = "a") => {
+    client.socket.take();
+    client.send({ name: "ALTER_TOPIC", value: { requestId: 7, topic, config } });
+    await bench.settle();
+    return [...client.socket.all("TOPIC"), ...client.socket.all("ERROR")];
+  };
+  const topic = { name: "a", topicId: 1, partitions: 2, durability: "written" };
+  t.match(await alter({ retentionBytes: 5 }), [
+    { requestId: 7, topic: { ...topic, retentionMs: 1000, retentionBytes: 5 } },
+  ]);
+  t.match(await alter({ retentionMs: null }), [
+    { topic: { ...topic, retentionMs: null, retentionBytes: 5, catalogPosition: 201 } },
+  ]);
+  t.match(await alter({ durability: "memory", retentionBytes: null }), [
+    { topic: { durability: "memory", retentionMs: null, retentionBytes: null } },
+  ]);
+  t.match(await alter({}), [{ topic: { durability: "memory" } }]);
+  t.match(await alter({ partitions: 2 }), [{ name: "PARTITIONS_FIXED", requestId: 7 }]);
+  t.match(await alter({ retentionMs: 0 }), [{ name: "INVALID_TOPIC_CONFIG" }]);
+  t.match(await alter({ durability: null }), [{ name: "INVALID_TOPIC_CONFIG" }]);
+  for (const name of ["nope", "$catalog", "a b"]) {
+    t.match(await alter({}, name), [{ name: "UNKNOWN_TOPIC", requestId: 7 }], "nothing is made");
+  }
+  t.equal(client.socket.closed, undefined);
+});
+
+t.test("truncate gives up what is below an offset, a time, or the end", async (t) => {
+  const bench = new InMemoryGateway({ autoCreate: topicConfig({}) });
+  const topic = bench.node.addTopic("a", { partitions: 2 });
+  for (let i = 0; i < 10; i += 1) bench.node.append(topic, 0, 1, storedBatch(`${i}`), 100 + i);
+  bench.node.append(topic, 1, 1, storedBatch("x"), 500);
+  const client = bench.connect();
+  const truncate = async (
+    before: FrameValues["TRUNCATE_TOPIC"]["before"],
+    partitions?: number[],
+    name = "a",
+  ) => {
+    client.socket.take();
+    const value = { requestId: 7, topic: name, partitions, before };
+    client.send({ name: "TRUNCATE_TOPIC", value });
+    await bench.settle();
+    return [...client.socket.all("TRUNCATED"), ...client.socket.all("ERROR")];
+  };
+  const row = (partition: number, logStartOffset: number) => ({
+    partition,
+    logStartOffset,
+    highWatermark: partition === 0 ? 10 : 1,
+  });
+  t.same(await truncate({ kind: "offset", offset: 3 }, [0]), [
+    { requestId: 7, topicId: 1, partitions: [row(0, 3)] },
+  ]);
+  t.match(await truncate({ kind: "offset", offset: 1 }), [{ partitions: [row(0, 3), row(1, 1)] }]);
+  t.match(await truncate({ kind: "offset", offset: 2 }), [{ name: "OFFSET_OUT_OF_RANGE", requestId: 7 }]);
+  t.match(await truncate({ kind: "time", timeMs: 106 }), [{ partitions: [row(0, 6), row(1, 1)] }]);
+  t.match(await truncate({ kind: "time", timeMs: 0 }), [{ partitions: [row(0, 6), row(1, 1)] }]);
+  t.match(await truncate({ kind: "latest" }, [1, 0, 1]), [{ partitions: [row(1, 1), row(0, 10)] }]);
+  t.match(await truncate({ kind: "latest" }, [2]), [{ name: "UNKNOWN_PARTITION", requestId: 7 }]);
+  t.match(await truncate({ kind: "latest" }, []), [{ name: "UNKNOWN_PARTITION" }]);
+  for (const name of ["nope", "$catalog"]) {
+    t.match(await truncate({ kind: "latest" }, undefined, name), [{ name: "UNKNOWN_TOPIC", requestId: 7 }]);
+  }
+  // TRUNCATE_TOPIC [56, 5, "a", nil, ["yesterday"]]
+  client.socket.take();
+  const kind = Buffer.from("yesterday");
+  client.sendBytes(Uint8Array.of(0x95, 56, 5, 0xa1, 0x61, 0xc0, 0x91, 0xa0 | kind.length, ...kind));
+  t.match(client.socket.all("ERROR"), [{ name: "INVALID_FROM", requestId: 5 }]);
+  t.equal(client.socket.closed, undefined);
 });

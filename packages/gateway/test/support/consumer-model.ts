@@ -5,7 +5,8 @@ import type { InMemoryClient } from "./in-memory.ts";
 interface ModelStream {
   readonly subscriptionId: number;
   readonly partition: number;
-  readonly startOffset: number;
+  /** Where it was told to go on; the batch that comes then may begin below. */
+  startOffset: number;
   next: number;
 }
 
@@ -94,7 +95,7 @@ export class ConsumerModel {
         );
         this.#check(!skipped, `PROGRESS to ${frame.value.nextOffset} skips records`);
         this.#check(frame.value.nextOffset > stream.next, "PROGRESS goes back");
-        stream.next = frame.value.nextOffset;
+        stream.next = stream.startOffset = frame.value.nextOffset;
         break;
       }
       case "DELIVER":

@@ -5,6 +5,7 @@ import {
   type PartitionBounds,
   SHARD_DOWN,
   type Topic,
+  type TopicChanges,
   type TopicConfig,
 } from "@millrace/broker/internal";
 import { INSUFFICIENT_CAPACITY } from "@millrace/core";
@@ -159,6 +160,28 @@ export class FakeNode implements GatewayNode {
     return topic;
   }
 
+  async alterTopic(name: string, changes: TopicChanges): Promise<Topic> {
+    const topic = this.topicByName(name);
+    if (topic === undefined) throw new MillraceError("UNKNOWN_TOPIC", name);
+    const altered = { ...topic, ...changes, catalogPosition: topic.catalogPosition + 100 };
+    this.#topics.set(topic.topicId, altered);
+    return altered;
+  }
+
+  async truncateTopic(
+    topic: Topic,
+    starts: readonly (readonly [number, number])[],
+  ): Promise<PartitionBounds[]> {
+    for (const [partition, offset] of starts) {
+      if (offset > this.partition(topic, partition).highWatermark) {
+        throw new MillraceError("OFFSET_OUT_OF_RANGE", `${offset}`, { details: { partition, offset } });
+      }
+    }
+    for (const [partition, offset] of starts) this.partition(topic, partition).truncate(offset);
+    const partitions = starts.map(([partition]) => partition);
+    return this.bounds(topic, partitions);
+  }
+
   async deleteTopic(name: string): Promise<Topic> {
     const topic = this.topicByName(name);
     if (topic === undefined) throw new MillraceError("UNKNOWN_TOPIC", name);
@@ -185,7 +208,8 @@ export class FakeNode implements GatewayNode {
 
   async offsetForTime(topic: Topic, partition: number, timeMs: number): Promise<number> {
     const log = this.partition(topic, partition);
-    return log.entries.find((entry) => entry.timeMs >= timeMs)?.baseOffset ?? log.highWatermark;
+    const found = log.entries.find((entry) => entry.timeMs >= timeMs)?.baseOffset ?? log.highWatermark;
+    return Math.max(found, log.logStartOffset);
   }
 
   // ---- rings ----

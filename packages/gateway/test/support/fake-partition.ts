@@ -55,6 +55,14 @@ export class FakePartition {
     this.highWatermark += count;
   }
 
+  /** Records below `offset` are given up; the batch that holds it stays. */
+  truncate(offset: number): void {
+    if (offset <= this.logStartOffset) return;
+    this.logStartOffset = offset;
+    const kept = this.entries.filter((entry) => entry.baseOffset + entry.count > offset);
+    this.entries.splice(0, this.entries.length, ...kept);
+  }
+
   get retainedBytes(): number {
     return this.entries.reduce((bytes, entry) => bytes + entry.stored.length, 0);
   }
