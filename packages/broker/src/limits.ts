@@ -21,6 +21,10 @@ export const BROKER_LIMITS = {
   pendingAcksMax: 65_536,
   /** Cold reads that wait for room in the reader's ring; one more is refused as THROTTLED. */
   pendingColdReadsMax: 65_536,
+  /** Cold reads whose searches the reader thread has interrupted; past it no further reads are taken. */
+  unfinishedColdReadsMax: 64,
+  /** Files that the reader thread has not used for so long are closed. */
+  coldFilesIdleMs: 2_000,
   /** Time after which waiting cold reads are offered again. */
   coldReadRetryMs: 5,
   /** One answer to a read, and one tail delivery, unless a single entry is larger. */

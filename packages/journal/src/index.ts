@@ -9,15 +9,16 @@ export {
 export { DISK_FULL, FAILED, FLUSHED, Journal } from "./journal.ts";
 export type { JournalOptions } from "./journal-options.ts";
 export type { JournalIndex, JournalLocation } from "./lookup/journal-index.ts";
+export { ColdReader, type ColdReadRequest, type SettledPart } from "./read/cold-reader.ts";
 export {
-  ColdReader,
-  type ColdReadRequest,
   READ_DAMAGED,
   READ_FAILED,
+  READ_MOVED,
   READ_NEEDS_ROOM,
-  shardDirectoryName,
+  READ_UNFINISHED,
   TIME_NOT_FOUND,
-} from "./read/cold-reader.ts";
+} from "./read/read-outcomes.ts";
+export { shardDirectoryName } from "./read/shard-directory.ts";
 export type { RecoveryReport, ReplayHandler } from "./recovery/recovery.ts";
 export type { EntryMemory } from "./segment/staged-runs.ts";
 export type { SettlingOptions } from "./settled/settle-policy.ts";

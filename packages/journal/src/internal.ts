@@ -50,15 +50,16 @@ export { JOURNAL_LIMITS } from "./limits.ts";
 export { JournalIndex, type JournalLocation, type SealedSegment } from "./lookup/journal-index.ts";
 export { FENCE_FILE } from "./ownership/fence.ts";
 export { QUARANTINE_FILE } from "./ownership/quarantine.ts";
+export { ColdReader, type ColdReadRequest, type SettledPart } from "./read/cold-reader.ts";
 export {
-  ColdReader,
-  type ColdReadRequest,
   READ_DAMAGED,
   READ_FAILED,
+  READ_MOVED,
   READ_NEEDS_ROOM,
-  shardDirectoryName,
+  READ_UNFINISHED,
   TIME_NOT_FOUND,
-} from "./read/cold-reader.ts";
+} from "./read/read-outcomes.ts";
+export { shardDirectoryName } from "./read/shard-directory.ts";
 export type { RecoveryReport, ReplayHandler } from "./recovery/recovery.ts";
 export { chainSegments, type LiveSegment } from "./segment/segment-chain.ts";
 export { SEGMENT_HEADER_BYTES, sidecarFileName } from "./segment/segment-layout.ts";

@@ -21,8 +21,14 @@ export const JOURNAL_LIMITS = {
   coldReadBytes: 262_144,
   /** Extents of an unsealed segment in one location. */
   locationExtentsMax: 16,
-  coldReaderSegmentsMax: 32,
-  coldReaderSidecarBytesMax: 8_388_608,
+  /** Segments and settled files that a cold reader keeps open. */
+  coldReaderFilesMax: 64,
+  /** Tables and points of their indexes that it keeps. */
+  coldReaderIndexBytesMax: 16_777_216,
+  /** Streams whose last position it remembers. */
+  coldReaderPositionsMax: 4_096,
+  /** Indexes that a search reads before others have their turn. */
+  coldReaderLoadsPerTurn: 32,
   /** A segment is fit to be read alone while no more than this part of it is of no use any more. */
   adoptDeadShareMax: 0.25,
   /** A topic with this much in a settled stretch gets a file of its own. */

@@ -1,4 +1,5 @@
 import type { JournalLocation } from "@millrace/journal";
+import type { SettledPart } from "@millrace/journal/internal";
 import { Packr } from "msgpackr";
 
 const packr = new Packr({ useRecords: false });
@@ -23,7 +24,9 @@ export interface ColdReadMessage {
   readonly logEpoch: number;
   /** Journal position up to which entries are written. */
   readonly endPosition: number;
-  /** Undefined: nothing at or behind the offset. */
+  /** Undefined: nothing of what is wanted is settled. */
+  readonly settled?: SettledPart | undefined;
+  /** In the journal, where to go on behind the settled files. Undefined: nothing at or behind the offset. */
   readonly location: JournalLocation | undefined;
 }
 

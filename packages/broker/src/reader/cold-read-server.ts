@@ -3,7 +3,7 @@ import { ERROR_CODES, MillraceError } from "@millrace/protocol";
 import { DELIVER_ENTRY_HEAD_BYTES, DELIVER_HEAD_BYTES, writeDeliverHead } from "@millrace/protocol/internal";
 import { Packr } from "msgpackr";
 import { BROKER_LIMITS } from "../limits.ts";
-import { DELIVER_FRAME, OUTBOUND, PROGRESS_GAP } from "../link/outbound-layout.ts";
+import { DELIVER_FRAME, OUTBOUND, PROGRESS_GAP, PROGRESS_RETENTION } from "../link/outbound-layout.ts";
 import {
   commitDeliver,
   writeNeedsCredit,
@@ -16,6 +16,12 @@ import type { ColdReadMessage } from "./cold-read-message.ts";
 const packr = new Packr({ useRecords: false });
 const RING_HEADER_BYTES = 8;
 
+/** The read has been done; `findTime` found nothing in its turn and goes on with the next call for the same. */
+export const READ = 0;
+export const UNFINISHED = -1;
+/** What was to be read was settled or dropped in the meantime: the shard knows where it is now. */
+export const MOVED = -2;
+
 /** What one read found; the journal's cold reader fills it. Valid until the next read. */
 export interface ColdReadResult {
   /** Bytes of DELIVER entries written to the target; 0 when none fit or there are none. */
@@ -27,6 +33,10 @@ export interface ColdReadResult {
   nextOffset: number;
   /** Bytes that the first entry takes in a target when it did not fit, else 0. */
   bytesNeeded: number;
+  /** The first entry is the first that is left: what was asked for has been dropped. */
+  isBelowAll: boolean;
+  /** Unless it is READ nothing else here counts. */
+  state: typeof READ | typeof UNFINISHED | typeof MOVED;
 }
 
 export const NO_ENTRIES: Readonly<ColdReadResult> = {
@@ -35,13 +45,19 @@ export const NO_ENTRIES: Readonly<ColdReadResult> = {
   firstOffset: -1,
   nextOffset: 0,
   bytesNeeded: 0,
+  isBelowAll: false,
+  state: READ,
 };
 
 /** Reads entries that have left the tail cache. Throws MillraceError where they are damaged or unreadable. */
 export interface ColdEntries {
   read(message: ColdReadMessage, target: Buffer, targetStart: number, maxBytes: number): ColdReadResult;
-  /** The base offset of the first entry appended at or after message.timeMs; limitOffset when there is none. */
+  /** The base offset of the first entry appended at or after message.timeMs; limitOffset when there is none; or UNFINISHED. */
   findTime(message: ColdReadMessage): number;
+  /** Files are held open, which takes room on the disk when they are removed. */
+  readonly holdsFiles: boolean;
+  /** Closes files that were not used since the last call. */
+  closeIdle(): void;
 }
 
 /** Answers cold reads into the reader thread's outbound ring, in the gateway's terms. Reader thread only. */
@@ -49,6 +65,7 @@ export class ColdReadServer {
   readonly #entries: ColdEntries;
   readonly #ring: OneToOneRingBuffer;
   readonly #log: (event: string, fields: Record<string, unknown>) => void;
+  #isUnfinished = false;
 
   constructor(
     entries: ColdEntries,
@@ -60,8 +77,14 @@ export class ColdReadServer {
     this.#log = log;
   }
 
-  /** False: the ring has no room for the answer; serve the same message again later. */
+  /** The last message is not answered because its search takes long, not because the ring is full. */
+  get isUnfinished(): boolean {
+    return this.#isUnfinished;
+  }
+
+  /** False: not answered; serve the same message again, when the ring has room or after others had their turn. */
   serve(message: ColdReadMessage): boolean {
+    this.#isUnfinished = false;
     return message.kind === "read" ? this.#read(message) : this.#findTime(message);
   }
 
@@ -82,6 +105,12 @@ export class ColdReadServer {
     } catch (error) {
       ring.abort(index);
       return this.#failed(message, error);
+    }
+    if (result.state !== READ) {
+      ring.abort(index);
+      this.#isUnfinished = result.state === UNFINISHED;
+      // Progress to where the stream is: it asks the shard again, which knows more by now.
+      return result.state === MOVED && writeProgress(ring, message.id, message.offset, PROGRESS_GAP);
     }
     if (result.bytes > 0 && result.firstOffset <= message.offset) {
       writeDeliverHead(ring.bytes, frame, message.id, result.nextOffset, result.entryCount);
@@ -104,13 +133,19 @@ export class ColdReadServer {
     // Nothing stands at the offset: say where it goes on.
     const next =
       result.firstOffset < 0 ? message.limitOffset : Math.min(result.firstOffset, message.limitOffset);
-    return writeProgress(ring, message.id, next, PROGRESS_GAP);
+    const reason = result.isBelowAll ? PROGRESS_RETENTION : PROGRESS_GAP;
+    return writeProgress(ring, message.id, next, reason);
   }
 
   #findTime(message: ColdReadMessage): boolean {
     let reply: unknown;
     try {
-      reply = [0, this.#entries.findTime(message)];
+      const offset = this.#entries.findTime(message);
+      if (offset === UNFINISHED) {
+        this.#isUnfinished = true;
+        return false;
+      }
+      reply = [0, offset];
     } catch (error) {
       if (!(error instanceof MillraceError)) throw error;
       this.#log("cold-read-failed", { ...describe(message), code: error.code, error: error.message });

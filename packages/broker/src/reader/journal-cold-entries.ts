@@ -1,15 +1,23 @@
 import {
   ColdReader,
-  type ColdReadRequest,
   READ_DAMAGED,
   READ_FAILED,
+  READ_MOVED,
   READ_NEEDS_ROOM,
+  READ_UNFINISHED,
   RealStorage,
   TIME_NOT_FOUND,
 } from "@millrace/journal/internal";
 import type { MillraceError } from "@millrace/protocol";
 import type { ColdReadMessage } from "./cold-read-message.ts";
-import { type ColdEntries, type ColdReadResult, NO_ENTRIES } from "./cold-read-server.ts";
+import {
+  type ColdEntries,
+  type ColdReadResult,
+  MOVED,
+  NO_ENTRIES,
+  READ,
+  UNFINISHED,
+} from "./cold-read-server.ts";
 
 /** Cold entries from the journal's files. Reader thread only. */
 export class JournalColdEntries implements ColdEntries {
@@ -24,9 +32,8 @@ export class JournalColdEntries implements ColdEntries {
   }
 
   read(message: ColdReadMessage, target: Buffer, targetStart: number, maxBytes: number): ColdReadResult {
-    if (message.location === undefined) return NO_ENTRIES;
     const reader = this.#reader;
-    const outcome = reader.read(message as ColdReadRequest, target, targetStart, maxBytes);
+    const outcome = reader.read(message, target, targetStart, maxBytes);
     if (outcome === READ_DAMAGED || outcome === READ_FAILED) throw reader.error as MillraceError;
     const result = this.#result;
     result.bytes = Math.max(outcome, 0);
@@ -34,18 +41,28 @@ export class JournalColdEntries implements ColdEntries {
     result.firstOffset = reader.firstOffset;
     result.nextOffset = reader.nextOffset;
     result.bytesNeeded = outcome === READ_NEEDS_ROOM ? reader.neededBytes : 0;
+    result.isBelowAll = reader.isBelowAll;
+    result.state = outcome === READ_UNFINISHED ? UNFINISHED : outcome === READ_MOVED ? MOVED : READ;
     // None found: a gap up to the limit. The entry located behind it may not even be written; it is not below
     // the limit then, since what can be read is written, or still in the tail cache.
     return result;
   }
 
   findTime(message: ColdReadMessage): number {
-    if (message.location === undefined) return message.limitOffset;
     const reader = this.#reader;
-    const outcome = reader.findTime(message as ColdReadRequest, message.timeMs);
+    const outcome = reader.findTime(message, message.timeMs);
     if (outcome === READ_DAMAGED || outcome === READ_FAILED) throw reader.error as MillraceError;
+    if (outcome === READ_UNFINISHED) return UNFINISHED;
     // The stretch located may end before the time comes; then the next entry behind it is the one.
     if (outcome === TIME_NOT_FOUND) return Math.min(reader.nextOffset, message.limitOffset);
     return Math.min(outcome, message.limitOffset);
+  }
+
+  get holdsFiles(): boolean {
+    return this.#reader.openFiles > 0;
+  }
+
+  closeIdle(): void {
+    this.#reader.closeIdle();
   }
 }

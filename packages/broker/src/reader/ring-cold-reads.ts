@@ -1,5 +1,6 @@
 import type { Doorbell, OneToOneRingBuffer } from "@millrace/core";
 import type { Journal } from "@millrace/journal";
+import type { SettledPart } from "@millrace/journal/internal";
 import type { ColdRead, ColdReads } from "../shard/delivery.ts";
 import { COLD_READ, encodeColdRead } from "./cold-read-message.ts";
 
@@ -27,10 +28,20 @@ export class RingColdReads implements ColdReads {
       ...read,
       shardId: this.#shardId,
       endPosition: journal.writtenPosition,
+      settled: this.#settled(read),
       location,
     });
     if (this.#ring.write(COLD_READ, message) < 0) return false;
     if (this.#ring.publish()) this.#readerDoorbell.ring();
     return true;
+  }
+
+  /** Which manifest the reader looks in; undefined when the journal has all that is wanted. */
+  #settled({ kind, topicId, partition, offset, limitOffset }: ColdRead): SettledPart | undefined {
+    const { settledGeneration = 0, epoch, index } = this.#journal as Journal & { settledGeneration?: number };
+    if (settledGeneration === 0) return undefined;
+    const endOffset = index.firstOffset(topicId, partition) ?? limitOffset;
+    if (kind === "read" && offset >= endOffset) return undefined;
+    return { epoch, generation: settledGeneration, endOffset };
   }
 }

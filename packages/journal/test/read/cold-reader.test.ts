@@ -10,9 +10,9 @@ import {
   RealStorage,
   SeededRandom,
   TIME_NOT_FOUND,
-} from "../src/internal.ts";
-import { openFixture } from "./journal-fixture.ts";
-import { batchPayload } from "./simulated-world.ts";
+} from "../../src/internal.ts";
+import { openFixture } from "../journal-fixture.ts";
+import { batchPayload } from "../simulated-world.ts";
 
 const ENTRIES = 40;
 const PAYLOAD = 1005;
@@ -142,7 +142,17 @@ t.test("says where damage is, and never passes it by", async (t) => {
     for (const withSidecar of [true, false]) {
       const fresh = new ColdReader(new RealStorage(), directory.slice(0, -5));
       if (!withSidecar) rmSync(`${directory}/${name.replace("log", "idx")}`, { force: true });
-      t.equal(fresh.read(request(journal, 0), target, 0, 50_000), READ_DAMAGED);
+      let offset = 0;
+      let outcome = fresh.read(request(journal, offset), target, 0, 50_000);
+      for (; outcome > 0; outcome = fresh.read(request(journal, offset), target, 0, 50_000)) {
+        offset = fresh.nextOffset;
+      }
+      t.equal(outcome, READ_DAMAGED);
+      t.equal(
+        offset,
+        position === 0 ? 0 : 2 * Math.ceil((position - 64) / entrySize),
+        "what is in front of it is read",
+      );
       t.equal(fresh.error?.code, "JOURNAL_DAMAGED");
       t.same(fresh.error?.details, { file: `${directory}/${name}`, position });
       fresh.close();
