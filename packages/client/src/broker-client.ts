@@ -9,6 +9,7 @@ import {
   decodeTopic,
   decodeTopicDeleted,
   decodeTopics,
+  decodeTruncated,
   decodeUnsubscribed,
   FRAME_TYPE,
   type FrameReader,
@@ -189,6 +190,9 @@ export class BrokerClient implements Client, LinkHandlers {
     } else if (type === FRAME_TYPE.TOPICS) {
       const page = decodeTopics(reader);
       this.#requests.onAnswer(page.requestId, page);
+    } else if (type === FRAME_TYPE.TRUNCATED) {
+      const frame = decodeTruncated(reader);
+      this.#requests.onAnswer(frame.requestId, frame.partitions);
     } else if (type === FRAME_TYPE.TOPIC_DELETED) {
       this.#requests.onAnswer(decodeTopicDeleted(reader).requestId, undefined);
     } else if (type === FRAME_TYPE.UNSUBSCRIBED) {

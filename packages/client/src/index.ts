@@ -28,9 +28,13 @@ export type {
   PartitionInfo,
   RequestOptions,
   Topic,
+  TopicChanges,
   TopicConfig,
   TopicDescription,
   Topics,
+  TruncateBefore,
+  TruncatedPartition,
+  Truncation,
 } from "./api/topics.ts";
 
 const platform: Platform = {

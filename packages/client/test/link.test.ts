@@ -235,6 +235,30 @@ t.test("topics: every request and its answer", async (t) => {
   await script.isQuiet();
   t.match(await described, { name: "t", partitionInfo: [{ partition: 0 }, { partition: 1 }] });
 
+  const altered = topics.alter("new", { retentionMs: null, retentionBytes: undefined, durability: "memory" });
+  const alter = await script.expect("ALTER_TOPIC");
+  t.match(alter, { topic: "new" });
+  t.same(alter.config, { retentionMs: null, durability: "memory" }, "only what is stated");
+  await script.reply("TOPIC", { requestId: alter.requestId, topic: topicInfo("new", 3) });
+  t.notOk("partitionInfo" in (await altered));
+
+  for (const [before, wire] of [
+    ["latest", { kind: "latest" }],
+    [{ offset: 7 }, { kind: "offset", offset: 7 }],
+    [{ time: 1000.5 }, { kind: "time", timeMs: 1000 }],
+    [{ time: new Date(2000) }, { kind: "time", timeMs: 2000 }],
+  ] as const) {
+    const truncated = topics.truncate("new", { before, partitions: [2, 0] });
+    const truncate = await script.expect("TRUNCATE_TOPIC");
+    t.match(truncate, { topic: "new", partitions: [2, 0], before: wire });
+    const partitions = [{ partition: 2, logStartOffset: 7, highWatermark: 9 }];
+    await script.reply("TRUNCATED", { requestId: truncate.requestId, topicId: 7, partitions });
+    t.same(await truncated, partitions);
+  }
+  for (const before of [{ offset: -1 }, { time: Number.NaN }, { offset: 1.5 }, "earliest", undefined]) {
+    await t.rejects(topics.truncate("new", { before: before as never }), { code: "INVALID_FROM" });
+  }
+
   const deleted = topics.delete("new");
   const remove = await script.expect("DELETE_TOPIC");
   t.equal(remove.topic, "new");
@@ -246,6 +270,25 @@ t.test("topics: every request and its answer", async (t) => {
   await script.reply("ERROR", errorFrameOf(new MillraceError("TOPIC_EXISTS", "there is one"), requestId));
   await t.rejects(exists, { code: "TOPIC_EXISTS", message: "there is one" });
   await script.reply("TOPICS", { requestId: 999, topics: [], more: false });
+});
+
+t.test("topics: what may be repeated after a lost connection is, and what may not is not", async (t) => {
+  const script = await ScriptedClient.connected();
+  const { topics } = script.client;
+  const alter = topics.alter("a", { retentionMs: 1 });
+  const offset = topics.truncate("a", { before: { offset: 1 } });
+  const latest = topics.truncate("a", { before: "latest" });
+  for (const name of ["ALTER_TOPIC", "TRUNCATE_TOPIC", "TRUNCATE_TOPIC"] as const) await script.expect(name);
+  const lost = t.rejects(latest, { code: "CONNECTION_LOST", retriable: true });
+  await script.reconnect();
+  await lost;
+  const again = await script.expect("ALTER_TOPIC");
+  await script.reply("TOPIC", { requestId: again.requestId, topic: topicInfo("a", 1) });
+  await alter;
+  const { requestId, before } = await script.expect("TRUNCATE_TOPIC");
+  t.same(before, { kind: "offset", offset: 1 });
+  await script.reply("TRUNCATED", { requestId, topicId: 7, partitions: [] });
+  t.same(await offset, []);
 });
 
 t.test("topics: a list of several pages is one list", async (t) => {

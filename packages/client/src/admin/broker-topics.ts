@@ -1,14 +1,26 @@
 import {
+  encodeAlterTopic,
   encodeCreateTopic,
   encodeDeleteTopic,
   encodeDescribeTopic,
   encodeListTopics,
+  encodeTruncateTopic,
   MillraceError,
   type TopicInfo,
   type TopicsFrame,
 } from "@millrace/protocol";
-import type { RequestOptions, Topic, TopicConfig, TopicDescription, Topics } from "../api/topics.ts";
+import type {
+  RequestOptions,
+  Topic,
+  TopicChanges,
+  TopicConfig,
+  TopicDescription,
+  Topics,
+  TruncatedPartition,
+  Truncation,
+} from "../api/topics.ts";
 import type { RequestTable } from "../connection/request-table.ts";
+import { truncateBeforeOf } from "./truncate-before.ts";
 
 /** Topic administration over the requests of a client. */
 export class BrokerTopics implements Topics {
@@ -47,6 +59,29 @@ export class BrokerTopics implements Topics {
     return this.#requests.request({ what, isRepeatable: true, encode, answer: toDescription }, options);
   }
 
+  alter(name: string, changes: TopicChanges, options?: RequestOptions): Promise<Topic> {
+    const encode: Encode = (writer, requestId) =>
+      encodeAlterTopic(writer, { requestId, topic: name, config: stated({ ...changes }) });
+    const what = `the change of topic ${name}`;
+    return this.#requests.request({ what, isRepeatable: true, encode, answer: toTopic }, options);
+  }
+
+  async truncate(
+    name: string,
+    truncation: Truncation,
+    options?: RequestOptions,
+  ): Promise<TruncatedPartition[]> {
+    const { partitions } = truncation;
+    const before = truncateBeforeOf(truncation.before);
+    const encode: Encode = (writer, requestId) =>
+      encodeTruncateTopic(writer, { requestId, topic: name, partitions, before });
+    const what = `the truncation of topic ${name}`;
+    // Repeated, "latest" would be a later one.
+    const isRepeatable = before.kind !== "latest";
+    const answer = (value: unknown): TruncatedPartition[] => value as TruncatedPartition[];
+    return this.#requests.request({ what, isRepeatable, encode, answer }, options);
+  }
+
   delete(name: string, options?: RequestOptions): Promise<void> {
     const encode: Encode = (writer, requestId) => encodeDeleteTopic(writer, { requestId, topic: name });
     const what = `the deletion of topic ${name}`;
@@ -62,6 +97,11 @@ export class BrokerTopics implements Topics {
 }
 
 type Encode = Parameters<RequestTable["request"]>[0]["encode"];
+
+/** Without what is undefined: to the broker a name that is there is a wish. */
+function stated(settings: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+}
 
 function toTopic(value: unknown): Topic {
   const { partitionInfo: _, ...topic } = value as TopicInfo;

@@ -12,6 +12,32 @@ export interface TopicConfig {
   readonly durability?: Durability | undefined;
 }
 
+/** What may be changed in a topic's life; what is left out stays. */
+export type TopicChanges = Omit<TopicConfig, "partitions">;
+
+/**
+ * How far the records of a topic are given up:
+ * - `{ offset }`: those below it, in each partition;
+ * - `{ time }`: those that were appended before a time (Date, or ms since the epoch);
+ * - `"latest"`: all that can be read now.
+ */
+export type TruncateBefore = { readonly offset: number } | { readonly time: Date | number } | "latest";
+
+export interface Truncation {
+  readonly before: TruncateBefore;
+  /** All of them if left out. */
+  readonly partitions?: readonly number[] | undefined;
+}
+
+/** What a truncated partition holds now. */
+export interface TruncatedPartition {
+  readonly partition: number;
+  /** First offset that can still be read. */
+  readonly logStartOffset: number;
+  /** One past the last offset that can be read. */
+  readonly highWatermark: number;
+}
+
 /** A topic as the broker knows it. */
 export interface Topic {
   readonly name: string;
@@ -57,9 +83,10 @@ export interface RequestOptions {
 }
 
 /**
- * Topic administration. Without a connection a request waits for the next one, within its time. `list` and
- * `describe` are repeated after a lost connection; `create` and `delete` reject with CONNECTION_LOST (retriable),
- * since only the caller can say whether TOPIC_EXISTS or UNKNOWN_TOPIC is then a success.
+ * Topic administration. Without a connection a request waits for the next one, within its time. `list`,
+ * `describe`, `alter` and `truncate` are repeated after a lost connection. `create` and `delete` reject with
+ * CONNECTION_LOST (retriable), since only the caller can say whether TOPIC_EXISTS or UNKNOWN_TOPIC is then a success; so
+ * does `truncate` before "latest", which would take what was published since.
  */
 export interface Topics {
   /** Rejects with TOPIC_EXISTS, INVALID_TOPIC_NAME, INVALID_TOPIC_CONFIG or TOO_MANY_TOPICS. */
@@ -71,6 +98,15 @@ export interface Topics {
   list(options?: RequestOptions): Promise<Topic[]>;
   /** Rejects with UNKNOWN_TOPIC. */
   describe(name: string, options?: RequestOptions): Promise<TopicDescription>;
+  /** Rejects with UNKNOWN_TOPIC, PARTITIONS_FIXED or INVALID_TOPIC_CONFIG. Resolves once the change is in force. */
+  alter(name: string, changes: TopicChanges, options?: RequestOptions): Promise<Topic>;
+  /**
+   * Gives up the oldest records of a topic; this cannot be undone. A log's start never goes back: what is gone already
+   * changes nothing. Subscriptions below it are told of a gap, "retention". Resolves, once it is durable, to the bounds
+   * of the partitions named. Rejects with UNKNOWN_TOPIC, UNKNOWN_PARTITION, INVALID_FROM, or, for an offset beyond the end
+   * of a partition, OFFSET_OUT_OF_RANGE: then nothing has changed.
+   */
+  truncate(name: string, truncation: Truncation, options?: RequestOptions): Promise<TruncatedPartition[]>;
   /** Rejects with UNKNOWN_TOPIC. */
   delete(name: string, options?: RequestOptions): Promise<void>;
 }
