@@ -64,6 +64,11 @@ export function readFence(storage: Storage, directory: string): Fence | undefine
 
 /** Replaces the fence; durable when it returns. */
 export function writeFence(storage: Storage, directory: string, fence: Fence): void {
+  replaceFile(storage, directory, FENCE_FILE, encodeFence(fence));
+}
+
+/** The whole file. */
+export function encodeFence(fence: Fence): Uint8Array {
   const words = new Int32Array(FENCE_BYTES / 4);
   words[0] = MAGIC_LOW;
   words[1] = MAGIC_HIGH;
@@ -72,7 +77,7 @@ export function writeFence(storage: Storage, directory: string, fence: Fence): v
   words[EPOCH_WORD] = fence.epoch | 0;
   words[JOURNAL_ID_WORD] = fence.journalId | 0;
   words[CRC_WORD] = checksumWords(words, 0, CRC_WORD, 0);
-  replaceFile(storage, directory, FENCE_FILE, new Uint8Array(words.buffer));
+  return new Uint8Array(words.buffer);
 }
 
 /** True when `epoch` still owns the shard. An unreadable fence counts as lost: who cannot tell must stop. */
