@@ -13,6 +13,8 @@ const COMMANDS: readonly { readonly args: readonly string[]; readonly section: s
   { args: ["topic", "create"], section: "millrace topic" },
   { args: ["topic", "list"], section: "millrace topic" },
   { args: ["topic", "describe"], section: "millrace topic" },
+  { args: ["topic", "alter"], section: "millrace topic" },
+  { args: ["topic", "truncate"], section: "millrace topic" },
   { args: ["topic", "delete"], section: "millrace topic" },
   { args: ["pub"], section: "millrace pub" },
   { args: ["sub"], section: "millrace sub" },

@@ -1,9 +1,18 @@
 import t from "tap";
-import { runCommand } from "./command-run.ts";
+import { NOW_MS, runCommand } from "./command-run.ts";
 import { MemoryBroker } from "./memory-client.ts";
 
 t.test("help and version are answers, not errors", async (t) => {
-  for (const command of [[], ["serve"], ["topic"], ["topic", "create"], ["pub"], ["sub"]]) {
+  for (const command of [
+    [],
+    ["serve"],
+    ["topic"],
+    ["topic", "create"],
+    ["topic", "alter"],
+    ["topic", "truncate"],
+    ["pub"],
+    ["sub"],
+  ]) {
     const { exitCode, stdout } = await runCommand([...command, "--help"]);
     t.equal(exitCode, 0, command.join(" "));
     t.match(stdout, `Usage: ${["millrace", ...command].join(" ")} `);
@@ -22,6 +31,12 @@ t.test("what is wrong with the command line ends with 2", async (t) => {
     ["topic", "create"],
     ["topic", "create", "a", "--partitions", "0"],
     ["topic", "create", "a", "--durability", "maybe"],
+    ["topic", "alter", "a"],
+    ["topic", "alter", "a", "--partitions", "2"],
+    ["topic", "alter", "a", "--retention", "none"],
+    ["topic", "truncate", "a"],
+    ["topic", "truncate", "a", "--before", "earliest"],
+    ["topic", "truncate", "a", "--before", "1", "--partition", "x"],
     ["pub"],
     ["pub", "a", "b", "--header", "nonsense"],
     ["pub", "a", "b", "--url", "http://127.0.0.1"],
@@ -101,4 +116,55 @@ t.test("topics: create, list, describe, delete", async (t) => {
   });
   t.match(await runCommand(["topic", "delete", "flights"], { broker }), { exitCode: 1 });
   t.equal(broker.clientsClosed, 9, "every command closed its client, the refused ones too");
+});
+
+t.test("topic alter changes what is mentioned", async (t) => {
+  const broker = new MemoryBroker();
+  broker.create("a", { retentionMs: 1000, retentionBytes: 5, durability: "written" });
+  const altered = await runCommand(["topic", "alter", "a", "--retention", "2d", "--json"], { broker });
+  t.match(JSON.parse(altered.stdout), {
+    name: "a",
+    retentionMs: 172_800_000,
+    retentionBytes: 5,
+    durability: "written",
+  });
+  const bounds = ["--retention", "forever", "--retention-bytes", "unlimited", "--durability", "memory"];
+  t.match(await runCommand(["topic", "alter", "a", ...bounds], { broker }), {
+    exitCode: 0,
+    stdout: /^TOPIC .*\na +1 +forever +unlimited +memory\n$/,
+  });
+  t.match(broker.find("a").topic, { retentionMs: null, retentionBytes: null, durability: "memory" });
+  t.match(await runCommand(["topic", "alter", "b", ...bounds], { broker }), {
+    exitCode: 1,
+    stderr: /^error UNKNOWN_TOPIC: /,
+  });
+  t.match(await runCommand(["topic", "alter", "a"], { broker }), {
+    exitCode: 2,
+    stderr: /^error USAGE: nothing to change/,
+  });
+});
+
+t.test("topic truncate says how far, and prints what is left", async (t) => {
+  const broker = new MemoryBroker();
+  broker.create("a");
+  for (let i = 0; i < 9; i += 1) broker.publish("a", { value: `${i}` });
+  const truncate = (...args: string[]) => runCommand(["topic", "truncate", "a", ...args], { broker });
+  t.match(await truncate("--before", "offset:4"), {
+    exitCode: 0,
+    stdout: /^PARTITION +LOG START .*\n +0 +4 +9 +5\n$/,
+  });
+  const json = await truncate("--before", "latest", "--partition", "0", "2", "--partition", "5", "--json");
+  t.same(
+    json.stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line)),
+    [0, 2, 5].map((partition) => ({ topic: "a", partition, logStartOffset: 9, highWatermark: 9 })),
+  );
+  await truncate("--before", "time:2026-11-22");
+  await truncate("--before", "3h");
+  const [, , day, ago] = broker.truncations;
+  t.same(day, { before: { time: Date.UTC(2026, 10, 22) }, partitions: undefined });
+  t.same(ago, { before: { time: NOW_MS - 3 * 3_600_000 }, partitions: undefined });
+  t.match(await runCommand(["topic", "truncate", "b", "--before", "1"], { broker }), { exitCode: 1 });
 });

@@ -4,6 +4,9 @@ import type { CommandContext } from "../src/command-context.ts";
 import { runCommandLine } from "../src/command-line.ts";
 import { failure, MemoryBroker } from "./memory-client.ts";
 
+/** What the clock says. */
+export const NOW_MS = 1_700_000_000_000;
+
 /** What a run of the command line left behind. */
 export interface CommandRun {
   readonly exitCode: number;
@@ -56,7 +59,7 @@ export async function runCommand(
         stderr += text;
       },
     },
-    clock: { wallMs: () => 0, monotonicMs: () => 0 },
+    clock: { wallMs: () => NOW_MS, monotonicMs: () => 0 },
     signals,
     async connect(url) {
       if (options.refuseConnection === true) throw failure("CONNECT_FAILED", `nobody listens on ${url}`);

@@ -8,8 +8,10 @@ import type {
   SubscribeOptions,
   Subscription,
   Topic,
+  TopicChanges,
   TopicConfig,
   TopicDescription,
+  Truncation,
 } from "@millrace/client";
 
 /** Topics of one partition in memory, behind the client's interface: as much of it as the commands use. */
@@ -17,6 +19,8 @@ export class MemoryBroker {
   readonly topics: Map<string, { topic: Topic; records: OutgoingRecord[] }> = new Map();
   /** Options of the subscriptions that were made. */
   readonly subscriptions: SubscribeOptions[] = [];
+  /** What was to be truncated. */
+  readonly truncations: Truncation[] = [];
   /** Publishing a record with this value is refused. */
   refusedValue: unknown;
   clientsClosed = 0;
@@ -41,6 +45,14 @@ export class MemoryBroker {
     const found = this.topics.get(name);
     if (found === undefined) throw failure("UNKNOWN_TOPIC", `there is no topic ${name}`);
     return found;
+  }
+
+  alter(name: string, changes: TopicChanges): Topic {
+    const { topic, records } = this.find(name);
+    const stated = Object.entries(changes).filter(([, value]) => value !== undefined);
+    const altered = { ...topic, ...(Object.fromEntries(stated) as Partial<Topic>) };
+    this.topics.set(name, { topic: altered, records });
+    return altered;
   }
 
   describe(name: string): TopicDescription {
@@ -73,6 +85,19 @@ export class MemoryBroker {
         create: async (name, config) => this.create(name, config),
         list: async () => [...this.topics.values()].map(({ topic }) => topic),
         describe: async (name) => this.describe(name),
+        alter: async (name, changes) => this.alter(name, changes),
+        truncate: async (name, truncation) => {
+          const { highWatermark = 0 } = this.describe(name).partitionInfo[0] ?? {};
+          this.truncations.push(truncation);
+          const { before } = truncation;
+          const asked = typeof before === "object" && "offset" in before ? before.offset : highWatermark;
+          const logStartOffset = Math.min(asked, highWatermark);
+          return (truncation.partitions ?? [0]).map((partition) => ({
+            partition,
+            logStartOffset,
+            highWatermark,
+          }));
+        },
         delete: async (name) => {
           this.find(name);
           this.topics.delete(name);

@@ -104,6 +104,42 @@ t.test("topic create, list, describe and delete", async (t) => {
     isRefused(t, await run(t, "topic", command, topic), "UNKNOWN_TOPIC");
 });
 
+t.test("topic alter and truncate", async (t) => {
+  await makeTopic(t, "kept", "--partitions", "2", "--retention", "12h");
+  t.match(await json(t, "topic", "alter", "kept", "--retention-bytes", "1GiB", "--durability", "written"), [
+    {
+      name: "kept",
+      partitions: 2,
+      retentionMs: 12 * 3_600_000,
+      retentionBytes: 2 ** 30,
+      durability: "written",
+    },
+  ]);
+  t.match(
+    (await run(t, "topic", "alter", "kept", "--retention", "forever")).stdout,
+    /\nkept +2 +forever +1GiB +written\n$/,
+  );
+  isRefused(t, await run(t, "topic", "alter", "kept"), "USAGE", 2);
+  isRefused(t, await run(t, "topic", "alter", "nothing", "--retention", "1d"), "UNKNOWN_TOPIC");
+
+  await run(t, "pub", "kept", "one", "two", "three", "--partition", "1");
+  t.same(await json(t, "topic", "truncate", "kept", "--before", "offset:1", "--partition", "1"), [
+    { topic: "kept", partition: 1, logStartOffset: 1, highWatermark: 3 },
+  ]);
+  isRefused(t, await run(t, "topic", "truncate", "kept", "--before", "2"), "OFFSET_OUT_OF_RANGE");
+  t.match((await run(t, "topic", "truncate", "kept", "--before", "time:2h")).stdout, /\n +1 +1 +3 +2\n$/);
+  const rest = await run(t, "sub", "kept", "--from", "earliest", "--until-end");
+  t.equal(rest.stdout, "two\nthree\n");
+  t.same(
+    (await json(t, "topic", "truncate", "kept", "--before", "latest")).map(
+      ({ logStartOffset }) => logStartOffset,
+    ),
+    [0, 3],
+  );
+  isRefused(t, await run(t, "topic", "truncate", "nothing", "--before", "latest"), "UNKNOWN_TOPIC");
+  await run(t, "topic", "delete", "kept");
+});
+
 t.test("pub of values, with key, headers and partition; sub shows all of it", async (t) => {
   await makeTopic(t, "values", "--partitions", "3");
   t.equal(

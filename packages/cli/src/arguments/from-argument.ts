@@ -8,18 +8,28 @@ const ISO_TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d
 export function fromArgument(text: string): SubscribeFrom {
   if (text === "earliest" || text === "latest") return text;
   if (text.startsWith("offset:")) {
-    const digits = text.slice("offset:".length);
-    const offset = Number(digits);
-    if (/^\d{1,16}$/.test(digits) && Number.isSafeInteger(offset)) return { offset };
+    const offset = offsetOf(text.slice("offset:".length));
+    if (offset !== undefined) return { offset };
     throw new InvalidArgumentError("offset: must be followed by an integer that is not negative.");
   }
   if (text.startsWith("time:")) {
-    const iso = text.slice("time:".length);
-    const time = ISO_TIME.test(iso) ? Date.parse(iso) : Number.NaN;
-    if (time >= 0) return { time };
+    const time = isoTimeMs(text.slice("time:".length));
+    if (time !== undefined) return { time };
     throw new InvalidArgumentError(
       "time: must be followed by an ISO 8601 time such as 2026-11-22T10:00:00Z.",
     );
   }
   throw new InvalidArgumentError("It must be earliest, latest, offset:N or time:ISO.");
+}
+
+/** A decimal offset, or undefined. */
+export function offsetOf(text: string): number | undefined {
+  const offset = Number(text);
+  return /^\d{1,16}$/.test(text) && Number.isSafeInteger(offset) ? offset : undefined;
+}
+
+/** An ISO 8601 time as ms since the epoch, or undefined. */
+export function isoTimeMs(text: string): number | undefined {
+  const time = ISO_TIME.test(text) ? Date.parse(text) : Number.NaN;
+  return time >= 0 ? time : undefined;
 }

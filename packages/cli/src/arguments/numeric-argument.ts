@@ -23,12 +23,18 @@ const DURATION_UNITS_MS: Readonly<Record<string, number>> = {
 /** `7d`, `12h`, `30m`, `45s`, `500ms`, `2w` in milliseconds, or `forever`; not null, of which Commander makes "". */
 export function durationArgument(text: string): number | "forever" {
   if (text === "forever") return text;
-  const match = /^(\d{1,15})(ms|s|m|h|d|w)$/.exec(text);
-  const milliseconds = match === null ? 0 : Number(match[1]) * (DURATION_UNITS_MS[match[2]!] ?? Number.NaN);
-  if (!(milliseconds >= 1 && milliseconds <= Number.MAX_SAFE_INTEGER)) {
+  const milliseconds = durationMs(text);
+  if (milliseconds === undefined) {
     throw new InvalidArgumentError('It must be a duration such as 7d, 12h, 30m, 45s, 500ms, or "forever".');
   }
   return milliseconds;
+}
+
+/** A duration of at least 1 ms, or undefined. */
+export function durationMs(text: string): number | undefined {
+  const match = /^(\d{1,15})(ms|s|m|h|d|w)$/.exec(text);
+  const milliseconds = match === null ? 0 : Number(match[1]) * (DURATION_UNITS_MS[match[2]!] ?? Number.NaN);
+  return milliseconds >= 1 && milliseconds <= Number.MAX_SAFE_INTEGER ? milliseconds : undefined;
 }
 
 const SIZE_UNITS: Readonly<Record<string, number>> = {

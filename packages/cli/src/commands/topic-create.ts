@@ -1,6 +1,13 @@
 import type { Client, Durability, Topic, TopicConfig } from "@millrace/client";
-import { type Command, Option } from "commander";
-import { byteSizeArgument, durationArgument, integerArgument } from "../arguments/numeric-argument.ts";
+import type { Command } from "commander";
+import { integerArgument } from "../arguments/numeric-argument.ts";
+import {
+  durabilityOption,
+  type RetentionOptions,
+  retentionBytesOption,
+  retentionOption,
+  retentionSettings,
+} from "../arguments/topic-settings.ts";
 import { urlOption } from "../arguments/url-argument.ts";
 import { withClient } from "../client-session.ts";
 import type { RunCommand } from "../command-context.ts";
@@ -8,11 +15,9 @@ import { EXIT } from "../exit-code.ts";
 import { LineWriter } from "../output/line-writer.ts";
 import { topicListText } from "../output/topic-text.ts";
 
-interface TopicCreateOptions {
+interface TopicCreateOptions extends RetentionOptions {
   readonly url: string;
   readonly partitions: number;
-  readonly retention?: number | "forever";
-  readonly retentionBytes?: number | "unlimited";
   readonly durability?: Durability;
   readonly ifNotExists?: boolean;
   readonly json?: boolean;
@@ -24,23 +29,9 @@ export function registerTopicCreate(parent: Command, run: RunCommand): void {
     .command("create <name>")
     .description("create a topic and print it")
     .option("--partitions <n>", "1 to 1024; fixed for the topic's life", integerArgument(1, 1024), 1)
-    .option(
-      "--retention <duration>",
-      "keep records so long: 7d, 12h, forever (default: 7d)",
-      durationArgument,
-    )
-    .option(
-      "--retention-bytes <size>",
-      "keep so much: 10GiB, unlimited (default: unlimited)",
-      byteSizeArgument,
-    )
-    .addOption(
-      new Option("--durability <level>", "what an acknowledgement promises (default: fsynced)").choices([
-        "fsynced",
-        "written",
-        "memory",
-      ]),
-    )
+    .addOption(retentionOption(" (default: 7d)"))
+    .addOption(retentionBytesOption(" (default: unlimited)"))
+    .addOption(durabilityOption(" (default: fsynced)"))
     .option("--if-not-exists", "succeed, and print the topic, if it is there already")
     .addOption(urlOption())
     .option("--json", "print a JSON object")
@@ -49,9 +40,7 @@ export function registerTopicCreate(parent: Command, run: RunCommand): void {
         withClient(context, options.url, async (client, interruption) => {
           const config: TopicConfig = {
             partitions: options.partitions,
-            // nil on the wire
-            retentionMs: options.retention === "forever" ? null : options.retention,
-            retentionBytes: options.retentionBytes === "unlimited" ? null : options.retentionBytes,
+            ...retentionSettings(options),
             durability: options.durability,
           };
           const topic = await create(client, name, config, options, interruption.signal);

@@ -1,4 +1,4 @@
-import type { Topic, TopicDescription } from "@millrace/client";
+import type { Topic, TopicDescription, TruncatedPartition } from "@millrace/client";
 import { textTable } from "./text-table.ts";
 import { byteLimitText, durationText, roundedSizeText } from "./unit-text.ts";
 
@@ -40,4 +40,17 @@ export function topicDescriptionText(topic: TopicDescription): string[] {
     ]),
   );
   return [...settings.map(([name, value]) => `${name.padEnd(17)}${value}`), "", ...partitions];
+}
+
+/** The lines of `topic truncate`: one row a partition, with what it holds now. */
+export function truncatedText(partitions: readonly TruncatedPartition[]): string[] {
+  return textTable(
+    ["PARTITION", "LOG START", "HIGH WATERMARK", "RECORDS"],
+    partitions.map(({ partition, logStartOffset, highWatermark }) => [
+      partition,
+      logStartOffset,
+      highWatermark,
+      highWatermark - logStartOffset,
+    ]),
+  );
 }

@@ -1,4 +1,5 @@
 import t from "tap";
+import { beforeArgument } from "../../src/arguments/before-argument.ts";
 import { fromArgument } from "../../src/arguments/from-argument.ts";
 import { headerArgument } from "../../src/arguments/header-argument.ts";
 import { byteSizeArgument, durationArgument, integerArgument } from "../../src/arguments/numeric-argument.ts";
@@ -63,6 +64,30 @@ t.test("where a subscription begins", async (t) => {
   }
   for (const text of ["time:", "time:yesterday", "time:1700000000", "time:2026-13-01", "time:2026"]) {
     t.throws(() => fromArgument(text), INVALID, JSON.stringify(text));
+  }
+});
+
+t.test("how far a truncation goes", async (t) => {
+  t.equal(beforeArgument("latest"), "latest");
+  for (const prefix of ["", "offset:"]) t.same(beforeArgument(`${prefix}2026`), { offset: 2026 });
+  for (const prefix of ["", "time:"]) {
+    t.same(beforeArgument(`${prefix}2026-11-22T10:00:00Z`), { time: Date.UTC(2026, 10, 22, 10) });
+    t.same(beforeArgument(`${prefix}2026-11-22`), { time: Date.UTC(2026, 10, 22) });
+    t.same(beforeArgument(`${prefix}2h`), { agoMs: 7_200_000 });
+  }
+  for (const text of [
+    "",
+    "earliest",
+    "offset:",
+    "offset:2h",
+    "time:5",
+    "time:",
+    "-1",
+    "forever",
+    "1.5",
+    "\n1",
+  ]) {
+    t.throws(() => beforeArgument(text), INVALID, JSON.stringify(text));
   }
 });
 

@@ -1,0 +1,36 @@
+import { Option } from "commander";
+import { byteSizeArgument, durationArgument } from "./numeric-argument.ts";
+
+/** Options of `topic create` and `topic alter`, as they were parsed. */
+export interface RetentionOptions {
+  readonly retention?: number | "forever";
+  readonly retentionBytes?: number | "unlimited";
+}
+
+/** `defaultText` is what applies where the option is left out. */
+export function retentionOption(defaultText: string = ""): Option {
+  const help = `keep records so long: 7d, 12h, forever${defaultText}`;
+  return new Option("--retention <duration>", help).argParser(durationArgument);
+}
+
+export function retentionBytesOption(defaultText: string = ""): Option {
+  const help = `keep so much: 10GiB, unlimited${defaultText}`;
+  return new Option("--retention-bytes <size>", help).argParser(byteSizeArgument);
+}
+
+export function durabilityOption(defaultText: string = ""): Option {
+  const help = `what an acknowledgement promises${defaultText}`;
+  return new Option("--durability <level>", help).choices(["fsynced", "written", "memory"]);
+}
+
+/** As the client has them: null is without bound, undefined was not stated. */
+export function retentionSettings(options: RetentionOptions): {
+  retentionMs: number | null | undefined;
+  retentionBytes: number | null | undefined;
+} {
+  const { retention, retentionBytes } = options;
+  return {
+    retentionMs: retention === "forever" ? null : retention,
+    retentionBytes: retentionBytes === "unlimited" ? null : retentionBytes,
+  };
+}
