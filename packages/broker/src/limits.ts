@@ -37,9 +37,56 @@ export const BROKER_LIMITS = {
   topicsMax: 10_000,
   partitionsTotalMax: 65_536,
   shardsMax: 1024,
-  /** Journal bytes after which a checkpoint is taken: bounds what a start has to read. */
-  checkpointBytes: 67_108_864,
-  segmentBytes: 67_108_864,
+  /** Bytes of a segment on a large volume, and journal bytes after which a checkpoint is taken: bounds what a start reads. */
+  segmentBytesMax: 67_108_864,
+  segmentBytesMin: 4_194_304,
+  /** Part of the volume that a segment takes on a small one; rounded down to a power of two. */
+  segmentVolumePart: 0.015_625,
+  /** Ended segments that are not settled: from here on publishes are taken more slowly … */
+  backlogPacedSegments: 16,
+  /** … from here on they are refused as THROTTLED … */
+  backlogRefusedSegments: 32,
+  /** … until fewer than these are left. */
+  backlogAcceptedSegments: 30,
+  /** Bytes of batches a shard takes per ms where pacing begins; falls from there, in proportion, as the backlog grows. */
+  pacedBytesPerMsMax: 524_288,
+  /** Never less: what stands in the inbound ring behind batches must not wait for ever. */
+  pacedBytesPerMsMin: 4_096,
+  /** A segment with entries ends at this part of its shard's least retention, and within these bounds. */
+  segmentAgeRetentionPart: 0.125,
+  segmentAgeMsMin: 10_000,
+  segmentAgeMsMax: 3_600_000,
+  /** What is settled can only be deleted behind two checkpoints; time from one to the next that is taken for that alone … */
+  idleCheckpointMs: 60_000,
+  /** … and when a topic was deleted or truncated. */
+  spaceCheckpointMs: 1_000,
+  /** A deletion's segment is ended at most so often, and its space waited for so long. */
+  spaceRollMs: 10_000,
+  spaceWantedMs: 600_000,
+  retentionCheckMs: 30_000,
+  /** Least time from one look at settled files to the next. */
+  retentionGapMs: 1_000,
+  /** Files looked at in one plan, unless a partition's byte bound needs more. */
+  retentionFilesMax: 256,
+  /** A partition beyond its byte bound, of which no whole section could go, is looked at again when it has grown by this part. */
+  retentionGrowthPart: 0.031_25,
+  /** A file that holds little or nothing that lives is looked at again after so long, should it still be there. */
+  reclaimRetryMs: 300_000,
+  /** Part of the volume that all shards may fill, unless it is configured. */
+  retentionTotalPart: 0.8,
+  retentionTotalCheckMs: 5_000,
+  /** Drops ordered in a row before the sum is taken again. */
+  retentionDropsMax: 32,
+  diskCheckMs: 1_000,
+  /** Publishes are refused while less is free: this part of the volume or so many bytes, whichever is less … */
+  diskLowPart: 0.05,
+  diskLowBytesMax: 1_073_741_824,
+  /** … and until this multiple of it is free again. */
+  diskLowEndFactor: 1.25,
+  /** A shard's reserve for what must be written to a full disk; less on a small volume. */
+  reserveBytesMax: 8_388_608,
+  /** Part of the volume that all reserves together take at most. */
+  reserveVolumePart: 0.015_625,
   /** Offsets reserved at once for topics weaker than `fsynced`. */
   offsetBlock: 1_048_576,
   /** Weakly durable entries are synced in the background after so many bytes … */

@@ -31,6 +31,11 @@ export interface BrokerOptions {
   readonly shards?: number | undefined;
   /** Threads that run the shards; default by the machine's cores. */
   readonly shardThreads?: number | undefined;
+  /**
+   * Bytes that all topics may take together; past it the oldest records go, whatever their topics' retention says. 0 = no
+   * bound; default 80 % of the volume.
+   */
+  readonly retentionTotalBytes?: number | undefined;
   /** Listen where other machines can connect, although there is no authentication. Default false. */
   readonly insecure?: boolean | undefined;
   /** Origins of web pages that may connect, besides those of the broker's own address; `"*"` for all. */
@@ -87,6 +92,10 @@ export async function createBrokerOf(parts: BrokerParts, options: BrokerOptions)
   const { host = DEFAULT_HOST, port = DEFAULT_PORT, allowOrigins = [], logger = SILENT_LOGGER } = options;
   if (!Number.isInteger(port) || port < 0 || port > 0xffff) {
     throw new RangeError(`port must be an integer of 0..65535: port=${port}`);
+  }
+  const { retentionTotalBytes: total = 0 } = options;
+  if (!Number.isSafeInteger(total) || total < 0) {
+    throw new RangeError(`retentionTotalBytes must be an integer of 0 or more: retentionTotalBytes=${total}`);
   }
   if (options.insecure !== true && !isLoopbackHost(host)) {
     throw new MillraceError(
@@ -157,12 +166,13 @@ class RunningBroker implements Broker {
 }
 
 function openNode(options: BrokerOptions, logger: Logger): Promise<GatewayNode> {
-  const { dataDir, shards, shardThreads } = options;
+  const { dataDir, shards, shardThreads, retentionTotalBytes } = options;
   return BrokerNode.open({
     dataDir,
     logger,
     ...(shards === undefined ? {} : { shards }),
     ...(shardThreads === undefined ? {} : { shardThreads }),
+    ...(retentionTotalBytes === undefined ? {} : { retentionTotalBytes }),
   });
 }
 

@@ -172,7 +172,11 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   }
 
   http(request: HttpRequest): HttpReply {
-    return answerHealth(request, () => this.notReadyReason());
+    return answerHealth(
+      request,
+      () => this.notReadyReason(),
+      () => this.#port.conditions,
+    );
   }
 
   failed(hook: string, error: unknown): void {

@@ -8,7 +8,7 @@ import { BROKER_LIMITS } from "../limits.ts";
 import type { Logger } from "../logger.ts";
 import type { PartitionOpening, ShardRequestMap, ShardStatus } from "../shard/shard-requests.ts";
 import { buffersOf } from "../thread/job-outcome.ts";
-import type { FromShardThread, RecoveredShard } from "../thread/thread-messages.ts";
+import type { FromShardThread, RecoveredShard, ShardStorageSizes } from "../thread/thread-messages.ts";
 import type { PartitionBounds, Topic, TopicChanges, TopicConfig } from "../topic.ts";
 import { VERSION } from "../version.ts";
 import { BackgroundPool } from "./background-pool.ts";
@@ -20,15 +20,19 @@ import {
   shardDirectory,
   shardsDirectory,
 } from "./data-folder.ts";
+import type { DiskState } from "./disk-watch.ts";
 import { FolderLock } from "./folder-lock.ts";
 import type { GatewayHandler } from "./gateway-handler.ts";
 import { GatewayLink } from "./gateway-link.ts";
 import { type GatewayPort, SHARD_DOWN } from "./gateway-port.ts";
+import { LinkTurn, type ShardSlot } from "./link-turn.ts";
+import { NodeUpkeep } from "./node-upkeep.ts";
 import { defaultShards, openingsByShard, shardThreadCount } from "./placement.ts";
 import { ReaderThread } from "./reader-thread.ts";
 import { ShardRequestTable } from "./shard-request-table.ts";
 import { ShardThread } from "./shard-thread.ts";
 import { TopicAdmin } from "./topic-admin.ts";
+import { measureVolume, reserveBytesFor, segmentBytesFor, type VolumeSpace } from "./volume.ts";
 
 export interface NodeOptions {
   readonly dataDir: string;
@@ -36,6 +40,10 @@ export interface NodeOptions {
   readonly shards?: number;
   /** Threads that share the shards; default: one a core but one, at most one a shard. */
   readonly shardThreads?: number;
+  /** Bytes that all shards may store together: the oldest records go first, also before their time. 0 = no bound; default: 80 % of the volume. */
+  readonly retentionTotalBytes?: number;
+  /** Tests only: by default segments and reserves follow the size of the volume. */
+  readonly storage?: Partial<ShardStorageSizes>;
   readonly logger: Logger;
 }
 
@@ -45,17 +53,10 @@ export interface NodeStatus {
   readonly topics: number;
   readonly shards: readonly ShardStatus[];
   readonly failedShards: readonly number[];
-}
-
-/** Bytes of one outbound ring that one turn hands to the gateway before the event loop may go on. */
-const TURN_BYTES_MAX = 1024 * 1024;
-
-interface ShardSlot {
-  readonly shardId: number;
-  thread: number;
-  link: GatewayLink | undefined;
-  failed: string | undefined;
-  dirty: boolean;
+  /** The volume that holds the data folder; `low`: so little is free that publishes are refused. */
+  readonly disk: DiskState;
+  /** Bytes that all shards may store together; 0 = no bound. */
+  readonly retentionTotalBytes: number;
 }
 
 /**
@@ -75,26 +76,24 @@ export class BrokerNode implements GatewayPort {
     log: (event, fields) => this.#options.logger.log("info", event, fields),
   });
   readonly #pool: BackgroundPool;
-  readonly #doorbell: Doorbell;
+  readonly #turn: LinkTurn;
   readonly #doorbellBuffer: SharedArrayBuffer;
   readonly #slots: ShardSlot[];
   readonly #threads: (ShardThread | undefined)[];
+  readonly #upkeep: NodeUpkeep;
+  readonly #storage: ShardStorageSizes;
   #restarts = 0;
   #reader: ReaderThread | undefined;
   #handler: GatewayHandler | undefined;
   #ready = false;
   #closing = false;
-  #turnScheduled = false;
-  readonly #turn: () => void = () => this.#runTurn();
 
-  private constructor(options: NodeOptions, folder: DataFolder, lock: FolderLock) {
+  private constructor(options: NodeOptions, folder: DataFolder, lock: FolderLock, volume: VolumeSpace) {
     this.#options = options;
     this.#folder = folder;
     this.#lock = lock;
     this.#pool = new BackgroundPool();
     this.#doorbellBuffer = Doorbell.allocate();
-    // This thread is an event loop: others wake it through their MessagePort.
-    this.#doorbell = new Doorbell(this.#doorbellBuffer, () => {});
     const threads = shardThreadCount(options.shardThreads, folder.shards);
     this.#threads = new Array<ShardThread | undefined>(threads).fill(undefined);
     this.#slots = Array.from({ length: folder.shards }, (_, shardId) => ({
@@ -104,6 +103,27 @@ export class BrokerNode implements GatewayPort {
       failed: undefined,
       dirty: false,
     }));
+    this.#turn = new LinkTurn(this.#slots, this.#doorbellBuffer, {
+      readerOutbound: () => this.#reader?.outbound,
+      handler: () => this.#handler,
+    });
+    this.#storage = {
+      segmentBytes: segmentBytesFor(volume.totalBytes),
+      reserveBytes: reserveBytesFor(volume.totalBytes, folder.shards),
+      ...options.storage,
+    };
+    this.#upkeep = new NodeUpkeep({
+      dataDir: options.dataDir,
+      volume,
+      retentionTotalBytes: options.retentionTotalBytes,
+      logger: options.logger,
+      statuses: () => this.#statuses(),
+      drop: (shardId, bytes, untilMs) => this.#ask(shardId, "drop", [bytes, untilMs]),
+      onDiskLow: (low) => {
+        for (const thread of this.#threads) thread?.send({ kind: "disk", low });
+      },
+      topicName: (topicId) => this.#catalog.byId(topicId)?.name,
+    });
   }
 
   /**
@@ -116,7 +136,7 @@ export class BrokerNode implements GatewayPort {
     try {
       const folder = openDataFolder(options.dataDir, options.shards, defaultShards());
       removeSnapshots(options.dataDir);
-      return new BrokerNode(options, folder, lock);
+      return new BrokerNode(options, folder, lock, await measureVolume(options.dataDir));
     } catch (error) {
       await lock.release();
       throw error;
@@ -138,15 +158,16 @@ export class BrokerNode implements GatewayPort {
       threads: this.#threads.length,
       gatewayDoorbell: this.#doorbellBuffer,
       replies: this.#requests,
-      onPoke: () => this.#poked(),
+      onPoke: () => this.#turn.schedule(),
       onLog: (message) => this.#options.logger.log(message.level, message.event, message.fields),
       onDied: (error) => this.#readerDied(error),
     });
     const recovered = (await Promise.all(this.#threads.map((_, thread) => this.#startThread(thread)))).flat();
     for (const shard of recovered) this.#options.logger.log("info", "shard-recovered", { ...shard });
-    this.#scheduleTurn();
+    this.#turn.schedule();
     await this.#catalog.load((from) => this.#ask(0, "catalog", [from]));
     await Promise.all(recovered.map((shard) => this.#reconcile(shard)));
+    await this.#upkeep.start();
     this.#ready = true;
     this.#lock.receive(
       nodeControl({
@@ -161,16 +182,18 @@ export class BrokerNode implements GatewayPort {
   /** Every shard commits and answers what it took and leaves a clean checkpoint. Nothing is accepted after. */
   async drain(): Promise<void> {
     this.#closing = true;
+    this.#upkeep.stop();
     this.#ready = false;
-    this.#flushLinks();
+    this.#turn.flush();
     await Promise.all(this.#threads.map((thread) => thread?.drain()));
     // The last answers are in the rings.
-    this.#runTurn();
+    this.#turn.run();
   }
 
   /** Ends all threads and gives the data folder back. Without drain() this is like a crash. */
   async close(): Promise<void> {
     this.#closing = true;
+    this.#upkeep.stop();
     this.#ready = false;
     await Promise.all(this.#threads.map((thread) => thread?.terminate()));
     await this.#reader?.terminate();
@@ -180,14 +203,20 @@ export class BrokerNode implements GatewayPort {
   }
 
   async status(): Promise<NodeStatus> {
-    const up = this.#slots.filter((slot) => slot.link !== undefined && slot.failed === undefined);
     return {
       ready: this.ready,
       clusterId: this.#folder.clusterId,
       topics: [...this.#catalog.topics()].length,
-      shards: await Promise.all(up.map((slot) => this.#ask(slot.shardId, "status", []))),
+      shards: await this.#statuses(),
       failedShards: this.#slots.filter((slot) => slot.failed !== undefined).map((slot) => slot.shardId),
+      disk: this.#upkeep.disk,
+      retentionTotalBytes: this.#upkeep.retentionTotalBytes,
     };
+  }
+
+  #statuses(): Promise<ShardStatus[]> {
+    const up = this.#slots.filter((slot) => slot.link !== undefined && slot.failed === undefined);
+    return Promise.all(up.map((slot) => this.#ask(slot.shardId, "status", [])));
   }
 
   /** For tests of supervision: the thread of this shard dies as if it had crashed. */
@@ -203,6 +232,10 @@ export class BrokerNode implements GatewayPort {
 
   get ready(): boolean {
     return this.#ready && this.#slots.every((slot) => slot.failed === undefined);
+  }
+
+  get conditions(): readonly string[] {
+    return this.#upkeep.disk.low ? ["the disk is low: publishes are refused"] : [];
   }
 
   topicByName(name: string): Topic | undefined {
@@ -260,7 +293,7 @@ export class BrokerNode implements GatewayPort {
     const slot = this.#slots[shardId] as ShardSlot;
     slot.link?.commitBatch(index);
     slot.dirty = true;
-    if (!this.#turnScheduled) this.#scheduleTurn();
+    this.#turn.schedule();
   }
 
   read(
@@ -277,7 +310,7 @@ export class BrokerNode implements GatewayPort {
     if (link === undefined || slot.failed !== undefined) return SHARD_DOWN;
     const outcome = link.read(streamId, sharedStreamId, topicId, partition, offset, maxBytes);
     slot.dirty = true;
-    if (!this.#turnScheduled) this.#scheduleTurn();
+    this.#turn.schedule();
     return outcome;
   }
 
@@ -287,60 +320,8 @@ export class BrokerNode implements GatewayPort {
     if (link === undefined || slot.failed !== undefined) return SHARD_DOWN;
     const outcome = link.untail(topicId, partition);
     slot.dirty = true;
-    if (!this.#turnScheduled) this.#scheduleTurn();
+    this.#turn.schedule();
     return outcome;
-  }
-
-  // The turn: once per turn of the event loop that has something to say or to hear.
-
-  #scheduleTurn(): void {
-    if (this.#turnScheduled) return;
-    this.#turnScheduled = true;
-    setImmediate(this.#turn);
-  }
-
-  #poked(): void {
-    this.#scheduleTurn();
-  }
-
-  #runTurn(): void {
-    this.#turnScheduled = false;
-    this.#doorbell.cancelSleep();
-    this.#flushLinks();
-    const handler = this.#handler;
-    if (handler === undefined) return;
-    let more = false;
-    for (const slot of this.#slots) {
-      const link = slot.link;
-      if (link === undefined) continue;
-      link.outbound.drain(handler, TURN_BYTES_MAX);
-      if (link.takeSpace()) handler.onSpace(slot.shardId);
-    }
-    this.#reader?.outbound.drain(handler, TURN_BYTES_MAX);
-    handler.onDrainEnd();
-    this.#flushLinks();
-    more = this.#hasAnswers();
-    if (!more) {
-      this.#doorbell.prepareSleep();
-      if (!this.#hasAnswers()) return;
-      this.#doorbell.cancelSleep();
-    }
-    this.#scheduleTurn();
-  }
-
-  #hasAnswers(): boolean {
-    for (const slot of this.#slots) {
-      if (slot.link !== undefined && !slot.link.outbound.isEmpty()) return true;
-    }
-    return this.#reader !== undefined && !this.#reader.outbound.isEmpty();
-  }
-
-  #flushLinks(): void {
-    for (const slot of this.#slots) {
-      if (!slot.dirty) continue;
-      slot.dirty = false;
-      slot.link?.flush();
-    }
   }
 
   // Threads.
@@ -356,14 +337,18 @@ export class BrokerNode implements GatewayPort {
       shardCount: this.#slots.length,
       gatewayDoorbell: this.#doorbellBuffer,
       readerDoorbell: reader.doorbellBuffer,
-      onPoke: () => this.#poked(),
+      storage: this.#storage,
+      onPoke: () => this.#turn.schedule(),
       onMessage: (message) => this.#onThreadMessage(started, message),
       onDied: (error) => this.#threadDied(thread, error),
     });
     this.#threads[thread] = started;
     reader.attach(thread, started.readerRing);
-    const recovered = await started.ready();
+    const { recovered, refused } = await started.ready();
+    for (const { shardId, message } of refused) this.#shardRefused(shardId, message);
+    if (this.#upkeep.disk.low) started.send({ kind: "disk", low: true });
     for (const slot of slots) {
+      if (slot.failed !== undefined) continue;
       const link = started.links.get(slot.shardId);
       if (link !== undefined) slot.link = new GatewayLink(link, started.doorbell, this.#requests);
     }
@@ -394,6 +379,17 @@ export class BrokerNode implements GatewayPort {
     this.#handler?.onShardFailed(shardId, reason);
   }
 
+  /** Quarantined by an earlier run. The others are served without it, unless it holds the catalog. */
+  #shardRefused(shardId: number, message: string): void {
+    if (shardId === 0 && !this.#ready) throw new MillraceError("JOURNAL_QUARANTINED", message);
+    this.#options.logger.log("error", "shard-quarantined", {
+      shardId,
+      reason: message,
+      repair: "stop the broker and run: millrace doctor --repair",
+    });
+    this.#shardFailed(shardId, message);
+  }
+
   /** A dead thread is started again with fresh rings; what its gateway had in flight there failed. */
   #threadDied(thread: number, error: Error): void {
     const slots = this.#slots.filter((slot) => slot.thread === thread && slot.failed === undefined);
@@ -419,7 +415,7 @@ export class BrokerNode implements GatewayPort {
         throw new MillraceError("INTERNAL", `shard threads died ${this.#restarts} times; giving up`);
       }
       const recovered = await this.#startThread(thread);
-      this.#scheduleTurn();
+      this.#turn.schedule();
       await Promise.all(recovered.map((shard) => this.#reconcile(shard)));
       this.#options.logger.log("info", "shard-thread-restarted", { thread });
       for (const slot of slots) this.#handler?.onShardUp(slot.shardId);
@@ -456,12 +452,16 @@ export class BrokerNode implements GatewayPort {
     kind: K,
     args: ShardRequestMap[K]["args"],
   ): Promise<ShardRequestMap[K]["reply"]> {
+    const slot = this.#slot(shardId);
+    if (slot.failed !== undefined) {
+      const message = `shard ${shardId} is out of service: ${slot.failed}`;
+      return Promise.reject(new MillraceError("JOURNAL_FAILED", message, { details: { shardId } }));
+    }
     return this.#requests.ask(shardId, kind, args, (requestId, payload) => {
-      const slot = this.#slot(shardId);
       if (slot.link === undefined || slot.failed !== undefined) return false;
       slot.link.request(requestId, payload);
       slot.dirty = true;
-      this.#scheduleTurn();
+      this.#turn.schedule();
       return true;
     });
   }

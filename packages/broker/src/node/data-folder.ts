@@ -84,7 +84,7 @@ export function openDataFolder(
   }
   const file = join(dataDir, FORMAT_FILE);
   if (!existsSync(file)) return createDataFolder(dataDir, shards ?? defaultShards);
-  const stored = parseFormat(file);
+  const stored = readFormat(file);
   if (shards !== undefined && shards !== stored.shards) {
     throw new MillraceError(
       "SHARD_COUNT_FIXED",
@@ -101,7 +101,7 @@ export function openDataFolder(
  * @throws MillraceError DATA_FORMAT_NEWER, DATA_DIR_UNUSABLE
  */
 export function readDataFolder(dataDir: string): DataFolder {
-  const { shards, clusterId } = parseFormat(join(dataDir, FORMAT_FILE));
+  const { shards, clusterId } = readFormat(join(dataDir, FORMAT_FILE));
   requireShardFolders(dataDir, shards);
   return { path: dataDir, shards, clusterId };
 }
@@ -154,7 +154,8 @@ export function formatText(shards: number, clusterId: string): string {
   return `${JSON.stringify({ version: DATA_FORMAT_VERSION, shards, clusterId }, null, 2)}\n`;
 }
 
-function parseFormat(file: string): { shards: number; clusterId: string } {
+/** The content of a `millrace.json`. @throws MillraceError DATA_FORMAT_NEWER, DATA_DIR_UNUSABLE */
+export function readFormat(file: string): { shards: number; clusterId: string } {
   let parsed: unknown;
   try {
     parsed = JSON.parse(readFileSync(file, "utf8"));

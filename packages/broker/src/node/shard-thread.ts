@@ -7,8 +7,9 @@ import {
   CONTROL_PENDING,
   CONTROL_WORDS,
   type FromShardThread,
-  type RecoveredShard,
+  type ShardStorageSizes,
   type ShardThreadData,
+  type StartedShards,
   type ToShardThread,
 } from "../thread/thread-messages.ts";
 
@@ -17,6 +18,7 @@ export interface ShardThreadOptions {
   readonly shardCount: number;
   readonly gatewayDoorbell: SharedArrayBuffer;
   readonly readerDoorbell: SharedArrayBuffer;
+  readonly storage: ShardStorageSizes;
   /** The thread published something into a ring while the main thread slept. */
   readonly onPoke: () => void;
   readonly onMessage: (message: FromShardThread) => void;
@@ -31,7 +33,7 @@ export class ShardThread {
   readonly readerRing: SharedArrayBuffer;
   readonly #control: Int32Array;
   readonly #worker: Worker;
-  readonly #ready: Promise<readonly RecoveredShard[]>;
+  readonly #ready: Promise<StartedShards>;
   readonly #exited: Promise<void>;
   #drained: (() => void) | undefined;
   #ending = false;
@@ -54,6 +56,7 @@ export class ShardThread {
       gatewayDoorbell: options.gatewayDoorbell,
       readerRing: this.readerRing,
       readerDoorbell: options.readerDoorbell,
+      storage: options.storage,
     };
     // The compiled file: workers need real files, and rewriteRelativeImportExtensions leaves URLs alone.
     const worker = new Worker(new URL("../thread/shard-thread-worker.js", import.meta.url), {
@@ -67,7 +70,7 @@ export class ShardThread {
     this.#ready = new Promise((resolve, reject) => {
       worker.on("message", (message: FromShardThread | null) => {
         if (message === null) options.onPoke();
-        else if (message.kind === "ready") resolve(message.shards);
+        else if (message.kind === "ready") resolve(message);
         else if (message.kind === "start-failed") {
           this.#ending = true;
           reject(new MillraceError(message.code as ErrorName, message.message, { details: message.details }));
@@ -90,8 +93,8 @@ export class ShardThread {
     });
   }
 
-  /** Resolves when all shards of the thread have recovered; rejects when one could not. */
-  ready(): Promise<readonly RecoveredShard[]> {
+  /** Resolves when the shards of the thread have recovered, or are quarantined; rejects when one could not recover. */
+  ready(): Promise<StartedShards> {
     return this.#ready;
   }
 

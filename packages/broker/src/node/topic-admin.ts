@@ -130,12 +130,13 @@ export class TopicAdmin {
   }
 }
 
-/** A shard that restarts meanwhile learns the same from the catalog: reconciliation makes it so. */
+/** A shard that restarts meanwhile, or is repaired some time, learns the same from the catalog: reconciliation makes it so. */
 async function unlessRestarted(answer: Promise<unknown>): Promise<void> {
   try {
     await answer;
   } catch (error) {
-    if (!(error instanceof MillraceError && error.code === "SHARD_RESTARTED")) throw error;
+    if (!(error instanceof MillraceError)) throw error;
+    if (error.code !== "SHARD_RESTARTED" && error.code !== "JOURNAL_FAILED") throw error;
   }
 }
 

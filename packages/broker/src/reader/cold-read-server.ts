@@ -3,7 +3,7 @@ import { ERROR_CODES, MillraceError } from "@millrace/protocol";
 import { DELIVER_ENTRY_HEAD_BYTES, DELIVER_HEAD_BYTES, writeDeliverHead } from "@millrace/protocol/internal";
 import { Packr } from "msgpackr";
 import { BROKER_LIMITS } from "../limits.ts";
-import { DELIVER_FRAME, OUTBOUND, PROGRESS_GAP, PROGRESS_RETENTION } from "../link/outbound-layout.ts";
+import { DELIVER_FRAME, OUTBOUND, PROGRESS_GAP } from "../link/outbound-layout.ts";
 import {
   commitDeliver,
   writeNeedsCredit,
@@ -33,7 +33,7 @@ export interface ColdReadResult {
   nextOffset: number;
   /** Bytes that the first entry takes in a target when it did not fit, else 0. */
   bytesNeeded: number;
-  /** The first entry is the first that is left: what was asked for has been dropped. */
+  /** The first entry is the first that is left, and files have changed meanwhile: what was asked for may have been dropped. */
   isBelowAll: boolean;
   /** Unless it is READ nothing else here counts. */
   state: typeof READ | typeof UNFINISHED | typeof MOVED;
@@ -126,6 +126,8 @@ export class ColdReadServer {
       return true;
     }
     ring.abort(index);
+    // Whether that is retention or a gap is the shard's to say: it has moved the start of the log before files go.
+    if (result.isBelowAll) return writeProgress(ring, message.id, message.offset, PROGRESS_GAP);
     if (result.bytesNeeded > 0 && result.firstOffset <= message.offset) {
       const needed = DELIVER_HEAD_BYTES + result.bytesNeeded;
       return writeNeedsCredit(ring, message.id, needed);
@@ -133,8 +135,7 @@ export class ColdReadServer {
     // Nothing stands at the offset: say where it goes on.
     const next =
       result.firstOffset < 0 ? message.limitOffset : Math.min(result.firstOffset, message.limitOffset);
-    const reason = result.isBelowAll ? PROGRESS_RETENTION : PROGRESS_GAP;
-    return writeProgress(ring, message.id, next, reason);
+    return writeProgress(ring, message.id, next, PROGRESS_GAP);
   }
 
   #findTime(message: ColdReadMessage): boolean {

@@ -20,8 +20,6 @@ export class Partition {
   /** One past the last offset that consumers may see. */
   highWatermark = 0;
   logEpoch = 0;
-  /** Bytes of the entries that are kept. */
-  retainedBytes = 0;
   /** Append times never go back within a partition. */
   lastTimeMs = 0;
   /** Topics weaker than `fsynced`: offsets below this are reserved durably, so they are never given out twice. */

@@ -22,7 +22,13 @@ import {
 } from "./entry-fields.ts";
 import type { Partition } from "./partition.ts";
 import { PendingAcks } from "./pending-acks.ts";
-import { type ProducerState, SEQUENCE_DUPLICATE, SEQUENCE_FENCED, SEQUENCE_GAP } from "./producer-table.ts";
+import {
+  type ProducerState,
+  SEQUENCE_DUPLICATE,
+  SEQUENCE_FENCED,
+  SEQUENCE_GAP,
+  SEQUENCE_NEW,
+} from "./producer-table.ts";
 import type { ShardLink } from "./shard-link.ts";
 import type { ShardState } from "./shard-state.ts";
 
@@ -42,6 +48,8 @@ export class Publisher {
   readonly syncedAcks: PendingAcks = new PendingAcks();
   readonly writtenAcks: PendingAcks = new PendingAcks();
   readonly memoryAcks: PendingAcks = new PendingAcks();
+  /** The wire's error number for new batches, 0 = they are taken. Stored ones are acknowledged in any case. */
+  refusal = 0;
 
   readonly #state: ShardState;
   readonly #journal: Journal;
@@ -104,9 +112,6 @@ export class Publisher {
       this.#lastPartition = partition;
     }
 
-    if (this.#journal.isFull) {
-      return this.#refuse(index, ERROR_CODES.DISK_FULL.code, BROKER_LIMITS.retryAfterMs);
-    }
     const invalid = this.#verify(index);
     if (invalid !== 0) {
       return this.#refuse(index, invalid, 0);
@@ -117,23 +122,18 @@ export class Publisher {
     const producerId = entryProducerId(words, index);
     const producerEpoch = entryProducerEpoch(words, index);
     const baseSequence = entryBaseSequence(words, index);
-    let producer: ProducerState | undefined;
-    if (producerId !== 0) {
-      producer = this.#producer(partition, producerId);
-      if (producer === undefined) {
-        if (baseSequence !== 0) {
-          return this.#refuse(index, ERROR_CODES.UNKNOWN_PRODUCER.code, 0);
-        }
-      } else {
-        const outcome = producer.check(producerEpoch, baseSequence, count);
-        if (outcome === SEQUENCE_DUPLICATE) {
-          return this.#acknowledgeAgain(index, partition, producer, cycle);
-        }
-        if (outcome === SEQUENCE_GAP || outcome === SEQUENCE_FENCED) {
-          const name = outcome === SEQUENCE_GAP ? "OUT_OF_SEQUENCE" : "PRODUCER_FENCED";
-          return this.#refuse(index, ERROR_CODES[name].code, 0);
-        }
-      }
+    const producer = producerId === 0 ? undefined : this.#producer(partition, producerId);
+    const outcome = producer?.check(producerEpoch, baseSequence, count) ?? SEQUENCE_NEW;
+    if (producer !== undefined && outcome === SEQUENCE_DUPLICATE) {
+      return this.#acknowledgeAgain(index, partition, producer, cycle);
+    }
+    // First of all that may change: it is worth another try, and what is refused below may not be.
+    const refusal = this.#journal.isFull ? ERROR_CODES.DISK_FULL.code : this.refusal;
+    if (refusal !== 0) return this.#refuse(index, refusal, BROKER_LIMITS.retryAfterMs);
+    if (outcome === SEQUENCE_GAP) return this.#refuse(index, ERROR_CODES.OUT_OF_SEQUENCE.code, 0);
+    if (outcome === SEQUENCE_FENCED) return this.#refuse(index, ERROR_CODES.PRODUCER_FENCED.code, 0);
+    if (producer === undefined && producerId !== 0 && baseSequence !== 0) {
+      return this.#refuse(index, ERROR_CODES.UNKNOWN_PRODUCER.code, 0);
     }
 
     const baseOffset = partition.nextOffset;

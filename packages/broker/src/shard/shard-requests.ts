@@ -9,7 +9,9 @@ import { CATALOG_TOPIC_ID, unknownTopic } from "./catalog-state.ts";
 import type { Clock } from "./clock.ts";
 import type { LogStarts } from "./log-starts.ts";
 import type { Partition } from "./partition.ts";
+import type { DroppedFiles } from "./retention.ts";
 import type { ShardState, StateChange } from "./shard-state.ts";
+import type { RefusalReason, Upkeep } from "./upkeep.ts";
 
 const packr = new Packr({ useRecords: false });
 
@@ -78,6 +80,11 @@ export interface ShardRequestMap {
   };
   /** A durable position behind everything taken so far; while the disk is full, the one reached before. */
   commit: { args: []; reply: number };
+  /**
+   * The volume is full: drops the oldest settled file, and those behind it that are not younger than untilMs, until so many
+   * bytes are free. Answered when that is durable.
+   */
+  drop: { args: [bytes: number, untilMs: number]; reply: DroppedFiles };
   status: { args: []; reply: ShardStatus };
 }
 
@@ -88,6 +95,15 @@ export interface ShardStatus {
   readonly producers: number;
   readonly stagedPosition: number;
   readonly committedPosition: number;
+  /** Bytes of settled files and of the journal behind them. */
+  readonly storedBytes: number;
+  readonly settledFiles: number;
+  /** Bytes of ended segments that are not settled. */
+  readonly backlogBytes: number;
+  /** Greatest append time in the oldest settled file that may be dropped; ms since the epoch, 0 = there is none. */
+  readonly oldestMs: number;
+  /** Why publishes are refused, if they are. */
+  readonly refusing: RefusalReason | null;
 }
 
 /** What the shard lends to its requests. */
@@ -96,6 +112,7 @@ export interface RequestContext {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly logStarts: LogStarts;
+  readonly upkeep: Upkeep;
   reply(requestId: number, payload: Uint8Array): void;
   /** Runs once everything staged so far is committed; asks for that commit. */
   afterCommit(run: () => void): void;
@@ -178,6 +195,11 @@ export class ShardRequests {
       case "commit":
         this.#commit(answer);
         break;
+      case "drop": {
+        const [bytes, untilMs] = args as ShardRequestMap["drop"]["args"];
+        this.#context.upkeep.retention.dropOldest(bytes, untilMs, answer);
+        break;
+      }
       case "status":
         this.#status(answer);
         break;
@@ -187,7 +209,12 @@ export class ShardRequests {
   }
 
   #bounds([topicId, partitions]: ShardRequestMap["bounds"]["args"], done: Done<"bounds">): void {
-    done(partitions.map((partition) => boundsRow(this.#partition(topicId, partition))));
+    done(partitions.map((partition) => this.#boundsRow(this.#partition(topicId, partition))));
+  }
+
+  #boundsRow({ topicId, partition, logStartOffset, highWatermark, logEpoch }: Partition): BoundsRow {
+    const retainedBytes = this.#context.journal.retainedBytes(topicId, partition);
+    return [logStartOffset, highWatermark, logEpoch, retainedBytes];
   }
 
   #catalog([from]: ShardRequestMap["catalog"]["args"], done: Done<"catalog">): void {
@@ -202,6 +229,13 @@ export class ShardRequests {
   }
 
   #createTopic([name, config]: ShardRequestMap["createTopic"]["args"], done: Done<"createTopic">): void {
+    const { journal, upkeep } = this.#context;
+    // Changes and deletions go on: they are what an operator makes room with.
+    if (journal.isFull || upkeep.refusal === "disk-full" || upkeep.refusal === "disk-low") {
+      throw new MillraceError("DISK_FULL", "the disk is full: no topic can be created", {
+        details: { retryAfterMs: BROKER_LIMITS.retryAfterMs },
+      });
+    }
     const catalog = this.#context.state.catalog;
     catalog.startIdsAt(this.#catalogPartition().logEpoch);
     const topic = catalog.plan(
@@ -239,6 +273,7 @@ export class ShardRequests {
 
   #open([partitions]: ShardRequestMap["open"]["args"], done: Done<"open">): void {
     for (const opening of partitions) this.#opened(opening);
+    this.#changed(partitions);
     done(partitions.length);
   }
 
@@ -257,7 +292,12 @@ export class ShardRequests {
       this.#opened(opening);
       configured += 1;
     }
+    this.#changed(partitions);
     done(configured);
+  }
+
+  #changed(partitions: readonly PartitionOpening[]): void {
+    for (const topicId of new Set(partitions.map(([id]) => id))) this.#context.upkeep.changed(topicId, false);
   }
 
   #truncate([topicId, starts]: ShardRequestMap["truncate"]["args"], done: Done<"truncate">): void {
@@ -266,7 +306,10 @@ export class ShardRequests {
       if (offset > partition.highWatermark) throw offsetOutOfRange(topicId, partition, offset);
       return { partition, offset };
     });
-    this.#context.logStarts.move(moves, () => done(moves.map(({ partition }) => boundsRow(partition))));
+    this.#context.logStarts.move(moves, () => {
+      this.#context.upkeep.changed(topicId, true);
+      done(moves.map(({ partition }) => this.#boundsRow(partition)));
+    });
   }
 
   #close([topicId]: ShardRequestMap["close"]["args"], done: Done<"close">): void {
@@ -278,6 +321,7 @@ export class ShardRequests {
       closed += 1;
     }
     journal.index.dropTopic(topicId);
+    this.#context.upkeep.changed(topicId, true);
     done(closed);
   }
 
@@ -308,6 +352,7 @@ export class ShardRequests {
       state.applyChange(change);
       partition.highWatermark = nextOffset;
     }
+    this.#context.upkeep.start();
     if (changes.length === 0) {
       done(partitions.length);
       return;
@@ -340,7 +385,7 @@ export class ShardRequests {
   }
 
   #status(done: Done<"status">): void {
-    const { state, journal } = this.#context;
+    const { state, journal, upkeep } = this.#context;
     done({
       shardId: this.#shardId,
       epoch: journal.epoch,
@@ -348,6 +393,11 @@ export class ShardRequests {
       producers: state.producers.count,
       stagedPosition: journal.stagedPosition,
       committedPosition: journal.committedPosition(),
+      storedBytes: upkeep.retention.settledBytes + journal.stagedPosition - journal.settledPosition,
+      settledFiles: journal.settledFiles.length,
+      backlogBytes: journal.backlogBytes,
+      oldestMs: upkeep.retention.oldestMs,
+      refusing: upkeep.refusal ?? null,
     });
   }
 
@@ -379,8 +429,6 @@ export class ShardRequests {
   /** Appends one record to `$catalog` like any published batch, from private memory. */
   #appendCatalogRecord(name: string, value: Uint8Array): void {
     const { journal, clock } = this.#context;
-    if (journal.isFull)
-      throw new MillraceError("DISK_FULL", "the disk is full: the catalog cannot be changed");
     const partition = this.#catalogPartition();
     const batch = this.#batch;
     batch.reset();
@@ -395,8 +443,4 @@ export class ShardRequests {
       partition.highWatermark += 1;
     });
   }
-}
-
-function boundsRow(partition: Partition): BoundsRow {
-  return [partition.logStartOffset, partition.highWatermark, partition.logEpoch, partition.retainedBytes];
 }

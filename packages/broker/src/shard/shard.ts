@@ -1,10 +1,11 @@
 import type { Doorbell } from "@millrace/core";
 import type { Journal } from "@millrace/journal";
-import { readU64 } from "@millrace/journal/internal";
+import { DISK_FULL, type DiskReserve, readU64 } from "@millrace/journal/internal";
 import { MillraceError } from "@millrace/protocol";
 import { BROKER_LIMITS } from "../limits.ts";
 import * as inbound from "../link/inbound-layout.ts";
 import type { LinkBuffers } from "../link/link-buffers.ts";
+import type { LogLevel } from "../logger.ts";
 import type { Clock } from "./clock.ts";
 import { type ColdReads, Delivery } from "./delivery.ts";
 import { LogStarts } from "./log-starts.ts";
@@ -15,6 +16,7 @@ import { ShardLink } from "./shard-link.ts";
 import { ShardRequests } from "./shard-requests.ts";
 import type { ShardState, StateChange } from "./shard-state.ts";
 import { encodeStateChanges } from "./state-entry.ts";
+import { Upkeep } from "./upkeep.ts";
 
 export interface ShardOptions {
   readonly shardId: number;
@@ -26,6 +28,14 @@ export interface ShardOptions {
   readonly gatewayDoorbell: Doorbell;
   readonly coldReads: ColdReads;
   readonly clock: Clock;
+  /** Of the journal's segments; a checkpoint is taken after so many bytes too. Default BROKER_LIMITS.segmentBytesMax. */
+  readonly segmentBytes?: number;
+  /** Room for what must be written to a full disk. */
+  readonly reserve?: DiskReserve;
+  /** Tests only: default BROKER_LIMITS.retentionCheckMs. */
+  readonly retentionCheckMs?: number;
+  /** Rare events, such as what retention has dropped. */
+  readonly log?: (level: LogLevel, event: string, fields: Record<string, unknown>) => void;
 }
 
 /** Reads answered per duty cycle at most. */
@@ -51,11 +61,14 @@ export class Shard {
   readonly #publisher: Publisher;
   readonly #requests: ShardRequests;
   readonly #logStarts: LogStarts;
+  readonly #upkeep: Upkeep;
+  readonly #checkpointBytes: number;
   readonly #clock: Clock;
   readonly #onAdvanced: (partition: Partition) => void;
   /** Work that waits until the journal is committed up to a position, oldest first. */
   readonly #onCommit: { position: number; run: () => void }[] = [];
   #cycle = 0;
+  #finishing = false;
   #syncNeeded = false;
   #lastSyncMs: number;
   #lastSyncPosition: number;
@@ -88,11 +101,25 @@ export class Shard {
       stageChanges: (changes) => this.#stageChanges(changes),
       afterCommit: (run) => this.#afterCommit(run),
     });
+    this.#checkpointBytes = options.segmentBytes ?? BROKER_LIMITS.segmentBytesMax;
+    this.#upkeep = new Upkeep({
+      state: options.state,
+      journal: options.journal,
+      logStarts: this.#logStarts,
+      clock: options.clock,
+      segmentBytes: this.#checkpointBytes,
+      reserve: options.reserve,
+      retentionCheckMs: options.retentionCheckMs,
+      log: (level, event, fields) => options.log?.(level, event, { shardId: this.shardId, ...fields }),
+      stageNothing: () => this.#stageChanges([]),
+      checkpoint: () => this.checkpoint(false),
+    });
     this.#requests = new ShardRequests(options.shardId, options.shardCount, {
       state: options.state,
       journal: options.journal,
       clock: options.clock,
       logStarts: this.#logStarts,
+      upkeep: this.#upkeep,
       reply: (requestId, payload) => this.#link.reply(requestId, payload),
       afterCommit: (run) => this.#afterCommit(run),
       stageChanges: (changes) => this.#stageChanges(changes),
@@ -130,9 +157,12 @@ export class Shard {
     }
     this.#cycle = (this.#cycle + 1) | 0;
     const nowMs = this.#clock.monotonicMs();
+    this.#upkeep.begin(nowMs);
+    this.#publisher.refusal = this.#upkeep.refusalNumber;
     let work = this.#releaseCommitted();
     work += this.#drainReads();
     work += this.#drain();
+    work += this.#upkeep.doWork(nowMs);
     work += this.#answerEarly();
     work += this.#write(nowMs);
     this.#delivery.flush();
@@ -154,7 +184,12 @@ export class Shard {
     const nowMs = this.#clock.monotonicMs();
     // The reader thread rings nobody when its ring has room again.
     if (this.#delivery.hasWaitingColdReads) atMs = Math.min(atMs, nowMs + BROKER_LIMITS.coldReadRetryMs);
-    return Math.max(1, atMs - nowMs);
+    return Math.max(1, Math.min(atMs - nowMs, this.#upkeep.nextTimerMs(nowMs)));
+  }
+
+  /** The volume has become low, or has room again: publishes are refused meanwhile. */
+  setDiskLow(low: boolean): void {
+    this.#upkeep.setDiskLow(low);
   }
 
   /**
@@ -163,6 +198,7 @@ export class Shard {
    */
   finish(): boolean {
     this.#syncNeeded = true;
+    this.#finishing = true;
     return (
       this.#link.inbound.poll() === 0 &&
       this.#link.reads.poll() === 0 &&
@@ -214,7 +250,9 @@ export class Shard {
       const position = ring.recordPosition;
       switch (words[(index >> 2) + 1]) {
         case inbound.INBOUND.BATCH:
+          if (!this.#finishing && !this.#upkeep.pressure.admits) return handled;
           if (!this.#publisher.apply(index, position, this.#cycle, wallMs)) return handled;
+          this.#upkeep.pressure.took(words[index >> 2] as number);
           break;
         case inbound.INBOUND.REQUEST: {
           const w = index >> 2;
@@ -296,7 +334,7 @@ export class Shard {
     if (staged > journal.writtenPosition || (lagging && this.#retryFlushAtMs <= nowMs)) {
       if (this.#flushFailed && this.#retryFlushAtMs > nowMs) return 0;
       // When the disk is full, what is staged stays staged, new publishes are refused, and this is tried again.
-      this.#flushFailed = journal.flush() < 0;
+      this.#flushFailed = this.#flush() < 0;
       this.#retryFlushAtMs =
         journal.isFull || journal.checkpointPending ? nowMs + BROKER_LIMITS.retryAfterMs : 0;
       if (this.#flushFailed) return 0;
@@ -318,6 +356,11 @@ export class Shard {
     const before = publisher.writtenAcks.size;
     this.#release(publisher.writtenAcks, journal.writtenPosition);
     return before - publisher.writtenAcks.size;
+  }
+
+  #flush(): number {
+    const outcome = this.#journal.flush();
+    return outcome === DISK_FULL && this.#upkeep.releaseReserve() ? this.#journal.flush() : outcome;
   }
 
   /**
@@ -390,11 +433,12 @@ export class Shard {
   }
 
   #checkpointIfDue(): void {
-    if (this.#journal.bytesSinceCheckpoint >= BROKER_LIMITS.checkpointBytes) this.checkpoint(false);
+    if (this.#journal.bytesSinceCheckpoint >= this.#checkpointBytes) this.checkpoint(false);
   }
 
   /** Takes a checkpoint of the state as staged; the journal makes it count once that is committed. */
   checkpoint(clean: boolean): void {
+    this.#upkeep.checkpointed(this.#journal.stagedPosition);
     this.#journal.checkpoint(this.#state.encode(), clean);
   }
 }

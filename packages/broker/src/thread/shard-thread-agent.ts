@@ -1,8 +1,8 @@
 import type { MessagePort } from "node:worker_threads";
 import { type Agent, AgentRunner, Doorbell, OneToOneRingBuffer } from "@millrace/core";
 import { Journal, RealStorage, SyncThread } from "@millrace/journal";
+import { DiskReserve, releaseReserve } from "@millrace/journal/internal";
 import { MillraceError } from "@millrace/protocol";
-import { BROKER_LIMITS } from "../limits.ts";
 import { RingColdReads } from "../reader/ring-cold-reads.ts";
 import { Shard } from "../shard/shard.ts";
 import { ShardRecovery } from "../shard/shard-recovery.ts";
@@ -10,7 +10,22 @@ import { ShardState } from "../shard/shard-state.ts";
 import { SYSTEM_CLOCK, SYSTEM_ENTROPY } from "../system-clock.ts";
 import { PortBackground } from "./port-background.ts";
 import { ThreadControl } from "./thread-control.ts";
-import type { FromShardThread, RecoveredShard, ShardThreadData, ToShardThread } from "./thread-messages.ts";
+import type {
+  FromShardThread,
+  RecoveredShard,
+  RefusedShard,
+  ShardThreadData,
+  StartedShards,
+  ToShardThread,
+} from "./thread-messages.ts";
+
+type ShardPlace = ShardThreadData["shards"][number];
+
+interface OpenedJournal {
+  readonly state: ShardState;
+  readonly recovery: ShardRecovery;
+  readonly journal: Journal;
+}
 
 type DrainPhase = "serving" | "draining" | "checkpointing";
 
@@ -26,6 +41,7 @@ export class ShardThreadAgent implements Agent {
   readonly #control: ThreadControl<ToShardThread>;
   readonly #background: PortBackground;
   readonly #doorbell: Doorbell;
+  readonly #readerRing: OneToOneRingBuffer;
   readonly #shards: Shard[] = [];
   #runner: AgentRunner | undefined;
   #phase: DrainPhase = "serving";
@@ -35,6 +51,7 @@ export class ShardThreadAgent implements Agent {
     this.#port = port;
     this.#control = new ThreadControl(port, data.control);
     this.#doorbell = new Doorbell(data.doorbell);
+    this.#readerRing = new OneToOneRingBuffer(data.readerRing);
     this.#background = new PortBackground((jobId, job, transfer) =>
       port.postMessage({ kind: "job", jobId, job } satisfies FromShardThread, transfer),
     );
@@ -43,9 +60,9 @@ export class ShardThreadAgent implements Agent {
   /** Recovers the thread's shards and runs them until the node drains or terminates the thread. */
   static start(data: ShardThreadData, port: MessagePort): void {
     const agent = new ShardThreadAgent(data, port);
-    let recovered: RecoveredShard[];
+    let started: StartedShards;
     try {
-      recovered = agent.#recover();
+      started = agent.#recover();
     } catch (error) {
       if (!(error instanceof MillraceError)) throw error;
       agent.#say({
@@ -57,7 +74,7 @@ export class ShardThreadAgent implements Agent {
       port.close();
       return;
     }
-    agent.#say({ kind: "ready", shards: recovered });
+    agent.#say({ kind: "ready", ...started });
     let failure: unknown;
     const runner = new AgentRunner(agent, agent.#doorbell, (error) => {
       failure = error;
@@ -102,50 +119,93 @@ export class ShardThreadAgent implements Agent {
     for (const shard of this.#shards) shard.journal.close();
   }
 
-  #recover(): RecoveredShard[] {
+  #recover(): StartedShards {
     const recovered: RecoveredShard[] = [];
-    const gatewayDoorbell = new Doorbell(this.#data.gatewayDoorbell, () => this.#port.postMessage(null));
-    const readerRing = new OneToOneRingBuffer(this.#data.readerRing);
-    const readerDoorbell = new Doorbell(this.#data.readerDoorbell);
-    for (const { shardId, directory, link } of this.#data.shards) {
-      const startedMs = SYSTEM_CLOCK.monotonicMs();
-      const state = new ShardState(shardId, this.#data.shardCount);
-      const recovery = new ShardRecovery(state);
-      const journal = Journal.open({
-        storage: new RealStorage(),
-        directory,
-        shardId,
-        syncer: (context) => new SyncThread(context, this.#data.doorbell),
-        background: this.#background,
-        clock: SYSTEM_CLOCK,
-        entropy: SYSTEM_ENTROPY,
-        segmentSizeBytes: BROKER_LIMITS.segmentBytes,
-        replay: recovery,
-      });
-      const shard = new Shard({
-        shardId,
-        shardCount: this.#data.shardCount,
-        state,
-        journal,
-        link,
-        gatewayDoorbell,
-        coldReads: new RingColdReads(shardId, journal, readerRing, readerDoorbell),
-        clock: SYSTEM_CLOCK,
-      });
-      this.#shards.push(shard);
-      recovered.push({
-        shardId,
-        epoch: journal.epoch,
-        cleanShutdown: journal.cleanShutdown,
-        entries: recovery.entries,
-        recoveryMs: Math.round(SYSTEM_CLOCK.monotonicMs() - startedMs),
-      });
+    const refused: RefusedShard[] = [];
+    for (const place of this.#data.shards) {
+      try {
+        recovered.push(this.#open(place));
+      } catch (error) {
+        if (!(error instanceof MillraceError && error.code === "JOURNAL_QUARANTINED")) throw error;
+        const { code, message, details } = error;
+        refused.push({ shardId: place.shardId, code, message, details: { ...details } });
+      }
     }
-    return recovered;
+    return { recovered, refused };
+  }
+
+  #open(place: ShardPlace): RecoveredShard {
+    const { shardId, directory, link } = place;
+    const startedMs = SYSTEM_CLOCK.monotonicMs();
+    const { state, recovery, journal } = this.#openJournal(place);
+    const { segmentBytes, reserveBytes } = this.#data.storage;
+    const storage = new RealStorage();
+    const { epoch } = journal;
+    const shard = new Shard({
+      shardId,
+      shardCount: this.#data.shardCount,
+      state,
+      journal,
+      link,
+      gatewayDoorbell: new Doorbell(this.#data.gatewayDoorbell, () => this.#port.postMessage(null)),
+      coldReads: new RingColdReads(
+        shardId,
+        journal,
+        this.#readerRing,
+        new Doorbell(this.#data.readerDoorbell),
+      ),
+      clock: SYSTEM_CLOCK,
+      segmentBytes,
+      reserve: new DiskReserve({
+        storage,
+        directory,
+        background: this.#background,
+        epoch,
+        sizeBytes: reserveBytes,
+      }),
+      log: (level, event, fields) => this.#say({ kind: "log", level, event, fields }),
+    });
+    this.#shards.push(shard);
+    return {
+      shardId,
+      epoch,
+      cleanShutdown: journal.cleanShutdown,
+      entries: recovery.entries,
+      recoveryMs: Math.round(SYSTEM_CLOCK.monotonicMs() - startedMs),
+    };
+  }
+
+  /** A start on a full disk takes the reserve's room, so that deletions and retention can free some. */
+  #openJournal(place: ShardPlace): OpenedJournal {
+    try {
+      return this.#tryOpenJournal(place);
+    } catch (error) {
+      if (!(error instanceof MillraceError && error.code === "DISK_FULL")) throw error;
+      if (!releaseReserve(new RealStorage(), place.directory)) throw error;
+      return this.#tryOpenJournal(place);
+    }
+  }
+
+  #tryOpenJournal({ shardId, directory }: ShardPlace): OpenedJournal {
+    const state = new ShardState(shardId, this.#data.shardCount);
+    const recovery = new ShardRecovery(state);
+    const journal = Journal.open({
+      storage: new RealStorage(),
+      directory,
+      shardId,
+      syncer: (context) => new SyncThread(context, this.#data.doorbell),
+      background: this.#background,
+      clock: SYSTEM_CLOCK,
+      entropy: SYSTEM_ENTROPY,
+      segmentSizeBytes: this.#data.storage.segmentBytes,
+      replay: recovery,
+    });
+    return { state, recovery, journal };
   }
 
   #onControl(message: ToShardThread): void {
     if (message.kind === "job-done") this.#background.onDone(message.jobId, message.outcome);
+    else if (message.kind === "disk") for (const shard of this.#shards) shard.setDiskLow(message.low);
     else this.#phase = "draining";
   }
 

@@ -14,12 +14,14 @@ export const CONTROL_WORDS = 32;
 /** Main thread -> shard thread. */
 export type ToShardThread =
   | { readonly kind: "job-done"; readonly jobId: number; readonly outcome: JobOutcome }
+  /** The volume has become low, or has room again. */
+  | { readonly kind: "disk"; readonly low: boolean }
   /** Finish what was taken, commit, answer, take clean checkpoints, end. */
   | { readonly kind: "drain" };
 
 /** Shard thread -> main thread. */
 export type FromShardThread =
-  | { readonly kind: "ready"; readonly shards: readonly RecoveredShard[] }
+  | ({ readonly kind: "ready" } & StartedShards)
   /** A shard could not be recovered; the thread ends. */
   | {
       readonly kind: "start-failed";
@@ -44,6 +46,20 @@ export interface LogMessage {
   readonly fields: Record<string, unknown>;
 }
 
+/** What became of a thread's shards at its start. */
+export interface StartedShards {
+  readonly recovered: readonly RecoveredShard[];
+  /** Quarantined by an earlier run: the others are served without them. */
+  readonly refused: readonly RefusedShard[];
+}
+
+export interface RefusedShard {
+  readonly shardId: number;
+  readonly code: string;
+  readonly message: string;
+  readonly details: Record<string, unknown>;
+}
+
 export interface RecoveredShard {
   readonly shardId: number;
   readonly epoch: number;
@@ -61,6 +77,14 @@ export interface ShardThreadData {
   readonly gatewayDoorbell: SharedArrayBuffer;
   readonly readerRing: SharedArrayBuffer;
   readonly readerDoorbell: SharedArrayBuffer;
+  readonly storage: ShardStorageSizes;
+}
+
+/** What follows from the size of the volume. */
+export interface ShardStorageSizes {
+  readonly segmentBytes: number;
+  /** Of each shard. */
+  readonly reserveBytes: number;
 }
 
 export interface ReaderThreadData {

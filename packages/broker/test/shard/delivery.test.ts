@@ -242,7 +242,7 @@ t.test("cold reads wait for room at the reader and are all answered, in their or
     rig.gateway.take("deliver").map(({ streamId, firstOffset }) => [streamId, firstOffset]),
     Array.from({ length: reads }, (_, i) => [100 + i, i]),
   );
-  t.equal(rig.shard.nextTimerMs(), Number.POSITIVE_INFINITY);
+  t.ok(rig.shard.nextTimerMs() > 3_000_000, "nothing but the end of the segment");
 });
 
 t.test("a full outbound ring delays, and loses and repeats nothing", async (t) => {

@@ -98,7 +98,7 @@ t.test("weakly durable records are synced soon all the same", async (t) => {
   t.ok(rig.sync());
   t.equal(rig.journal.committedPosition(), rig.journal.stagedPosition);
   rig.cycle();
-  t.equal(rig.shard.nextTimerMs(), Number.POSITIVE_INFINITY, "then there is nothing to wait for");
+  t.ok(rig.shard.nextTimerMs() > 3_000_000, "then there is nothing to wait for");
 });
 
 t.test("one cycle acks a session's consecutive batches as one run, and others on their own", async (t) => {

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import type { Broker, BrokerOptions } from "@millrace/gateway";
-import { type Command, Option } from "commander";
-import { integerArgument } from "../arguments/numeric-argument.ts";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { byteSizeArgument, integerArgument } from "../arguments/numeric-argument.ts";
 import { DEFAULT_URL } from "../arguments/url-argument.ts";
 import type { CommandContext, RunCommand } from "../command-context.ts";
 import { CommandError } from "../command-error.ts";
@@ -18,6 +18,7 @@ interface ServeOptions {
   readonly data: string;
   readonly shards?: number;
   readonly threads?: number;
+  readonly retentionTotal?: number | "none";
   readonly insecure?: boolean;
   readonly allowOrigin?: readonly string[];
   readonly autoCreate?: boolean;
@@ -50,6 +51,11 @@ export function registerServe(program: Command, run: RunCommand): void {
       "--threads <n>",
       "threads that the shards run on (default: by the machine)",
       integerArgument(1, 1024),
+    )
+    .option(
+      "--retention-total <size>",
+      "bytes that all topics may take together, such as 200GiB; past it the oldest records go first; none = no bound (default: 80 % of the volume)",
+      retentionTotalArgument,
     )
     .option("--insecure", "allow a host other than loopback although there is no authentication")
     .option("--allow-origin <origin...>", "accept browsers from these origins; * = from any")
@@ -94,6 +100,7 @@ async function start(
       port: options.port,
       shards: options.shards,
       shardThreads: options.threads,
+      retentionTotalBytes: options.retentionTotal === "none" ? 0 : options.retentionTotal,
       insecure: options.insecure,
       allowOrigins: options.allowOrigin,
       autoCreateTopics: options.autoCreate,
@@ -104,6 +111,13 @@ async function start(
     if (options.logFormat === "json") logger.log("error", "start-failed", { error });
     throw error;
   }
+}
+
+function retentionTotalArgument(text: string): number | "none" {
+  if (text === "none") return text;
+  const bytes = byteSizeArgument(text);
+  if (bytes !== "unlimited") return bytes;
+  throw new InvalidArgumentError('It must be a size such as 200GiB, or "none".');
 }
 
 /** Where it listens, and what to try next; both lines work as they are, again and again. */

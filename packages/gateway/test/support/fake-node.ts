@@ -114,8 +114,18 @@ export class FakeNode implements GatewayNode {
     return Promise.resolve();
   }
 
+  conditions: string[] = [];
+
   status(): Promise<NodeStatus> {
-    return Promise.resolve({ ready: this.ready, clusterId: "fake", topics: 0, shards: [], failedShards: [] });
+    return Promise.resolve({
+      ready: this.ready,
+      clusterId: "fake",
+      topics: 0,
+      shards: [],
+      failedShards: [],
+      disk: { low: false, freeBytes: 0, totalBytes: 0 },
+      retentionTotalBytes: 0,
+    });
   }
 
   // ---- catalog ----

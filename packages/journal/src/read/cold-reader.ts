@@ -81,7 +81,10 @@ export class ColdReader {
   more = false;
   /** After READ_NEEDS_ROOM. */
   neededBytes = 0;
-  /** The first entry found is the first that is left of the partition: what was asked for has been dropped. */
+  /**
+   * The first entry found is the first that is left of the partition, and files have changed since the shard asked: what was
+   * asked for may have been dropped meanwhile. The shard knows.
+   */
   isBelowAll = false;
   /** After READ_DAMAGED and READ_FAILED. */
   error: MillraceError | undefined;
@@ -182,14 +185,21 @@ export class ColdReader {
       if (table !== undefined) {
         const outcome = this.settled.deliver(request, table, delivery);
         this.isBelowAll =
-          this.settled.isFirst && delivery.entryCount === 0 && delivery.firstOffset > request.offset;
+          hasChanged(table, request.settled) &&
+          this.settled.isFirst &&
+          delivery.entryCount === 0 &&
+          delivery.firstOffset > request.offset;
         if (outcome === SETTLED_LIMITED) this.more = false;
         if (outcome !== SETTLED_PASSED) return this.settledOutcome(outcome);
       }
       if (isLost) return READ_MOVED;
       const outcome = this.visitJournal(request, atOffset, delivery, delivery.roomBytes);
       // Everything in front of it, and of the settled files, is gone.
-      this.isBelowAll = table !== undefined && this.settled.isFirst && delivery.firstOffset > request.offset;
+      this.isBelowAll =
+        table !== undefined &&
+        hasChanged(table, request.settled) &&
+        this.settled.isFirst &&
+        delivery.firstOffset > request.offset;
       return outcome;
     });
   }
@@ -336,4 +346,8 @@ export class ColdReader {
 function isNewer(table: SettledFileTable, than: SettledFileTable | undefined): boolean {
   if (than === undefined) return true;
   return table.epoch > than.epoch || (table.epoch === than.epoch && table.generation > than.generation);
+}
+
+function hasChanged(table: SettledFileTable, asked: SettledPart | undefined): boolean {
+  return asked === undefined || table.epoch !== asked.epoch || table.generation !== asked.generation;
 }
