@@ -8,6 +8,7 @@ import {
   type SeededRandom,
   TIME_NOT_FOUND,
 } from "../src/internal.ts";
+import type { Change } from "./model-state.ts";
 import { fieldsOf, type OpenedJournal, SHARD_ID } from "./simulated-world.ts";
 
 /** An entry as it was staged. */
@@ -15,11 +16,16 @@ export interface ModelEntry {
   readonly position: number;
   readonly end: number;
   readonly bytes: Buffer;
+  /** What a STATE entry changes. */
+  readonly changes: readonly Change[];
 }
 
-export interface ModelPartition {
+export interface PartitionName {
   readonly topicId: number;
   readonly partition: number;
+}
+
+export interface ModelPartition extends PartitionName {
   nextOffset: number;
   lastTime: number;
 }
@@ -69,21 +75,22 @@ function sameEntry(a: Buffer, b: Buffer): boolean {
   );
 }
 
-export function isOf(entry: ModelEntry, partition: ModelPartition): boolean {
+export function isOf(entry: ModelEntry, partition: PartitionName): boolean {
   if (entry.bytes.readInt32LE(4) !== ENTRY_TYPE_BATCH) return false;
   const { topicId, partition: number } = fieldsOf(entry.bytes);
   return topicId === partition.topicId && number === partition.partition;
 }
 
-/** The DELIVER entries of a partition, or undefined when the reader met damage. */
-export function readPartition(
+/** The DELIVER entries that a partition has in the journal from an offset on, or undefined when the reader met damage. */
+export function readJournal(
   { journal, reader }: OpenedJournal,
-  { topicId, partition }: ModelPartition,
+  { topicId, partition }: PartitionName,
+  from: number,
   random: SeededRandom,
 ): Buffer[] | undefined {
   const entries: Buffer[] = [];
   const target = Buffer.alloc(16_384);
-  let offset = 0;
+  let offset = from;
   for (let reads = 0; ; reads++) {
     expect(reads < 10_000, () => `reading does not end at offset ${offset}`);
     const location = journal.index.locate(topicId, partition, offset);
@@ -115,28 +122,30 @@ export function readPartition(
   }
 }
 
+/** Compares DELIVER entries with what they should be. */
 export function compareReads(got: readonly Buffer[], wanted: readonly ModelEntry[]): void {
   const all = Buffer.concat(got);
-  const expected = Buffer.concat(
-    wanted.map((entry) => {
-      const { baseOffset, count, appendTime, payload } = fieldsOf(entry.bytes);
-      const head = Buffer.alloc(24);
-      head[0] = 0x95;
-      head[1] = 0xcf;
-      head.writeBigUInt64BE(BigInt(baseOffset), 2);
-      head[10] = 0xce;
-      head.writeUInt32BE(count, 11);
-      head[15] = 0xcf;
-      head.writeBigUInt64BE(BigInt(appendTime), 16);
-      return Buffer.concat([head, payload]);
-    }),
-  );
-  expect(all.equals(expected), () => `cold read gave ${all.length} bytes, expected ${expected.length}`);
+  const expected = Buffer.concat(wanted.map(({ bytes }) => deliverEntry(bytes)));
+  expect(all.equals(expected), () => `read gave ${all.length} bytes, expected ${expected.length}`);
+}
+
+/** An entry as consumers get it. */
+export function deliverEntry(bytes: Buffer): Buffer {
+  const { baseOffset, count, appendTime, payload } = fieldsOf(bytes);
+  const head = Buffer.alloc(24);
+  head[0] = 0x95;
+  head[1] = 0xcf;
+  head.writeBigUInt64BE(BigInt(baseOffset), 2);
+  head[10] = 0xce;
+  head.writeUInt32BE(count, 11);
+  head[15] = 0xcf;
+  head.writeBigUInt64BE(BigInt(appendTime), 16);
+  return Buffer.concat([head, payload]);
 }
 
 export function findTime(
   { journal, reader }: OpenedJournal,
-  { topicId, partition }: ModelPartition,
+  { topicId, partition }: PartitionName,
   timeMs: number,
 ): number | undefined {
   const location = journal.index.locateTime(topicId, partition, timeMs);

@@ -1,7 +1,13 @@
 import t from "tap";
 import { ENTRY_CHECK, ENTRY_LENGTH_WORD, type EntryCheck, isEntryLength } from "../src/internal.ts";
+import {
+  deleteBeforeManifest,
+  deleteUpToNewestCheckpoint,
+  dropOneFileTooMany,
+  settleWithoutSync,
+} from "./broken-jobs.ts";
 import { WithoutDataSync, WithoutDirectorySync } from "./broken-storage.ts";
-import { type SimulationResult, simulate } from "./journal-simulation.ts";
+import { simulate } from "./journal-simulation.ts";
 import { seedOfRun } from "./seed-of-run.ts";
 import type { Breakage } from "./simulated-world.ts";
 
@@ -12,16 +18,14 @@ const { first, count } = seedOfRun();
 
 t.test("crashes, lost writes, full disks, failing syncs and flipped bits", (t) => {
   t.comment(`MILLRACE_SEED=${first}`);
-  const total: SimulationResult = { lives: 0, entries: 0, damages: 0, flips: 0 };
+  const total = new Map<string, number>();
   for (let seed = first; seed < first + count(SEEDS); seed++) {
-    const { lives, entries, damages, flips } = simulate(seed);
-    total.lives += lives;
-    total.entries += entries;
-    total.damages += damages;
-    total.flips += flips;
+    for (const [what, amount] of Object.entries(simulate(seed))) {
+      total.set(what, (total.get(what) ?? 0) + amount);
+    }
   }
-  t.comment(JSON.stringify(total));
-  t.ok(total.lives > 0);
+  t.comment(JSON.stringify(Object.fromEntries(total)));
+  t.ok((total.get("lives") ?? 0) > 0);
   t.end();
 });
 
@@ -39,6 +43,10 @@ const CANARIES: readonly { name: string; breakage: Breakage }[] = [
     name: "the checksum of the payload",
     breakage: { check: { header: ENTRY_CHECK.header, payload: () => true } },
   },
+  { name: "the sync of settled files before their manifest", breakage: { run: settleWithoutSync } },
+  { name: "the second checkpoint before the prefix goes", breakage: { run: deleteUpToNewestCheckpoint } },
+  { name: "the manifest before the prefix goes", breakage: { run: deleteBeforeManifest } },
+  { name: "the living file behind the last dead one", breakage: { run: dropOneFileTooMany } },
 ];
 
 for (const { name, breakage } of CANARIES) {

@@ -12,6 +12,7 @@ import {
   type JournalOptions,
   type ReplayHandler,
   type SeededRandom,
+  type SettlingOptions,
   type SimulatedStorage,
   type Storage,
   type SyncerContext,
@@ -24,6 +25,8 @@ export const DIRECTORY: string = `${SHARDS_DIRECTORY}/0003`;
 /** What a test may break, to prove that the simulation notices. */
 export interface Breakage {
   readonly wrap?: (storage: Storage) => Storage;
+  /** Runs jobs, otherwise than they ought to be. */
+  readonly run?: (storage: Storage, job: BackgroundJob, done: JobDone) => void;
   readonly check?: JournalOptions["check"];
 }
 
@@ -31,9 +34,11 @@ export interface Breakage {
 export class SteppedBackground implements Background {
   readonly jobs: { job: BackgroundJob; done: JobDone }[] = [];
   private readonly storage: Storage;
+  private readonly run: NonNullable<Breakage["run"]>;
 
-  constructor(storage: Storage) {
+  constructor(storage: Storage, run: Breakage["run"] = completeBackgroundJob) {
     this.storage = storage;
+    this.run = run;
   }
 
   submit(job: BackgroundJob, done: JobDone): void {
@@ -44,7 +49,7 @@ export class SteppedBackground implements Background {
     const at = random.below(this.jobs.length);
     const [next] = this.jobs.splice(at, 1);
     if (next === undefined) return false;
-    completeBackgroundJob(this.storage, next.job, next.done);
+    this.run(this.storage, next.job, next.done);
     return true;
   }
 }
@@ -103,6 +108,7 @@ export class Recorder implements ReplayHandler {
 
 /** A journal on a simulated machine, with everything else it needs. */
 export interface OpenedJournal {
+  readonly storage: Storage;
   readonly journal: Journal;
   readonly recorder: Recorder;
   readonly syncer: InlineSyncer;
@@ -115,14 +121,15 @@ export interface OpenWorld {
   readonly random: SeededRandom;
   readonly clock: { nowMs: number };
   readonly segmentSizeBytes: number;
+  readonly settling: SettlingOptions;
   readonly breakage: Breakage;
 }
 
 export function openJournal(world: OpenWorld): OpenedJournal {
-  const { random, clock, segmentSizeBytes, breakage } = world;
+  const { random, clock, segmentSizeBytes, settling, breakage } = world;
   const storage = breakage.wrap?.(world.storage) ?? world.storage;
   const recorder = new Recorder();
-  const background = new SteppedBackground(storage);
+  const background = new SteppedBackground(storage, breakage.run);
   let syncer: InlineSyncer | undefined;
   const journal = Journal.open({
     storage,
@@ -136,10 +143,12 @@ export function openJournal(world: OpenWorld): OpenedJournal {
     clock: { monotonicMs: () => clock.nowMs },
     entropy: { uint32: () => random.uint32() },
     segmentSizeBytes,
+    settling,
     replay: recorder,
     ...(breakage.check === undefined ? {} : { check: breakage.check }),
   });
   return {
+    storage,
     journal,
     recorder,
     syncer: syncer as InlineSyncer,

@@ -11,7 +11,11 @@ import { settledFileName } from "./settled-layout.ts";
 
 /** What the shard knows and the journal does not. */
 export interface SettlingOwner {
-  /** SETTLE_FIELDS numbers for each partition that exists, sorted by topicId and partition; log starts as committed. */
+  /**
+   * SETTLE_FIELDS numbers for each partition, sorted by topicId and partition: what belongs to no partition, or lies below its
+   * log start, is dropped. So a partition is there from before its first entry is staged until its deletion is durable, and
+   * log starts are as committed. Called from within the journal's methods.
+   */
   settleRows(): Float64Array;
 }
 

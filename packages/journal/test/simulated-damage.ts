@@ -1,0 +1,117 @@
+import { MillraceError } from "@millrace/protocol";
+import type { SeededRandom, SimulatedStorage } from "../src/internal.ts";
+import { checkPrefix, checkState, compareReads, expect, type ModelEntry } from "./journal-model.ts";
+import { ModelState } from "./model-state.ts";
+import { DIRECTORY, fieldsOf, type OpenedJournal, type OpenWorld, openJournal } from "./simulated-world.ts";
+import { RetainedReader, retained } from "./simulation-checks.ts";
+
+/** What became of a flipped bit: nothing at all, or damage that was told of. */
+export type FlipOutcome = "not tried" | "harmless" | "told";
+
+/** Flips one bit on a copy of a machine at rest and looks what becomes of it. */
+export function flipOnCopy(
+  world: OpenWorld,
+  model: readonly ModelEntry[],
+  random: SeededRandom,
+): FlipOutcome {
+  const storage = world.storage.clone(random);
+  const files = storage
+    .contents()
+    .filter(({ path, size }) => path.startsWith(`${DIRECTORY}/`) && !path.endsWith(".tmp") && size > 0);
+  if (files.length === 0) return "not tried";
+  const data = files.filter(({ path }) => /\.(log|settled)$/.test(path));
+  const { path, size } = random.pick(random.chance(0.8) && data.length > 0 ? data : files);
+  const at = random.below(size);
+  // A copy without the flip says what would be there.
+  const intact = openIntact({ ...world, storage: world.storage.clone(random) });
+  if (intact === undefined) return "not tried";
+  storage.flipBit(path, at, random.below(8));
+  return lookAt({ ...world, storage }, model, random, { path, at, intact });
+}
+
+interface Flip {
+  readonly path: string;
+  readonly at: number;
+  /** Entries that are there without it. */
+  readonly intact: number;
+}
+
+function lookAt(
+  world: OpenWorld,
+  model: readonly ModelEntry[],
+  random: SeededRandom,
+  flip: Flip,
+): FlipOutcome {
+  const { path, at } = flip;
+  let opened: OpenedJournal;
+  try {
+    opened = openJournal(world);
+  } catch (error) {
+    if (!(error instanceof MillraceError)) throw error;
+    if (error.code === "JOURNAL_QUARANTINED") return "not tried";
+    expect(error.code === "JOURNAL_DAMAGED", () => `flip in ${path} at ${at}: ${error.message}`);
+    const { file, position } = error.details;
+    expect(
+      typeof file === "string" && typeof position === "number",
+      () => `damage without a place: ${error.message}`,
+    );
+    expect(
+      file === path || isSameFile(String(file), path),
+      () => `flip in ${path} at ${at}, reported as ${error.message}`,
+    );
+    return "told";
+  }
+  const { recorder, journal } = opened;
+  const isJournal = path.endsWith(".log");
+  const from = checkState(recorder.state, model);
+  checkPrefix(recorder.entries, model, from);
+  const kept = model.slice(0, from + recorder.entries.length);
+  const whole = model.slice(0, flip.intact);
+  if (kept.length < whole.length) {
+    // Less was recovered. That may be only if nothing on the disk shows that the place was durable.
+    const lost = whole[kept.length] as ModelEntry;
+    const position = isJournal ? Number(path.slice(-29, -13)) + at : -1;
+    expect(
+      isJournal && position < lost.end + 64 && journal.stagedPosition >= (kept.at(-1)?.end ?? 0),
+      () => `flip at position ${position} lost entry ${lost.position} of ${path}`,
+    );
+    const proof = whole.find((entry) => fieldsOf(entry.bytes).syncedPosition > lost.position);
+    expect(
+      proof === undefined,
+      () =>
+        `flip at ${position} was taken for a torn tail, but entry ${proof?.position} proves it was durable`,
+    );
+    return "harmless";
+  }
+  const reader = new RetainedReader(opened, random);
+  let outcome: FlipOutcome = "harmless";
+  for (const { topicId, partition, logStart } of ModelState.at(kept, journal.stagedPosition).partitions()) {
+    const got = reader.read({ topicId, partition }, logStart);
+    if (got !== undefined) {
+      compareReads(got, retained(kept, { topicId, partition }, logStart));
+    } else {
+      expect(/\.(log|settled)$/.test(path), () => `flip in ${path} at ${at} is damage for the reader`);
+      outcome = "told";
+    }
+  }
+  return outcome;
+}
+
+/** An adopted segment and its settled file are two names of one file. */
+function isSameFile(a: string, b: string): boolean {
+  const base = (path: string): string => path.slice(DIRECTORY.length + 1, DIRECTORY.length + 17);
+  return /\.(log|settled)$/.test(a) && /\.(log|settled)$/.test(b) && base(a) === base(b);
+}
+
+/** How many entries a copy recovers that nobody damaged; undefined when it is quarantined. */
+function openIntact(world: OpenWorld & { readonly storage: SimulatedStorage }): number | undefined {
+  try {
+    const { recorder } = openJournal(world);
+    const state = recorder.state;
+    const from = state === undefined ? 0 : Number(Buffer.from(state).readBigUInt64BE(0));
+    return from + recorder.entries.length;
+  } catch (error) {
+    if (error instanceof MillraceError && error.code === "JOURNAL_QUARANTINED") return undefined;
+    throw error;
+  }
+}
