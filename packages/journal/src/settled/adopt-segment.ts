@@ -61,15 +61,14 @@ function addFooter(
   const fd = storage.open(path, "readWrite");
   try {
     if (storage.size(fd) < footerAt) throw tooShort(path, segment.basePosition + storage.size(fd));
-    // An owner that lost the shard may be doing the same: what is whole is never written again.
-    let footer = existingFooter(storage, fd, footerAt);
-    if (footer === undefined) {
-      footer = readWholeSidecar(storage, job, segment) ?? indexSegment(storage, job, segment);
-      writer.write(fd, footer, footer.length, footerAt);
-      const trailer = encodeSettledTrailer({ footerAt, footerLength: footer.length });
-      writer.write(fd, trailer, trailer.length, footerAt + footer.length);
-      storage.truncate(fd, footerAt + footer.length + SETTLED_TRAILER_BYTES);
-    }
+    // An owner that lost the shard may be doing the same: what is whole stays as it is. But it is written once more, since
+    // the system may believe it to be on the disk after a sync that failed.
+    const existing = existingFooter(storage, fd, footerAt);
+    const footer = existing ?? readWholeSidecar(storage, job, segment) ?? indexSegment(storage, job, segment);
+    writer.write(fd, footer, footer.length, footerAt);
+    const trailer = encodeSettledTrailer({ footerAt, footerLength: footer.length });
+    writer.write(fd, trailer, trailer.length, footerAt + footer.length);
+    if (existing === undefined) storage.truncate(fd, footerAt + footer.length + SETTLED_TRAILER_BYTES);
     writer.sync(fd);
     const sizeBytes = footerAt + footer.length + SETTLED_TRAILER_BYTES;
     const index = readFileIndex(storage, fd, footerAt, sizeBytes - SETTLED_TRAILER_BYTES);
