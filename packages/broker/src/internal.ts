@@ -1,4 +1,4 @@
-export { ENTRY_HEADER_BYTES } from "@millrace/journal/internal";
+export { ENTRY_HEADER_BYTES, type Finding } from "@millrace/journal/internal";
 export { BackupError } from "./backup/backup-error.ts";
 export {
   type BackupOptions,
@@ -7,6 +7,9 @@ export {
   createBackup,
 } from "./backup/create-backup.ts";
 export { type RestoreOptions, type RestoreSummary, restoreBackup } from "./backup/restore-backup.ts";
+export { type DoctorOptions, type DoctorReport, runDoctor } from "./doctor/doctor.ts";
+export type { Examination, ExaminationProgress } from "./doctor/examine-folder.ts";
+export { type InspectedItem, type InspectOptions, inspectFile } from "./inspect/inspect-file.ts";
 export { BROKER_LIMITS } from "./limits.ts";
 export { type Logger, type LogLevel, SILENT_LOGGER } from "./logger.ts";
 export { BrokerNode, type NodeOptions, type NodeStatus } from "./node/broker-node.ts";

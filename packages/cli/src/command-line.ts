@@ -3,6 +3,8 @@ import { Command, CommanderError } from "commander";
 import type { CommandContext, RunCommand } from "./command-context.ts";
 import { describeError, exitCodeOf } from "./command-error.ts";
 import { registerBackup } from "./commands/backup.ts";
+import { registerDoctor } from "./commands/doctor.ts";
+import { registerInspect } from "./commands/inspect.ts";
 import { registerPub } from "./commands/pub.ts";
 import { registerRestore } from "./commands/restore.ts";
 import { registerServe } from "./commands/serve.ts";
@@ -13,7 +15,7 @@ import { LineWriter } from "./output/line-writer.ts";
 
 const HELP = `
 Exit codes: 0 done; 1 refused by the broker, the network or the input ("error CODE: message" says what);
-2 the command line is wrong; 130 interrupted before the work was complete.
+2 the command line is wrong; 3, 4, 5 what "doctor" found; 130 interrupted before the work was complete.
 
 First steps:
   millrace serve
@@ -74,6 +76,8 @@ function createProgram(context: CommandContext, run: RunCommand, explain: (text:
   registerTopic(program, run);
   registerPub(program, run);
   registerSub(program, run);
+  registerDoctor(program, run);
+  registerInspect(program, run);
   registerBackup(program, run);
   registerRestore(program, run);
   return program;

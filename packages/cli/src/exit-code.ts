@@ -6,6 +6,12 @@ export const EXIT = {
   FAILED: 1,
   /** The command line itself is wrong. */
   USAGE: 2,
+  /** `doctor` found damage, all of which it can repair. */
+  DAMAGED: 3,
+  /** `doctor` found damage and repaired it all. */
+  REPAIRED: 4,
+  /** `doctor` found damage that it cannot repair. */
+  NOT_REPAIRABLE: 5,
   /** SIGINT or SIGTERM before the work was complete, or a second signal. */
   INTERRUPTED: 130,
 } as const;

@@ -8,7 +8,7 @@ export {
   type JobDone,
   runBackgroundJob,
 } from "./background.ts";
-export { parseCheckpointFileName } from "./checkpoint/checkpoint-layout.ts";
+export { decodeCheckpoint, parseCheckpointFileName } from "./checkpoint/checkpoint-layout.ts";
 export { ENTRY_CHECK, type EntryCheck, isEntryLength } from "./entry/entry-check.ts";
 export {
   alignEntry,
@@ -44,11 +44,14 @@ export {
   writeU64,
 } from "./entry/entry-layout.ts";
 export { checksumWords } from "./entry/header-checksum.ts";
+export { type EntryItem, listEntries } from "./inspect/entry-list.ts";
+export { type FileKind, fileKindOf } from "./inspect/file-kind.ts";
+export { type IndexItem, listIndex } from "./inspect/index-list.ts";
 export { DISK_FULL, FAILED, FLUSHED, Journal } from "./journal.ts";
 export type { JournalOptions } from "./journal-options.ts";
 export { JOURNAL_LIMITS } from "./limits.ts";
 export { JournalIndex, type JournalLocation, type SealedSegment } from "./lookup/journal-index.ts";
-export { FENCE_FILE } from "./ownership/fence.ts";
+export { decodeFence, FENCE_FILE } from "./ownership/fence.ts";
 export { QUARANTINE_FILE } from "./ownership/quarantine.ts";
 export { ColdReader, type ColdReadRequest, type SettledPart } from "./read/cold-reader.ts";
 export {
@@ -109,7 +112,7 @@ export {
   releaseReserve,
 } from "./storage/disk-reserve.ts";
 export { RealStorage } from "./storage/real-storage.ts";
-export { isDiskFull, type OpenMode, type Storage } from "./storage/storage.ts";
+export { isDiskFull, type OpenMode, readFile, type Storage } from "./storage/storage.ts";
 export { SyncThread } from "./sync/sync-thread.ts";
 export { InlineSyncer, type Syncer, type SyncerContext, type SyncerFactory } from "./sync/syncer.ts";
 export type { Hole } from "./verify/damage-walk.ts";

@@ -10,7 +10,7 @@ import { type LineChannel, objectOfLine } from "./line-channel.ts";
 import { snapshotNode } from "./node-snapshot.ts";
 
 /** Folders of second names, in the data folder; there only while a backup is copied from them. */
-const SNAPSHOT_FOLDER = /^snapshot-\d+$/;
+export const SNAPSHOT_FOLDER: RegExp = /^snapshot-\d+$/;
 
 export interface BackupCommandOptions {
   readonly dataDir: string;

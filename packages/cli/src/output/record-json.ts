@@ -13,11 +13,19 @@ export function recordToJson(record: ReceivedRecord): string {
     offset: record.offset,
     timestamp: record.timestamp,
   };
-  if (record.key === undefined) line.key = null;
-  else addMember(line, "key", record.key);
-  addHeaders(line, record.headers);
-  addMember(line, "value", record.value);
-  return JSON.stringify(line, jsonReplacer);
+  return JSON.stringify({ ...line, ...recordMembers(record) }, jsonReplacer);
+}
+
+/** Key, headers and value of a record as the members of a line, to be made text with `jsonReplacer`. */
+export function recordMembers(
+  record: Pick<ReceivedRecord, "key" | "headers" | "value">,
+): Record<string, unknown> {
+  const members: Record<string, unknown> = {};
+  if (record.key === undefined) members.key = null;
+  else addMember(members, "key", record.key);
+  addHeaders(members, record.headers);
+  addMember(members, "value", record.value);
+  return members;
 }
 
 /** One line of `pub --json`. */
@@ -56,7 +64,7 @@ function addHeaders(line: Record<string, unknown>, headers: ReceivedRecord["head
 }
 
 /** MessagePack knows more than JSON: wide integers become decimal strings, maps objects, nested bytes base64. */
-function jsonReplacer(this: unknown, name: string, value: unknown): unknown {
+export function jsonReplacer(this: unknown, name: string, value: unknown): unknown {
   // `value` has been through toJSON already, which turns a Buffer into an array of numbers.
   const original = (this as Record<string, unknown>)[name];
   if (original instanceof Uint8Array) return asBuffer(original).toString("base64");

@@ -37,7 +37,14 @@ export interface Fence {
 export function readFence(storage: Storage, directory: string): Fence | undefined {
   const path = `${directory}/${FENCE_FILE}`;
   const bytes = readFile(storage, path);
-  if (bytes === undefined) return undefined;
+  return bytes === undefined ? undefined : decodeFence(bytes, path);
+}
+
+/**
+ * What the bytes of a fence say; `path` is for errors.
+ * @throws MillraceError JOURNAL_DAMAGED, DATA_FORMAT_NEWER
+ */
+export function decodeFence(bytes: Uint8Array, path: string): Fence {
   const words = bytes.length === FENCE_BYTES ? new Int32Array(bytes.buffer, bytes.byteOffset, 8) : undefined;
   if (
     words === undefined ||

@@ -69,15 +69,18 @@ export interface WalkEnd {
  * @throws MillraceError DATA_FORMAT_NEWER
  */
 export function walkEntries(window: SegmentWindow, options: WalkOptions, visitor: WalkVisitor): WalkEnd {
-  return new EntryWalk(window, options, visitor).run();
+  const walk = new DamageWalk(window, options, visitor);
+  while (walk.step());
+  return walk.end;
 }
 
-class EntryWalk {
+/** The same, one entry or hole at a time. */
+export class DamageWalk {
   private readonly window: SegmentWindow;
   private readonly options: WalkOptions;
   private readonly visitor: WalkVisitor;
   private at: number;
-  private end: number;
+  private goodEnd: number;
   private sequence: number | undefined;
 
   constructor(window: SegmentWindow, options: WalkOptions, visitor: WalkVisitor) {
@@ -85,18 +88,22 @@ class EntryWalk {
     this.options = options;
     this.visitor = visitor;
     this.at = options.from;
-    this.end = options.from;
+    this.goodEnd = options.from;
     this.sequence = options.firstSequence;
   }
 
-  run(): WalkEnd {
-    const { limit } = this.options;
-    while (this.at < limit) {
-      const reason = this.judge();
-      if (reason === undefined) this.takeEntry();
-      else if (!this.passDamage(reason)) break;
-    }
-    return { end: this.end, nextSequence: this.sequence };
+  /** As far as it has come. */
+  get end(): WalkEnd {
+    return { end: this.goodEnd, nextSequence: this.sequence };
+  }
+
+  /** @returns false when there is nothing more. */
+  step(): boolean {
+    if (this.at >= this.options.limit) return false;
+    const reason = this.judge();
+    if (reason !== undefined) return this.passDamage(reason);
+    this.takeEntry();
+    return true;
   }
 
   /** What is wrong with the entry at `at`; undefined when nothing is. */
@@ -133,7 +140,7 @@ class EntryWalk {
     this.visitor.entry(window.words, window.bytes, index, at);
     this.checkPadding(at + length, at + size);
     this.at = at + size;
-    this.end = this.at;
+    this.goodEnd = this.at;
   }
 
   /** Zeros stand behind an entry; the file may end before the last of them. */
@@ -172,7 +179,7 @@ class EntryWalk {
       const entryEnd = at + alignEntry(header.length);
       this.report({ start: at, end: entryEnd, reason, header, headerBytes, isCorrected: true });
       this.at = entryEnd;
-      this.end = entryEnd;
+      this.goodEnd = entryEnd;
       this.sequence = header.sequence + 1;
       return true;
     }

@@ -33,7 +33,7 @@ export function shardJobs(survey: ShardSurvey): (SegmentJob | SettledJob)[] {
   return [...settled, ...segments];
 }
 
-/** Paths of the large files, for a progress bar. */
+/** Paths of the large files, in the order of their jobs. */
 export function largeFilesOf(survey: ShardSurvey): string[] {
   const { directory } = survey;
   return [

@@ -1,0 +1,207 @@
+import type { DoctorReport, Examination, ExaminationProgress, Finding } from "@millrace/broker/internal";
+import type { Command } from "commander";
+import type { CommandContext, RunCommand } from "../command-context.ts";
+import { EXIT, type ExitCode } from "../exit-code.ts";
+import { LineWriter } from "../output/line-writer.ts";
+import { ProgressBar, withBar } from "../output/progress-bar.ts";
+import { roundedSizeText } from "../output/unit-text.ts";
+
+interface DoctorCommandOptions {
+  readonly data: string;
+  readonly repair?: boolean;
+  readonly json?: boolean;
+}
+
+const HELP = `
+It reads every byte of the folder and changes nothing, unless --repair is said. Then it repairs what can be repaired without
+inventing anything, keeps all originals in DIR/damaged/<time>, and reads everything again. The broker must be stopped.
+
+Exit codes: 0 healthy; 3 damage, all of which --repair can repair; 4 there was damage, and all of it was repaired;
+5 damage that cannot be repaired; 1 it could not look (a broker runs on the folder, say).`;
+
+/** `millrace doctor` */
+export function registerDoctor(program: Command, run: RunCommand): void {
+  program
+    .command("doctor")
+    .description("verify a data folder, and repair it")
+    .option("--data <folder>", "the data folder", "./millrace-data")
+    .option("--repair", "repair what can be repaired; originals are kept")
+    .option("--json", "print a JSON object for each finding and repair, and a summary")
+    .addHelpText("after", HELP)
+    .action((options: DoctorCommandOptions) => run((context) => doctor(context, options)));
+}
+
+async function doctor(context: CommandContext, options: DoctorCommandOptions): Promise<ExitCode> {
+  const { runDoctor } = await import("@millrace/broker/internal");
+  const repair = options.repair === true;
+  const writer = new LineWriter(context.stdout);
+  const print = options.json === true ? new JsonOutput(writer) : new TextOutput(writer, repair);
+  const bar = new ExaminationBar(context);
+  let rounds = 0;
+  let printed: Promise<void> = Promise.resolve();
+  const flush = (): void => {
+    printed = printed.then(() => writer.flush());
+    // It is waited for at the end.
+    printed.catch(() => {});
+  };
+  try {
+    const report = await runDoctor({
+      dataDir: options.data,
+      repair,
+      now: new Date(context.clock.wallMs()),
+      onProgress: (progress) => bar.update(progress),
+      onExamined: ({ findings }) => {
+        bar.clear();
+        // What a repair has left is told at the end, once.
+        if (rounds === 0) for (const finding of findings) print.finding(finding);
+        rounds += 1;
+        flush();
+      },
+      onRepaired: (step, file) => {
+        print.repaired(step, file);
+        flush();
+      },
+    });
+    await printed;
+    bar.clear();
+    const exitCode = exitCodeOf(report, repair);
+    print.summary(report, exitCode);
+    await writer.flush();
+    return exitCode;
+  } catch (error) {
+    bar.clear();
+    await writer.flush();
+    throw error;
+  }
+}
+
+function exitCodeOf({ first, last }: DoctorReport, repair: boolean): ExitCode {
+  const damage = damageIn(first);
+  if (damage.length === 0 && damageIn(last).length === 0) return EXIT.OK;
+  if (repair) return damageIn(last).length === 0 ? EXIT.REPAIRED : EXIT.NOT_REPAIRABLE;
+  return damage.every((finding) => finding.repair !== undefined) ? EXIT.DAMAGED : EXIT.NOT_REPAIRABLE;
+}
+
+function damageIn({ findings }: Examination): Finding[] {
+  return findings.filter(({ severity }) => severity === "damage");
+}
+
+interface Output {
+  finding(finding: Finding): void;
+  repaired(step: string, file: string): void;
+  summary(report: DoctorReport, exitCode: ExitCode): void;
+}
+
+/** For people. */
+class TextOutput implements Output {
+  readonly #writer: LineWriter;
+  readonly #repair: boolean;
+
+  constructor(writer: LineWriter, repair: boolean) {
+    this.#writer = writer;
+    this.#repair = repair;
+  }
+
+  finding({ severity, code, file, position, sentence, repair, remains }: Finding): void {
+    this.#writer.push(`${severity} ${code} in ${file} at byte ${position}: ${sentence}`);
+    const will = this.#repair ? "repair will" : "--repair would";
+    this.#writer.push(repair === undefined ? `  not repairable: ${remains}` : `  ${will} ${repair.does}`);
+  }
+
+  repaired(step: string, file: string): void {
+    this.#writer.push(`repaired ${file} (${step})`);
+  }
+
+  summary({ first, last, repairs, aside }: DoctorReport): void {
+    const { shards, files, bytes } = last;
+    this.#writer.push(`read ${shards} shards, ${files} files, ${roundedSizeText(bytes)}`);
+    if (repairs > 0) {
+      this.#writer.push(`${repairs} repairs; what they replaced is in ${aside}, unless it held nothing`);
+      for (const finding of last.findings) this.finding(finding);
+    }
+    this.#writer.push(verdictText(first, last));
+  }
+}
+
+function verdictText(first: Examination, last: Examination): string {
+  const damage = damageIn(last);
+  const lost = damage.filter(({ repair }) => repair === undefined).length;
+  if (lost > 0) return `damaged: ${damage.length} findings, ${lost} of them cannot be repaired`;
+  if (damage.length > 0) return `damaged: ${damage.length} findings, all of which --repair can repair`;
+  if (damageIn(first).length > 0) return "healthy: all damage was repaired";
+  const leftovers = last.findings.filter(({ severity }) => severity === "leftover").length;
+  return leftovers === 0 ? "healthy" : `healthy; the next start clears up ${leftovers} leftovers`;
+}
+
+/** An object a line, each with `kind`. */
+class JsonOutput implements Output {
+  readonly #writer: LineWriter;
+
+  constructor(writer: LineWriter) {
+    this.#writer = writer;
+  }
+
+  finding(finding: Finding): void {
+    this.#push("finding", findingFields(finding));
+  }
+
+  repaired(step: string, file: string): void {
+    this.#push("repair", { step, file });
+  }
+
+  summary({ first, last, repairs, aside }: DoctorReport, exitCode: ExitCode): void {
+    if (repairs > 0) for (const finding of last.findings) this.#push("left", findingFields(finding));
+    const { shards, files, bytes } = last;
+    this.#push("summary", {
+      shards,
+      files,
+      bytes,
+      damaged: damageIn(first).length,
+      left: damageIn(last).length,
+      repairs,
+      aside: aside ?? null,
+      exitCode,
+    });
+  }
+
+  #push(kind: string, fields: Readonly<Record<string, unknown>>): void {
+    this.#writer.push(JSON.stringify({ kind, ...fields }));
+  }
+}
+
+function findingFields(finding: Finding): Record<string, unknown> {
+  const { severity, code, file, position, sentence, repair, remains } = finding;
+  return { severity, code, file, position, sentence, repair: repair?.does ?? null, remains };
+}
+
+class ExaminationBar {
+  readonly #context: CommandContext;
+  #bar: ProgressBar | undefined;
+  #last: ExaminationProgress | undefined;
+
+  constructor(context: CommandContext) {
+    this.#context = context;
+  }
+
+  update(progress: ExaminationProgress): void {
+    this.#last = progress;
+    const { stderr, clock } = this.#context;
+    this.#bar ??= new ProgressBar(stderr, clock, undefined, (files, bytes, _total, elapsedMs) =>
+      this.#text(files, bytes, elapsedMs),
+    );
+    this.#bar.update(progress.files, progress.bytes);
+  }
+
+  /** The next update begins a new one. */
+  clear(): void {
+    this.#bar?.clear();
+    this.#bar = undefined;
+  }
+
+  #text(files: number, bytes: number, elapsedMs: number): string {
+    const { filesTotal = 0, bytesTotal = 0 } = this.#last ?? {};
+    const rate = elapsedMs > 0 ? roundedSizeText(Math.round((bytes * 1000) / elapsedMs)) : "0 B";
+    const done = `${roundedSizeText(bytes)} of ${roundedSizeText(bytesTotal)}`;
+    return withBar(`${files} of ${filesTotal} files, ${done}, ${rate}/s`, bytes, bytesTotal);
+  }
+}
