@@ -254,7 +254,7 @@ class Simulation {
     else if (step === "flush") this.flush(opened);
     else if (step === "requestSync") journal.requestSync();
     else if (step === "sync") opened.syncer.step();
-    else if (step === "job") opened.background.step(random);
+    else if (step === "job") this.runJob(opened);
     else if (step === "checkpoint") journal.checkpoint(shard.encodeState(), false);
     else if (step === "disk") this.changeDisk();
     else if (step === "reads") this.checkReads(opened);
@@ -265,6 +265,13 @@ class Simulation {
     else if (step === "roll") shard.roll(journal);
     else if (step === "deleteTopic") shard.deleteTopic(journal);
     else shard.createTopic(journal);
+  }
+
+  private runJob({ background }: OpenedJournal): void {
+    const { random, storage } = this;
+    background.step(random);
+    // Between a job and what follows from it there are few calls.
+    if (random.chance(0.02)) storage.crashAtCall = Math.min(storage.crashAtCall, storage.calls + random.below(4));
   }
 
   private changeDisk(): void {

@@ -71,7 +71,7 @@ class Settling {
   /** Damage makes a segment unfit, and the sort says where it is. */
   private isFit(source: SettleSource): boolean {
     const { storage, job } = this;
-    if (source.kind === "settled") return false;
+    if (source.kind === "settled" || source.copy) return false;
     if (job.method === "adopt") return true;
     if (source.endPosition - source.basePosition < job.adoptBytesMin) return false;
     try {

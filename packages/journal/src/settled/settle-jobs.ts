@@ -18,6 +18,11 @@ export type SettleSource =
       readonly basePosition: number;
       readonly epoch: number;
       readonly endPosition: number;
+      /**
+       * It was the last one of an owner before: should that one still live, it may write behind the end, which only matters
+       * to a file that has a footer there. So it is not adopted.
+       */
+      readonly copy?: boolean;
     }
   | { readonly kind: "settled"; readonly file: SettledFile };
 

@@ -173,14 +173,12 @@ export class Settler {
     }
     const isDamaged = sealed[0]?.basePosition === this.damagedBase;
     const segments = sealed.slice(0, isDamaged ? 1 : due);
-    const sources = segments.map(
-      ({ basePosition, epoch, endPosition }): SettleSource => ({
-        kind: "segment",
-        basePosition,
-        epoch,
-        endPosition,
-      }),
-    );
+    const sources = segments.map(({ basePosition, epoch, endPosition }, i): SettleSource => {
+      const next = sealed[i + 1] ?? index.openSegments[0];
+      // Damage cannot be copied.
+      const copy = next?.epoch !== epoch && !isDamaged;
+      return { kind: "segment", basePosition, epoch, endPosition, copy };
+    });
     const method = this.adoptOnly || isDamaged ? "adopt" : "auto";
     const pace = settlingPace(backlogBytes(), segmentSizeBytes);
     this.run(
