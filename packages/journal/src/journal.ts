@@ -476,7 +476,7 @@ export class Journal {
   private fail(failure: MillraceError): void {
     this.failed = failure;
     this.room = 0;
-    quarantineFor(failure, this.storage, this.directory, this.epoch);
+    quarantineFor(failure, this.storage, this.directory, this.epoch, this.committed);
   }
 
   private refuseEntry(index: number, length: number): never {

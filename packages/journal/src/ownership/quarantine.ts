@@ -1,4 +1,5 @@
 import { MillraceError } from "@millrace/protocol";
+import { crc32 } from "@millrace/protocol/internal";
 import { releaseReserve } from "../storage/disk-reserve.ts";
 import { isDiskFull, replaceFile, type Storage } from "../storage/storage.ts";
 import { holdsFence } from "./fence.ts";
@@ -18,16 +19,38 @@ export function refuseQuarantined(storage: Storage, directory: string): void {
 }
 
 /** Marks the shard's folder, as far as the failing disk lets us: the process stops using it in any case. */
-export function markQuarantined(storage: Storage, directory: string, reason: string): void {
+function markQuarantined(
+  storage: Storage,
+  directory: string,
+  reason: string,
+  committedPosition: number,
+): void {
   try {
-    writeMark(storage, directory, reason);
+    writeMark(storage, directory, Buffer.from(markText(reason, committedPosition)));
   } catch {
     // The disk is failing already, and the caller reports the first failure.
   }
 }
 
-function writeMark(storage: Storage, directory: string, reason: string): void {
-  const bytes = Buffer.from(`${reason}\n`);
+const COMMITTED = /^everything before position (\d+) had been synced \(crc32 ([0-9a-f]{8})\)$/m;
+
+/** For people, and with the one fact that a repair needs: where the journal can be cut and nothing promised is lost. */
+function markText(reason: string, committedPosition: number): string {
+  const position = String(committedPosition);
+  return `${reason}\neverything before position ${position} had been synced (crc32 ${checksumText(position)})\n`;
+}
+
+/** The position that a mark states, or undefined where it does not, or its checksum is wrong. */
+export function committedPositionOf(mark: string): number | undefined {
+  const [, position = "", checksum] = COMMITTED.exec(mark) ?? [];
+  return checksum !== undefined && checksum === checksumText(position) ? Number(position) : undefined;
+}
+
+function checksumText(text: string): string {
+  return crc32(Buffer.from(text), 0, text.length).toString(16).padStart(8, "0");
+}
+
+function writeMark(storage: Storage, directory: string, bytes: Uint8Array): void {
   try {
     replaceFile(storage, directory, QUARANTINE_FILE, bytes);
   } catch (error) {
@@ -41,15 +64,19 @@ function writeMark(storage: Storage, directory: string, reason: string): void {
   }
 }
 
-/** Marks the shard's folder for a failure, unless it says that somebody else owns the shard by now. */
+/**
+ * Marks the shard's folder for a failure, unless it says that somebody else owns the shard by now.
+ * @param committedPosition nothing behind it was reported as durable to anybody.
+ */
 export function quarantineFor(
   failure: MillraceError,
   storage: Storage,
   directory: string,
   epoch: number,
+  committedPosition: number,
 ): void {
   if (failure.details.reason === "fenced" || !isOwner(storage, directory, epoch)) return;
-  markQuarantined(storage, directory, failure.message);
+  markQuarantined(storage, directory, failure.message, committedPosition);
 }
 
 function isOwner(storage: Storage, directory: string, epoch: number): boolean {

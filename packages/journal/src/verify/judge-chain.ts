@@ -12,7 +12,7 @@ export interface ChainJudgement {
   readonly provenPosition: number;
   /** Damage behind which nothing can be replayed: positions of the journal, in order. */
   readonly unrepaired: readonly number[];
-  /** Where the journal's entries begin, and end; 0 without any. */
+  /** Where the journal's entries begin, and end, a torn tail left out; 0 without any. */
   readonly startPosition: number;
   readonly endPosition: number;
 }
@@ -38,6 +38,7 @@ class ChainJudge {
   private readonly results: readonly SegmentResult[];
   private readonly findings: Finding[] = [];
   private readonly unrepaired: number[] = [];
+  private tornAt: number | undefined;
   /** Everything before it had been durable, as names and headers say; and the entry that stands at settledPosition. */
   private readonly proven: number;
   /** Segments that end here or before may be gone, whole or in part. */
@@ -76,7 +77,7 @@ class ChainJudge {
       provenPosition: this.proven,
       unrepaired: this.unrepaired,
       startPosition: results[0]?.basePosition ?? 0,
-      endPosition: results.at(-1)?.endPosition ?? 0,
+      endPosition: this.tornAt ?? results.at(-1)?.endPosition ?? 0,
     };
   }
 
@@ -188,7 +189,8 @@ class ChainJudge {
 
   /** The journal ends at `position` in the i-th segment; what is behind was never promised. */
   private reportTear(i: number, result: SegmentResult, position: number): true {
-    // A quarantined journal is cut where it is proven, which is not behind this.
+    this.tornAt = position;
+    // What is behind a quarantined journal's end goes with the quarantine.
     if (this.survey.quarantine !== undefined) return true;
     const { path, basePosition } = result;
     const steps = cutSteps(this.survey, this.results, i, position);

@@ -206,8 +206,9 @@ class SettledJudge {
     let settledPosition = start;
     for (const file of files) {
       if (file.endPosition <= start) continue;
-      // Its segments are still there: it counts if nothing of them is missing in it, and nothing is lost then either way.
-      if (!this.coversSegments(file.basePosition, file.endPosition, files)) {
+      // Its stretch is settled by one change of the manifest, and segments go only after that: some of them are gone, so it
+      // was listed. Where all are there it counts if it lacks nothing of theirs, and nothing is lost then either way.
+      if (file.basePosition >= start && !this.coversSegments(file.basePosition, file.endPosition, files)) {
         return `${settledFileName(file)} may have been in it or not`;
       }
       settledPosition = Math.max(settledPosition, file.endPosition);

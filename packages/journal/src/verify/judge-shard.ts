@@ -1,5 +1,5 @@
 import { encodeFence, FENCE_FILE } from "../ownership/fence.ts";
-import { QUARANTINE_FILE } from "../ownership/quarantine.ts";
+import { committedPositionOf, QUARANTINE_FILE } from "../ownership/quarantine.ts";
 import { segmentFileName, sidecarFileName } from "../segment/segment-layout.ts";
 import { parseManifestFileName } from "../settled/manifest-layout.ts";
 import type { Finding, FindingCode, Repair, Severity } from "./finding.ts";
@@ -43,7 +43,7 @@ class ShardJudge {
       this.findings.push(...chain.findings);
       this.judgeCheckpoints(chain, settledPosition);
       this.judgeSidecars(settledPosition);
-      this.judgeQuarantine(chain, settledPosition);
+      this.judgeQuarantine(chain);
     }
     this.judgeLeftovers();
     return this.findings;
@@ -182,42 +182,40 @@ class ShardJudge {
     }
   }
 
-  private judgeQuarantine(
-    { provenPosition, unrepaired, endPosition }: ChainJudgement,
-    settledPosition: number,
-  ): void {
+  /**
+   * The journal is copied to where the mark says that it had been synced, which is behind everything that was promised. A
+   * mark without that (the disk was full) leaves what is whole, as a crash would.
+   */
+  private judgeQuarantine(chain: ChainJudgement): void {
     const { survey, segments } = this;
     if (survey.quarantine === undefined) return;
     const path = `${survey.directory}/${QUARANTINE_FILE}`;
-    const cut = this.cutPosition(provenPosition, settledPosition);
-    let i = segments.length - 1;
-    while (i > 0 && (segments[i] as SegmentResult).basePosition >= cut) i--;
-    const result = segments[i];
-    const steps =
-      result === undefined || cut <= result.basePosition ? [] : cutSteps(survey, segments, i, cut);
-    const isWhole = unrepaired.length === 0 && endPosition >= cut;
-    const lost = Math.max(0, endPosition - cut);
+    const stated = committedPositionOf(survey.quarantine);
+    const cut = Math.max(stated ?? chain.endPosition, chain.provenPosition);
+    let last = segments.length - 1;
+    while (last > 0 && (segments[last] as SegmentResult).basePosition >= cut) last--;
+    const steps = cutSteps(survey, segments, last, cut);
+    for (let i = last - 1; i >= 0 && stated === undefined; i--) {
+      const { path: before, endPosition, basePosition } = segments[i] as SegmentResult;
+      if (endPosition <= chain.provenPosition) break;
+      // Once more to the disk: the system may only believe that it has written it.
+      steps.push({ kind: "rewrite", path: before, patches: [], size: endPosition - basePosition });
+    }
+    const isWhole = chain.unrepaired.length === 0 && chain.endPosition >= cut;
     this.report(
       "damage",
       "QUARANTINED",
       path,
       0,
-      `a write or sync failed here, so what the disk holds is not known: ${survey.quarantine}`,
+      `a write or sync failed here, so what the disk holds is not known: ${survey.quarantine.replaceAll("\n", "; ")}`,
       isWhole
         ? {
-            does: `copy the journal up to position ${cut}, which is proven to have been durable, drop ${lost} bytes behind it, and lift the quarantine`,
+            does: `copy the journal up to position ${cut}, drop what is behind it, and lift the quarantine`,
             steps: [...steps, { kind: "aside", path }],
           }
         : undefined,
       "a broker refuses to start; check the disk first",
     );
-  }
-
-  /** Everything before it was durable. The entry behind what is settled was, too, or recovery would end in front of it. */
-  private cutPosition(provenPosition: number, settledPosition: number): number {
-    const behind = this.segments.find(({ basePosition }) => basePosition === settledPosition);
-    const first = settledPosition > 0 ? (behind?.firstEntryEnd ?? 0) : 0;
-    return Math.max(provenPosition > settledPosition + 1 ? provenPosition : settledPosition, first);
   }
 
   private judgeLeftovers(): void {

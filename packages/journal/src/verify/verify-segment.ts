@@ -63,8 +63,6 @@ export interface SegmentResult {
   readonly tornBytes: number;
   readonly entries: number;
   readonly firstSequence: number | undefined;
-  /** Position behind the first good entry. */
-  readonly firstEntryEnd: number | undefined;
   readonly nextSequence: number | undefined;
   /** For each mark the sequence of the entry there, or of the one that would be; undefined where no entry begins. */
   readonly marks: readonly (number | undefined)[];
@@ -104,7 +102,6 @@ class SegmentVerification {
   private provenPosition = 0;
   private entries = 0;
   private firstSequence: number | undefined;
-  private firstEntryEnd: number | undefined;
 
   constructor(
     storage: Storage,
@@ -162,7 +159,6 @@ class SegmentVerification {
       tornBytes: tornBytesFrom(window, end, Math.min(limit, size), Number.MAX_SAFE_INTEGER),
       entries: this.entries,
       firstSequence: this.firstSequence,
-      firstEntryEnd: this.firstEntryEnd,
       nextSequence,
       marks: this.marks,
       // An index of a file with holes is looked at again once they are mended.
@@ -204,7 +200,6 @@ class SegmentVerification {
     const sequence = readU64(words, word + ENTRY_SEQUENCE_WORD);
     this.entries++;
     this.firstSequence ??= sequence;
-    this.firstEntryEnd ??= this.job.basePosition + at + alignEntry(words[word + ENTRY_LENGTH_WORD] as number);
     const synced = readU64(words, word + ENTRY_SYNCED_POSITION_WORD);
     if (synced > this.provenPosition) this.provenPosition = synced;
     this.markSequence(at, sequence);
