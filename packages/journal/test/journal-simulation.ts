@@ -8,7 +8,7 @@ import {
   SimulatedCrash,
   SimulatedStorage,
 } from "../src/internal.ts";
-import { checkPrefix, checkState, expect } from "./journal-model.ts";
+import { expect } from "./journal-model.ts";
 import { flipOnCopy } from "./simulated-damage.ts";
 import { SimulatedRetention } from "./simulated-retention.ts";
 import { SimulatedOwner, SimulatedShard } from "./simulated-shard.ts";
@@ -19,7 +19,7 @@ import {
   type OpenWorld,
   openJournal,
 } from "./simulated-world.ts";
-import { checkReads } from "./simulation-checks.ts";
+import { checkReads, checkRecovered } from "./simulation-checks.ts";
 import { QuietJournal } from "./space-check.ts";
 
 export interface SimulationResult {
@@ -162,7 +162,7 @@ class Simulation {
       this.zombie = undefined;
     }
     const opened = this.open();
-    this.checkRecovered(opened);
+    checkRecovered(opened, this.shard);
     const owner = new SimulatedOwner(this.shard);
     opened.journal.startSettling(owner);
     return { opened, owner, retention: new SimulatedRetention(this.shard, opened.journal, random) };
@@ -178,24 +178,6 @@ class Simulation {
       this.storage.syncDirectory(DIRECTORY);
       return openJournal(this.world);
     }
-  }
-
-  private checkRecovered({ journal, recorder }: OpenedJournal): void {
-    const { model, floor } = this.shard;
-    const from = checkState(recorder.state, model);
-    checkPrefix(recorder.entries, model, from);
-    const kept = from + recorder.entries.length;
-    const end = journal.stagedPosition;
-    expect(end >= floor, () => `recovered up to ${end}, but ${floor} was reported committed`);
-    expect(
-      kept >= model.filter((entry) => entry.end <= floor).length,
-      () => `recovered ${kept} entries, fewer than were committed`,
-    );
-    if (journal.cleanShutdown) {
-      expect(kept === model.length, () => `clean, but ${model.length - kept} entries are gone`);
-    }
-    expect(journal.committedPosition() === end, () => "what is recovered must count as committed");
-    this.shard.recovered(journal, model.slice(0, kept), end);
   }
 
   private live(life: Life): void {
@@ -271,7 +253,8 @@ class Simulation {
     const { random, storage } = this;
     background.step(random);
     // Between a job and what follows from it there are few calls.
-    if (random.chance(0.02)) storage.crashAtCall = Math.min(storage.crashAtCall, storage.calls + random.below(4));
+    if (random.chance(0.02))
+      storage.crashAtCall = Math.min(storage.crashAtCall, storage.calls + random.below(4));
   }
 
   private changeDisk(): void {

@@ -38,9 +38,9 @@ export class SimulatedShard {
     | { readonly entries: number; readonly floor: number; readonly state: ModelState }
     | undefined;
 
-  constructor(world: OpenWorld) {
+  constructor(world: OpenWorld, payloadMax: number = world.random.pick([40, 300, 3000])) {
     this.world = world;
-    this.payloadMax = world.random.pick([40, 300, 3000]);
+    this.payloadMax = payloadMax;
   }
 
   /** As the entries that are committed make it. */

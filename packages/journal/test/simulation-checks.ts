@@ -1,6 +1,8 @@
 import type { SeededRandom } from "../src/internal.ts";
 import { type SettledFile, settledFileName } from "../src/internal.ts";
 import {
+  checkPrefix,
+  checkState,
   compareReads,
   deliverEntry,
   expect,
@@ -12,6 +14,7 @@ import {
 } from "./journal-model.ts";
 import type { ModelState } from "./model-state.ts";
 import { WholeSettledFile } from "./settled-reader.ts";
+import type { SimulatedShard } from "./simulated-shard.ts";
 import { DIRECTORY, fieldsOf, type OpenedJournal } from "./simulated-world.ts";
 
 /** Reads partitions from the settled files that the journal lists, and then from the journal. */
@@ -45,6 +48,25 @@ export class RetainedReader {
     }
     return this.files.get(name);
   }
+}
+
+/** Compares what a journal recovered with what the shard knows, and tells the shard what is left. */
+export function checkRecovered({ journal, recorder }: OpenedJournal, shard: SimulatedShard): void {
+  const { model, floor } = shard;
+  const from = checkState(recorder.state, model);
+  checkPrefix(recorder.entries, model, from);
+  const kept = from + recorder.entries.length;
+  const end = journal.stagedPosition;
+  expect(end >= floor, () => `recovered up to ${end}, but ${floor} was reported committed`);
+  expect(
+    kept >= model.filter((entry) => entry.end <= floor).length,
+    () => `recovered ${kept} entries, fewer than were committed`,
+  );
+  if (journal.cleanShutdown) {
+    expect(kept === model.length, () => `clean, but ${model.length - kept} entries are gone`);
+  }
+  expect(journal.committedPosition() === end, () => "what is recovered must count as committed");
+  shard.recovered(journal, model.slice(0, kept), end);
 }
 
 /** What can be read of a partition whose log starts at an offset. */
