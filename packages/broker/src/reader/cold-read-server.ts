@@ -33,8 +33,8 @@ export interface ColdReadResult {
   nextOffset: number;
   /** Bytes that the first entry takes in a target when it did not fit, else 0. */
   bytesNeeded: number;
-  /** The first entry is the first that is left, and files have changed meanwhile: what was asked for may have been dropped. */
-  isBelowAll: boolean;
+  /** Nothing stands at the offset, and files have changed meanwhile: what was asked for may have been dropped. */
+  mayBeDropped: boolean;
   /** Unless it is READ nothing else here counts. */
   state: typeof READ | typeof UNFINISHED | typeof MOVED;
 }
@@ -45,7 +45,7 @@ export const NO_ENTRIES: Readonly<ColdReadResult> = {
   firstOffset: -1,
   nextOffset: 0,
   bytesNeeded: 0,
-  isBelowAll: false,
+  mayBeDropped: false,
   state: READ,
 };
 
@@ -127,7 +127,7 @@ export class ColdReadServer {
     }
     ring.abort(index);
     // Whether that is retention or a gap is the shard's to say: it has moved the start of the log before files go.
-    if (result.isBelowAll) return writeProgress(ring, message.id, message.offset, PROGRESS_GAP);
+    if (result.mayBeDropped) return writeProgress(ring, message.id, message.offset, PROGRESS_GAP);
     if (result.bytesNeeded > 0 && result.firstOffset <= message.offset) {
       const needed = DELIVER_HEAD_BYTES + result.bytesNeeded;
       return writeNeedsCredit(ring, message.id, needed);

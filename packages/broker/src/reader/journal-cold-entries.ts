@@ -41,7 +41,7 @@ export class JournalColdEntries implements ColdEntries {
     result.firstOffset = reader.firstOffset;
     result.nextOffset = reader.nextOffset;
     result.bytesNeeded = outcome === READ_NEEDS_ROOM ? reader.neededBytes : 0;
-    result.isBelowAll = reader.isBelowAll;
+    result.mayBeDropped = reader.mayBeDropped;
     result.state = outcome === READ_UNFINISHED ? UNFINISHED : outcome === READ_MOVED ? MOVED : READ;
     // None found: a gap up to the limit. The entry located behind it may not even be written; it is not below
     // the limit then, since what can be read is written, or still in the tail cache.

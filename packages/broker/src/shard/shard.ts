@@ -162,7 +162,8 @@ export class Shard {
     let work = this.#releaseCommitted();
     work += this.#drainReads();
     work += this.#drain();
-    work += this.#upkeep.doWork(nowMs);
+    // Nothing may be staged behind the clean checkpoint.
+    if (!this.#finishing) work += this.#upkeep.doWork(nowMs);
     work += this.#answerEarly();
     work += this.#write(nowMs);
     this.#delivery.flush();

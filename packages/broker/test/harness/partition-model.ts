@@ -15,6 +15,20 @@ interface Known {
   readonly durability: number;
 }
 
+/** A clock that knows its own past. */
+export interface ModelClock {
+  wallMs(): number;
+  readonly latestWallMs: number;
+  readonly setBackMs: number;
+}
+
+/** Of the topic; 0 = no bound. */
+export interface ModelSettings {
+  readonly durability: number;
+  readonly retentionMs: number;
+  readonly retentionBytes: number;
+}
+
 /** What a whole read of a partition found. */
 export interface PartitionImage {
   readonly records: ReadonlyMap<number, string>;
@@ -40,12 +54,24 @@ export class PartitionModel {
   /** Producers that had to begin a new epoch because weakly durable records were lost: their retries may be stored twice. */
   resets = 0;
   readonly #known: Map<number, Known> = new Map();
-  readonly #published: Set<string> = new Set();
+  readonly #published: Map<string, number> = new Map();
+  readonly #retentionMs: number;
+  readonly #clock: ModelClock;
+  /** The oldest records may go before their time: the topic has a bound of bytes, or somebody has asked for space. */
+  mayDropAny: boolean;
 
-  constructor(topicId: number, partition: number, durability: number) {
+  constructor(
+    topicId: number,
+    partition: number,
+    { durability, retentionMs, retentionBytes }: ModelSettings,
+    clock: ModelClock,
+  ) {
     this.topicId = topicId;
     this.partition = partition;
     this.#durabilities = new Set([durability]);
+    this.#retentionMs = retentionMs;
+    this.mayDropAny = retentionBytes > 0;
+    this.#clock = clock;
   }
 
   /** Whether it always was, so that nothing may be missing. */
@@ -89,7 +115,21 @@ export class PartitionModel {
   checkStart(found: number, asked?: number): void {
     assert.ok(found >= this.logStartOffset, `${this}: the start went back to ${found}`);
     const known = found === this.logStartOffset || found === asked || this.#startsAsked.includes(found);
-    assert.ok(known, `${this} starts at ${found}, which nobody asked for`);
+    assert.ok(known || this.#mayDropBelow(found), `${this} starts at ${found}, which nobody asked for`);
+  }
+
+  /** Whether retention explains that the records below `offset` are gone. */
+  #mayDropBelow(offset: number): boolean {
+    if (this.mayDropAny) return true;
+    if (this.#retentionMs === 0) return false;
+    const { latestWallMs, setBackMs } = this.#clock;
+    for (const [at, { value }] of this.#known) {
+      if (at < this.logStartOffset || at >= offset) continue;
+      // It was appended later than published, unless the clock went back in between.
+      const ageMs = latestWallMs + setBackMs - (this.#published.get(value) ?? 0);
+      if (ageMs <= this.#retentionMs) return false;
+    }
+    return true;
   }
 
   get knownRecords(): number {
@@ -97,7 +137,7 @@ export class PartitionModel {
   }
 
   published(values: readonly string[]): void {
-    for (const value of values) this.#published.add(value);
+    for (const value of values) this.#published.set(value, this.#clock.wallMs());
   }
 
   /** Somebody was told, by an ack or a delivery, that this record has this offset. */

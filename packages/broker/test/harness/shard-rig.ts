@@ -1,6 +1,7 @@
 import { Doorbell, OneToOneRingBuffer } from "@millrace/core";
 import {
   ColdReader,
+  DiskReserve,
   InlineSyncer,
   Journal,
   type JournalOptions,
@@ -39,6 +40,10 @@ export interface ShardRigOptions {
   /** What the shard sees of the storage, for canaries. */
   readonly wrapStorage?: (storage: SimulatedStorage) => Storage;
   readonly check?: NonNullable<JournalOptions["check"]>;
+  readonly settling?: NonNullable<JournalOptions["settling"]>;
+  readonly retentionCheckMs?: number;
+  /** Default: no reserve. */
+  readonly reserveBytes?: number;
 }
 
 /** A PartitionOpening; without bounds of retention by default. */
@@ -72,6 +77,8 @@ export class ShardRig {
   background!: SteppedBackground;
   /** What the reader said of reads that failed. */
   readonly readFailures: string[] = [];
+  /** What the shard has logged, in all its lives. */
+  readonly logged: { readonly event: string; readonly fields: Record<string, unknown> }[] = [];
   readonly #options: ShardRigOptions;
   readonly #visible: Storage;
   readonly #entropy: SeededRandom;
@@ -122,6 +129,15 @@ export class ShardRig {
       segmentSizeBytes: this.#options.segmentSizeBytes ?? 1024 * 1024,
       replay: this.recovery,
       ...(this.#options.check === undefined ? {} : { check: this.#options.check }),
+      ...(this.#options.settling === undefined ? {} : { settling: this.#options.settling }),
+    });
+    const { segmentSizeBytes: segmentBytes, retentionCheckMs, reserveBytes = 0 } = this.#options;
+    const reserve = new DiskReserve({
+      storage,
+      directory: this.directory,
+      background: this.background,
+      epoch: this.journal.epoch,
+      sizeBytes: reserveBytes,
     });
     const link: LinkBuffers = {
       inbound: OneToOneRingBuffer.allocate(this.#options.inboundBytes ?? 65_536),
@@ -145,6 +161,10 @@ export class ShardRig {
         new Doorbell(Doorbell.allocate()),
       ),
       clock,
+      reserve,
+      log: (_level, event, fields) => this.logged.push({ event, fields }),
+      ...(segmentBytes === undefined ? {} : { segmentBytes }),
+      ...(retentionCheckMs === undefined ? {} : { retentionCheckMs }),
     });
   }
 

@@ -30,6 +30,7 @@ export class ShardSimulation {
   readonly world: SimulatedWorld;
   readonly #random: Seeded;
   #diskFillsUp = true;
+  readonly #dropsOldest: boolean;
 
   constructor(random: Seeded, options: ShardSimulationOptions = {}) {
     this.#random = random;
@@ -42,8 +43,16 @@ export class ShardSimulation {
       outboundBytes: random.pick([32_768, 65_536]),
       segmentSizeBytes: random.pick([8192, 16_384, 65_536]),
       steppedBackground: random.oneIn(2),
+      settling: {
+        batchBytes: random.pick([8192, 40_000]),
+        afterMs: random.pick([0, 1000]),
+        rewriteDeadBytesMin: 256,
+      },
+      retentionCheckMs: random.pick([100, 2000]),
+      reserveBytes: random.pick([0, 4096, 16_384]),
     });
-    this.world = new SimulatedWorld(random);
+    this.world = new SimulatedWorld(random, this.rig.clock);
+    this.#dropsOldest = random.oneIn(4);
     this.rig.storage.shortWriteChance = random.pick([0, 0, 0.3]);
   }
 
@@ -153,8 +162,6 @@ export class ShardSimulation {
     const { rig } = this;
     const { storage } = rig;
     const random = this.#random;
-    // A mark that the journal has failed needs a little room on the disk.
-    this.#diskFillsUp = ending !== "failed-sync";
     if (ending === "at-a-call") storage.crashAtCall = storage.calls + random.below(300);
     if (ending === "failed-sync") storage.failSyncIn = random.below(20);
     try {
@@ -186,7 +193,7 @@ export class ShardSimulation {
     else if (choice < 18) this.#sync();
     else if (choice < 20) rig.serveColdReads(1 + this.#random.below(4));
     else if (choice === 20) rig.background.step();
-    else if (choice === 21) this.rig.clock.advance(this.#random.below(700));
+    else if (choice === 21) this.rig.clock.advance(this.#random.below(this.#random.oneIn(5) ? 30_000 : 700));
     else if (choice === 22) this.#rarely();
     else if (choice === 23) world.changeTopic(gateway);
     else if (this.#random.oneIn(3)) world.createTopic(gateway);
@@ -195,8 +202,10 @@ export class ShardSimulation {
 
   #rarely(): void {
     const { rig, world } = this;
-    const choice = this.#random.below(6);
-    if (choice === 0) world.deleteTopic(rig.gateway);
+    const choice = this.#random.below(7);
+    if (choice === 6) {
+      if (this.#dropsOldest) world.dropOldest(rig.gateway);
+    } else if (choice === 0) world.deleteTopic(rig.gateway);
     else if (choice < 3) rig.shard.checkpoint(false);
     else if (choice === 3) rig.clock.setWallBack(this.#random.below(5000));
     else if (this.#diskFillsUp) {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { PartitionOpening } from "../../src/shard/shard-requests.ts";
 import { DURABILITIES, type Durability, type Topic, type TopicConfig } from "../../src/topic.ts";
-import { type PartitionImage, PartitionModel, type StopKind } from "./partition-model.ts";
+import { type ModelClock, type PartitionImage, PartitionModel, type StopKind } from "./partition-model.ts";
 import { type GatewayEvent, type RecordingGateway, sharedStreamIdOf } from "./recording-gateway.ts";
 import type { Seeded } from "./seeded.ts";
 import { openingOf, type ShardRig } from "./shard-rig.ts";
@@ -47,6 +47,7 @@ export class ReadRefused extends Error {}
 /** Everybody outside the shard: topics, their producers and consumers, and what they know. */
 export class SimulatedWorld {
   readonly #random: Seeded;
+  readonly #clock: ModelClock;
   readonly #topics: Map<string, TopicWorld> = new Map();
   readonly #byId: Map<number, TopicWorld> = new Map();
   /** By topic id: names of topics that somebody was told of. An id has one meaning for ever. */
@@ -56,8 +57,9 @@ export class SimulatedWorld {
   /** Set when a sync has failed: then nothing may be acked any more. */
   acksAreOver = false;
 
-  constructor(random: Seeded) {
+  constructor(random: Seeded, clock: ModelClock) {
     this.#random = random;
+    this.#clock = clock;
   }
 
   get knownRecords(): number {
@@ -95,8 +97,8 @@ export class SimulatedWorld {
     const name = random.pick(TOPIC_NAMES);
     const config: TopicConfig = {
       partitions: 1 + random.below(2),
-      retentionMs: 0,
-      retentionBytes: 0,
+      retentionMs: random.pick([0, 0, 1500, 20_000]),
+      retentionBytes: random.pick([0, 0, 0, 6000]),
       durability: random.pick(["fsynced", "fsynced", "written", "memory"]),
     };
     this.#requests.set(gateway.ask("createTopic", [name, config]), { kind: "create", name });
@@ -128,6 +130,12 @@ export class SimulatedWorld {
     const rows = starts.map(({ at, offset }) => [at.model.partition, offset] as const);
     const requestId = gateway.ask("truncate", [world.topic.topicId, rows]);
     this.#requests.set(requestId, { kind: "truncate", world, starts });
+  }
+
+  /** The volume is too full: some of the oldest records have to go, whatever their topics say. */
+  dropOldest(gateway: RecordingGateway): void {
+    for (const { model } of this.#partitions()) model.mayDropAny = true;
+    gateway.ask("drop", [1 + this.#random.below(20_000), Number.MAX_SAFE_INTEGER]);
   }
 
   deleteTopic(gateway: RecordingGateway): void {
@@ -325,7 +333,7 @@ export class SimulatedWorld {
       opened: false,
       deleting: false,
       partitions: topic.shards.map((_, partition) => {
-        const model = new PartitionModel(topicId, partition, durability);
+        const model = new PartitionModel(topicId, partition, { ...topic, durability }, this.#clock);
         const at = (topicId * 2 + partition) * SESSIONS_PER_PARTITION;
         return {
           model,
@@ -379,7 +387,9 @@ export class SimulatedWorld {
 
 function openingsOf(topic: Topic): PartitionOpening[] {
   const durability = DURABILITIES.indexOf(topic.durability);
-  return topic.shards.map((_, partition) => openingOf([topic.topicId, partition, durability]));
+  const { topicId, retentionMs, retentionBytes, partitions } = topic;
+  const share = Math.floor(retentionBytes / partitions);
+  return topic.shards.map((_, partition) => openingOf([topicId, partition, durability, retentionMs, share]));
 }
 
 /** Of a truncation that was never answered: if it shows in one partition, it shows in all. */

@@ -82,10 +82,10 @@ export class ColdReader {
   /** After READ_NEEDS_ROOM. */
   neededBytes = 0;
   /**
-   * The first entry found is the first that is left of the partition, and files have changed since the shard asked: what was
-   * asked for may have been dropped meanwhile. The shard knows.
+   * Nothing was found at the offset itself, and files have changed since the shard asked: what was there may have been
+   * dropped meanwhile. The shard knows.
    */
-  isBelowAll = false;
+  mayBeDropped = false;
   /** After READ_DAMAGED and READ_FAILED. */
   error: MillraceError | undefined;
 
@@ -130,6 +130,7 @@ export class ColdReader {
     this.nextOffset = nextOffset;
     if (entryCount === 0) {
       if (outcome < 0) return outcome;
+      this.mayBeDropped = this.changed && (firstOffset < 0 || firstOffset > request.offset);
       this.neededBytes = neededBytes;
       if (neededBytes > 0) return READ_NEEDS_ROOM;
     }
@@ -173,7 +174,8 @@ export class ColdReader {
     this.firstOffset = -1;
     this.more = true;
     this.neededBytes = 0;
-    this.isBelowAll = false;
+    this.mayBeDropped = false;
+    this.changed = false;
     this.error = undefined;
   }
 
@@ -183,24 +185,13 @@ export class ColdReader {
     const atOffset: Begin = { by: "offset", value: request.offset };
     return this.lookAgain(request, (table, isLost) => {
       if (table !== undefined) {
+        this.changed = hasChanged(table, request.settled);
         const outcome = this.settled.deliver(request, table, delivery);
-        this.isBelowAll =
-          hasChanged(table, request.settled) &&
-          this.settled.isFirst &&
-          delivery.entryCount === 0 &&
-          delivery.firstOffset > request.offset;
         if (outcome === SETTLED_LIMITED) this.more = false;
         if (outcome !== SETTLED_PASSED) return this.settledOutcome(outcome);
       }
       if (isLost) return READ_MOVED;
-      const outcome = this.visitJournal(request, atOffset, delivery, delivery.roomBytes);
-      // Everything in front of it, and of the settled files, is gone.
-      this.isBelowAll =
-        table !== undefined &&
-        hasChanged(table, request.settled) &&
-        this.settled.isFirst &&
-        delivery.firstOffset > request.offset;
-      return outcome;
+      return this.visitJournal(request, atOffset, delivery, delivery.roomBytes);
     });
   }
 
@@ -258,6 +249,8 @@ export class ColdReader {
   }
 
   private inJournal = false;
+  /** Settled files were looked at that the shard did not know of when it asked. */
+  private changed = false;
   private limited = false;
 
   /** @returns NOTHING or READ_DAMAGED. @throws what the storage throws */

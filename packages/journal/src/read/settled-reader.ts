@@ -43,8 +43,6 @@ export class SettledReader {
   path = "";
   /** After READ_DAMAGED: where in the file. */
   damagedAt = 0;
-  /** What was found is the first that is left of the partition. */
-  isFirst = false;
   /** `findTime`, SETTLED_PASSED: one past the partition's last settled offset; 0 when nothing of it is settled. */
   endOffset = 0;
   private readonly means: ReadMeans;
@@ -62,7 +60,6 @@ export class SettledReader {
    */
   deliver(request: SettledRequest, table: SettledFileTable, delivery: EntryDelivery): number {
     const { shardId, topicId, partition } = request;
-    this.isFirst = false;
     let from: number | undefined;
     let at = NO_FILE;
     let begin: Begin = { by: "offset", value: request.offset };
@@ -160,7 +157,6 @@ export class SettledReader {
       this.damagedAt = search.before.damagedAt ?? 0;
       return SEARCH_DAMAGED;
     }
-    this.isFirst = search.isFirst;
     this.endOffset = Math.max(this.endOffset, search.before?.endOffset ?? 0);
     return at;
   }

@@ -93,11 +93,6 @@ export class SettledSearch {
     return this.low - 1;
   }
 
-  /** No file in front of the one found has entries of the partition. */
-  get isFirst(): boolean {
-    return !this.stepwise && this.before === undefined;
-  }
-
   private middle(): number {
     return this.stepwise ? this.low : (this.low + this.high) >>> 1;
   }
