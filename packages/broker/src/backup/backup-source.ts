@@ -1,12 +1,13 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { settledFileName } from "@millrace/journal/internal";
 import { readDataFolder, shardDirectory, shardFolderName } from "../node/data-folder.ts";
 import { FolderLock } from "../node/folder-lock.ts";
 import { VERSION } from "../version.ts";
 import { BackupError } from "./backup-error.ts";
 import { ControlClient } from "./control-client.ts";
 import { type NodeSnapshot, SNAPSHOT_FILE } from "./node-snapshot.ts";
-import type { SnapshotFile } from "./shard-snapshot.ts";
+import { newestManifestName, readManifest, type SnapshotFile } from "./shard-snapshot.ts";
 
 /** One shard to be copied. */
 export interface SourceShard {
@@ -33,8 +34,8 @@ const ALIVE_MS = 5_000;
 const FOREVER_MS = 0x7fff_ffff;
 const TRIES_MAX = 3;
 
-/** Everything that belongs to a shard, by name. What a crash leaves beside is not copied. */
-const SHARD_FILE = /\.(log|idx|ckpt|settled)$|^(fence|quarantined|restored|manifest-\d{8})$/;
+/** What belongs to a shard beside its settled files, by name. What a crash leaves beside is not copied. */
+const SHARD_FILE = /\.(log|idx|ckpt)$|^(fence|quarantined|restored|manifest-\d{8})$/;
 
 /**
  * Asks the broker that runs on the folder for a snapshot or, when none does, locks the folder.
@@ -117,17 +118,31 @@ async function openStopped(dataDir: string): Promise<BackupSource> {
     const shards: SourceShard[] = [];
     for (let shardId = readDataFolder(dataDir).shards - 1; shardId >= 0; shardId -= 1) {
       const folder = shardDirectory(dataDir, shardId);
-      const files: SnapshotFile[] = [];
-      for (const name of (await readdir(folder)).sort()) {
-        if (!SHARD_FILE.test(name)) continue;
-        const { size } = await stat(join(folder, name));
-        files.push({ name, bytes: size, isFixed: name.endsWith(".settled") });
-      }
-      shards.push({ shardId, folder, position: null, files });
+      shards.push({ shardId, folder, position: null, files: await filesOf(folder) });
     }
     return { isLive: false, shards, lost: new AbortController().signal, close: () => lock.release() };
   } catch (error) {
     await lock.release();
     throw error;
   }
+}
+
+async function filesOf(folder: string): Promise<SnapshotFile[]> {
+  const names = (await readdir(folder)).sort();
+  const name = newestManifestName(names);
+  const manifest = name === undefined ? undefined : await readManifest(folder, name);
+  // Others do not count, and the next owner may still change them.
+  const settled = new Set(manifest?.files.map(settledFileName));
+  const missing = [...settled].find((file) => !names.includes(file));
+  if (missing !== undefined) {
+    throw new BackupError("BACKUP_FAILED", `settled file is missing: ${join(folder, missing)}`);
+  }
+  const files: SnapshotFile[] = [];
+  for (const file of names) {
+    const isFixed = settled.has(file);
+    if (!isFixed && !SHARD_FILE.test(file)) continue;
+    const { size } = await stat(join(folder, file));
+    files.push({ name: file, bytes: size, isFixed });
+  }
+  return files;
 }

@@ -82,6 +82,25 @@ export async function snapshotShard(options: ShardSnapshotOptions): Promise<Shar
   }
 }
 
+/** The manifest of the highest epoch is the one that counts. */
+export function newestManifestName(names: readonly string[]): string | undefined {
+  let newest: { epoch: number; name: string } | undefined;
+  for (const name of names) {
+    const epoch = parseManifestFileName(name);
+    if (epoch !== undefined && epoch > (newest?.epoch ?? -1)) newest = { epoch, name };
+  }
+  return newest?.name;
+}
+
+/** @throws BackupError BACKUP_FAILED when it is damaged */
+export async function readManifest(folder: string, name: string): Promise<Manifest> {
+  // Bytes that begin with their buffer: the decoder reads words.
+  const manifest = decodeManifest(new Uint8Array(await readFile(join(folder, name))));
+  if (manifest === undefined)
+    throw new BackupError("BACKUP_FAILED", `manifest is damaged: ${join(folder, name)}`);
+  return manifest;
+}
+
 class Attempt {
   readonly #options: ShardSnapshotOptions;
   readonly #files: SnapshotFile[] = [];
@@ -97,8 +116,8 @@ class Attempt {
     const manifest = await this.#takeManifest(names);
     const position = await commit();
     const later = await readdir(directory);
-    const oldest = checkpoints[0] ?? 0;
-    const from = manifest === undefined ? oldest : Math.min(oldest, manifest.settledPosition);
+    // Replay begins at a checkpoint, but batches that are not settled are nowhere else than in the journal.
+    const from = Math.min(checkpoints[0] ?? 0, manifest?.settledPosition ?? 0);
     await this.#takeSegments(later, from, position);
     await this.#takeWhole(FENCE_FILE);
     if (later.includes(RESTORED_FILE)) await this.#takeWhole(RESTORED_FILE);
@@ -119,20 +138,10 @@ class Attempt {
   }
 
   async #takeManifest(names: readonly string[]): Promise<Manifest | undefined> {
-    let newest: { epoch: number; name: string } | undefined;
-    for (const name of names) {
-      const epoch = parseManifestFileName(name);
-      if (epoch !== undefined && epoch > (newest?.epoch ?? -1)) newest = { epoch, name };
-    }
-    if (newest === undefined) return undefined;
-    const { name } = newest;
+    const name = newestManifestName(names);
+    if (name === undefined) return undefined;
     await this.#takeWhole(name);
-    const path = join(this.#options.target, name);
-    // A copy that begins with its buffer: the decoder reads words.
-    const manifest = decodeManifest(new Uint8Array(await readFile(path)));
-    if (manifest === undefined) {
-      throw new BackupError("BACKUP_FAILED", `manifest is damaged: ${join(this.#options.directory, name)}`);
-    }
+    const manifest = await readManifest(this.#options.target, name);
     for (const file of manifest.files) {
       const settled = settledFileName(file);
       await this.#link(settled);

@@ -25,6 +25,8 @@ const SHARD_ID_BYTES_MAX = 3;
 
 /** 2026-01-01, so that epochs after a restore stay small numbers. */
 const RESTORE_ERA_MS = 1_767_225_600_000;
+/** Offsets left out after a restore: those given out since the backup. As many as an index can span in a file. */
+const RESTORE_OFFSETS = 2 ** 30;
 
 /** Bytes of a PartitionOpening, at most: its header, two u32, the durability and two u64. */
 const OPENING_BYTES_MAX = 1 + 2 * 5 + 1 + 2 * 9;
@@ -335,7 +337,14 @@ export class ShardRequests {
       state.close(partition);
       journal.index.dropTopic(partition.topicId);
     }
-    const changes: StateChange[] = restored && this.#shardId === 0 ? [this.#newCatalogEpoch()] : [];
+    const changes: StateChange[] = [];
+    if (restored && this.#shardId === 0) {
+      // Topics that the restore has forgotten may still be known by their ids: new ones begin at this epoch.
+      const catalog = this.#catalogPartition();
+      changes.push(this.#newLife(catalog, catalog.nextOffset));
+      state.applyChange(changes[0] as StateChange);
+      catalog.highWatermark = catalog.nextOffset;
+    }
     for (const opening of partitions) {
       const partition = this.#opened(opening);
       const { topicId, partition: partitionNumber } = partition;
@@ -346,11 +355,12 @@ export class ShardRequests {
       // Records that were acknowledged or seen before they were durable can be gone: their offsets are not
       // given out again, and readers learn of the gap from the log epoch.
       const nextOffset = Math.max(partition.nextOffset, partition.reservedUntil);
-      const logEpoch = restored ? this.#epochAfterRestore(partition) : partition.logEpoch + 1;
-      const change: StateChange = ["epoch", topicId, partitionNumber, logEpoch, nextOffset];
+      const change: StateChange = restored
+        ? this.#newLife(partition, nextOffset)
+        : ["epoch", topicId, partitionNumber, partition.logEpoch + 1, nextOffset];
       changes.push(change);
       state.applyChange(change);
-      partition.highWatermark = nextOffset;
+      partition.highWatermark = partition.nextOffset;
     }
     this.#context.upkeep.start();
     if (changes.length === 0) {
@@ -361,21 +371,13 @@ export class ShardRequests {
     this.#context.afterCommit(() => done(partitions.length));
   }
 
-  /** Also of the catalog: topics that a restore has forgotten may still be known by their ids. */
-  #newCatalogEpoch(): StateChange {
-    const catalog = this.#catalogPartition();
-    const logEpoch = this.#epochAfterRestore(catalog);
-    const change: StateChange = ["epoch", CATALOG_TOPIC_ID, 0, logEpoch, catalog.nextOffset];
-    this.#context.state.applyChange(change);
-    return change;
-  }
-
   /**
-   * One more would not do: the life that was given up, or an earlier restore of the same backup, may have come as far. A
-   * number of seconds is ahead of all that went up one by one.
+   * After a restore. One more would not do for the log epoch: the life that was given up, or an earlier restore of the same
+   * backup, may have come as far. A number of seconds is ahead of all that went up one by one.
    */
-  #epochAfterRestore({ logEpoch }: Partition): number {
-    return Math.max(logEpoch + 1, Math.floor((this.#context.clock.wallMs() - RESTORE_ERA_MS) / 1000));
+  #newLife({ topicId, partition, logEpoch }: Partition, nextOffset: number): StateChange {
+    const seconds = Math.floor((this.#context.clock.wallMs() - RESTORE_ERA_MS) / 1000);
+    return ["epoch", topicId, partition, Math.max(logEpoch + 1, seconds), nextOffset + RESTORE_OFFSETS];
   }
 
   #commit(done: Done<"commit">): void {
