@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** A file of a shard's journal; docs/reference/journal-format.md says what is in it. */
+/** A file of a shard's journal; docs/reference/data-folder.md says what is in it. */
 export interface JournalFile {
   readonly path: string;
   readonly name: string;

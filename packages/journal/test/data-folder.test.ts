@@ -1,21 +1,28 @@
 import { readFileSync } from "node:fs";
 import { crc32 } from "node:zlib";
+import { MillraceError } from "@millrace/protocol";
 import t from "tap";
 import { decodeCheckpoint, encodeCheckpointIndex } from "../src/checkpoint/checkpoint-layout.ts";
 import {
   ENTRY_HEADER_BYTES,
+  FENCE_FILE,
   InlineBackground,
   JournalIndex,
+  QUARANTINE_FILE,
+  RESERVE_FILE,
   RealStorage,
   SeededRandom,
   SimulatedStorage,
 } from "../src/internal.ts";
 import { encodeSidecar } from "../src/lookup/sidecar-layout.ts";
 import { writeFence } from "../src/ownership/fence.ts";
+import { committedPositionOf, quarantineFor } from "../src/ownership/quarantine.ts";
 import { encodeSegmentHeader, segmentFileName, segmentSeed } from "../src/segment/segment-layout.ts";
+import { encodeManifest } from "../src/settled/manifest-layout.ts";
+import { encodeSettledHeader, encodeSettledTrailer, settledSeed } from "../src/settled/settled-layout.ts";
 import { openFixture } from "./journal-fixture.ts";
 
-const PAGE = new URL("../../../../docs/reference/journal-format.md", import.meta.url);
+const PAGE = new URL("../../../../docs/reference/data-folder.md", import.meta.url);
 
 interface Field {
   readonly offset: number;
@@ -236,4 +243,105 @@ t.test("the fence", async (t) => {
   for (const [field, value] of Object.entries(expected)) t.equal(fence(field), value, field);
   t.equal(fence("crc"), crc32(bytes.subarray(0, 28)));
   t.equal(bytes.length, 32);
+});
+
+t.test("settled files", async (t) => {
+  const name = { basePosition: 2 ** 45 + 8, epoch: 12, part: 345 };
+  const seed = settledSeed(0xf000_0001, name);
+  const bytes = encodeSettledHeader({ ...name, seed, shardId: 9, endPosition: 2 ** 46 });
+  const header = reader("Settled file", bytes);
+  const expected = {
+    magic: "MRSETTL1",
+    version: 1,
+    seed: seed >>> 0,
+    shardId: 9,
+    ...name,
+    endPosition: 2 ** 46,
+  };
+  for (const [field, value] of Object.entries(expected)) t.equal(header(field), value, field);
+  t.equal(header("crc"), crc32(bytes.subarray(0, 60)));
+  t.equal(tableOf("Settled file").get("entries")?.offset, bytes.length);
+  const seedBytes = Buffer.alloc(24);
+  seedBytes.writeUInt32LE(0xf000_0001, 0);
+  seedBytes.writeBigUInt64LE(BigInt(name.basePosition), 4);
+  seedBytes.writeUInt32LE(name.epoch, 12);
+  seedBytes.writeUInt32LE(name.part, 16);
+  seedBytes.write("TTL1", 20, "latin1");
+  t.equal(seed >>> 0, crc32(seedBytes));
+
+  const trailerBytes = encodeSettledTrailer({ footerAt: 2 ** 33, footerLength: 4_096 });
+  const trailer = reader("Trailer", trailerBytes);
+  for (const [field, value] of Object.entries({
+    magic: "MRTRAIL1",
+    footerAt: 2 ** 33,
+    footerLength: 4_096,
+  })) {
+    t.equal(trailer(field), value, field);
+  }
+  t.equal(trailer("crc"), crc32(trailerBytes.subarray(0, 28)));
+  t.equal(trailerBytes.length, 32);
+});
+
+t.test("manifests", async (t) => {
+  const file = {
+    basePosition: 2 ** 45,
+    endPosition: 2 ** 45 + 8_000,
+    epoch: 3,
+    part: 7,
+    sizeBytes: 9_000,
+    footerAt: 8_064,
+    entryBytes: 7_936,
+    firstTime: 1_700_000_000_001,
+    lastTime: 1_700_000_000_009,
+    expiryTime: 1_700_000_000_005,
+    firstTopicId: 0xffff_fff0,
+    lastTopicId: 0xffff_fff1,
+    partitionCount: 2,
+    records: 2 ** 33,
+  };
+  const head = { shardId: 9, epoch: 12, generation: 2 ** 34, settledPosition: 2 ** 45 + 8_000 };
+  const partitions = [{ topicId: 7, partition: 1, bytes: 7_936 }];
+  const bytes = encodeManifest({ ...head, files: [{ ...file, adopted: true }], partitions });
+  const manifest = reader("Manifest", bytes);
+  const expected = { magic: "MRMANIF1", version: 1, ...head, fileCount: 1, partitionCount: 1 };
+  for (const [field, value] of Object.entries(expected)) t.equal(manifest(field), value, field);
+  const filesAt = tableOf("Manifest").get("files")?.offset ?? 0;
+  const row = reader("Manifest file", bytes, filesAt);
+  for (const [field, value] of Object.entries({ ...file, flags: 1 })) t.equal(row(field), value, field);
+  const view = Buffer.from(bytes.buffer);
+  const partitionAt = filesAt + 96;
+  t.same([view.readUInt32LE(partitionAt), view.readUInt32LE(partitionAt + 4)], [7, 1]);
+  t.equal(Number(view.readBigUInt64LE(partitionAt + 8)), 7_936);
+  t.equal(bytes.length, partitionAt + 16, "the checksum is put behind it by whoever writes the file");
+});
+
+t.test("the quarantine mark", async (t) => {
+  const directory = t.testdir();
+  const failure = new MillraceError("JOURNAL_FAILED", "sync failed with EIO");
+  writeFence(new RealStorage(), directory, { shardId: 3, epoch: 1, journalId: 1 });
+  quarantineFor(failure, new RealStorage(), directory, 1, 123_456);
+  const text = readFileSync(`${directory}/quarantined`, "utf8");
+  const line = `everything before position 123456 had been synced (crc32 ${crc32("123456").toString(16).padStart(8, "0")})`;
+  t.equal(text, `sync failed with EIO\n${line}\n`);
+  t.equal(committedPositionOf(text), 123_456);
+  t.equal(committedPositionOf(text.replace("123456", "123457")), undefined);
+  t.match(
+    readFileSync(PAGE, "utf8"),
+    "everything before position <position> had been synced (crc32 <hexadecimal>)",
+  );
+});
+
+t.test("the page names every kind of file", async (t) => {
+  const page = readFileSync(PAGE, "utf8");
+  const names = [
+    "millrace.json",
+    FENCE_FILE,
+    QUARANTINE_FILE,
+    RESERVE_FILE,
+    ".log",
+    ".idx",
+    ".ckpt",
+    ".settled",
+  ];
+  for (const name of [...names, "manifest-", ".tmp"]) t.ok(page.includes(name), name);
 });
