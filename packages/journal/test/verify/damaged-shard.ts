@@ -19,7 +19,7 @@ import { settledFileName } from "../../src/settled/settled-layout.ts";
 import { readFile } from "../../src/storage/storage.ts";
 import { walkEntries } from "../../src/verify/damage-walk.ts";
 import { openFixture } from "../journal-fixture.ts";
-import { WholeSettledFile } from "../settled-reader.ts";
+import { WholeSettledFile } from "";
 import { fieldsOf } from "../simulated-world.ts";
 
 export const DIRECTORY: string = "/data/shards/0003";
