@@ -18,8 +18,8 @@ import { decodeManifest } from "../../src/settled/manifest-layout.ts";
 import { settledFileName } from "../../src/settled/settled-layout.ts";
 import { readFile } from "../../src/storage/storage.ts";
 import { walkEntries } from "../../src/verify/damage-walk.ts";
+import { identifySettled } from "../../src/verify/settled-identity.ts";
 import { openFixture } from "../journal-fixture.ts";
-import { WholeSettledFile } from "";
 import { fieldsOf } from "../simulated-world.ts";
 
 export const DIRECTORY: string = "/data/shards/0003";
@@ -166,42 +166,61 @@ export function readRecords(storage: Storage): Map<string, string | null> {
   const manifest = content === undefined ? undefined : decodeManifest(content);
   const found = new Map<string, string | null>();
   for (const file of manifest?.files ?? []) {
-    const whole = WholeSettledFile.read(storage, DIRECTORY, file);
-    if (whole === undefined) throw new Error(`cannot be read: ${settledFileName(file)}`);
-    for (const { topicId, partition } of whole.sections) {
-      for (const entry of whole.entries(topicId, partition) ?? []) addRecords(found, entry);
-    }
-  }
-  survey.segments.forEach(({ path, basePosition, seed, epoch }, i) => {
-    if (basePosition < (manifest?.settledPosition ?? 0)) return;
-    const fd = storage.open(path, "read");
-    const window = new SegmentWindow(storage, 65_536);
-    window.attach(fd);
-    const limit = (survey.segments[i + 1]?.basePosition ?? Number.POSITIVE_INFINITY) - basePosition;
-    walkEntries(
-      window,
-      {
-        path,
-        from: 64,
-        limit,
-        seed,
-        epoch,
-        firstSequence: undefined,
-        isConsecutive: true,
-        check: ENTRY_CHECK,
+    const path = `${DIRECTORY}/${settledFileName(file)}`;
+    readEntries(
+      storage,
+      path,
+      file.footerAt,
+      (window) => {
+        const identity = identifySettled(window, path, file, SHARD_ID, survey.journalId as number);
+        if (identity === undefined) throw new Error(`cannot be read: ${path}`);
+        return identity.seed;
       },
-      {
-        entry: (words, bytes, index) => {
-          const length = words[index >> 2] as number;
-          if (words[(index >> 2) + 1] === 1)
-            addRecords(found, Buffer.from(bytes.subarray(index, index + length)));
-        },
-        hole: () => {},
-      },
+      found,
     );
-    storage.close(fd);
+  }
+  survey.segments.forEach(({ path, basePosition, seed }, i) => {
+    if (basePosition < (manifest?.settledPosition ?? 0)) return;
+    const limit = (survey.segments[i + 1]?.basePosition ?? Number.POSITIVE_INFINITY) - basePosition;
+    readEntries(storage, path, limit, () => seed, found);
   });
   return found;
+}
+
+/** Adds what is in a file of entries. */
+function readEntries(
+  storage: Storage,
+  path: string,
+  limit: number,
+  seedOf: (window: SegmentWindow) => number,
+  found: Map<string, string | null>,
+): void {
+  const fd = storage.open(path, "read");
+  const window = new SegmentWindow(storage, 65_536);
+  window.attach(fd);
+  const seed = seedOf(window);
+  walkEntries(
+    window,
+    {
+      path,
+      from: 64,
+      limit,
+      seed,
+      epoch: undefined,
+      firstSequence: undefined,
+      isConsecutive: false,
+      check: ENTRY_CHECK,
+    },
+    {
+      entry: (words, bytes, index) => {
+        const length = words[index >> 2] as number;
+        if (words[(index >> 2) + 1] === 1)
+          addRecords(found, Buffer.from(bytes.subarray(index, index + length)));
+      },
+      hole: () => {},
+    },
+  );
+  storage.close(fd);
 }
 
 function addRecords(found: Map<string, string | null>, entry: Buffer): void {
