@@ -18,6 +18,8 @@ const COMMANDS: readonly { readonly args: readonly string[]; readonly section: s
   { args: ["topic", "delete"], section: "millrace topic" },
   { args: ["pub"], section: "millrace pub" },
   { args: ["sub"], section: "millrace sub" },
+  { args: ["doctor"], section: "millrace doctor" },
+  { args: ["inspect"], section: "millrace inspect" },
 ];
 
 t.test("docs/reference/cli.md has every option of every command, and no other", async (t) => {
