@@ -8,7 +8,7 @@ import { checkReads, checkRecovered } from "./simulation-checks.ts";
 import { QuietJournal } from "./space-check.ts";
 
 const REWRITE_BYTES = 500;
-const ROUNDS = 7;
+const ROUNDS = 6;
 
 function newWorld(seed: number): { world: OpenWorld; shard: SimulatedShard } {
   const random = new SeededRandom(seed);

@@ -1,10 +1,12 @@
 import {
+  type ColdReadRequest,
   ENTRY_BASE_OFFSET_WORD,
   ENTRY_COUNT_WORD,
   ENTRY_HEADER_BYTES,
   ENTRY_TYPE_BATCH,
   READ_DAMAGED,
   READ_NEEDS_ROOM,
+  READ_UNFINISHED,
   type SeededRandom,
   TIME_NOT_FOUND,
 } from "../src/internal.ts";
@@ -81,38 +83,25 @@ export function isOf(entry: ModelEntry, partition: PartitionName): boolean {
   return topicId === partition.topicId && number === partition.partition;
 }
 
-/** The DELIVER entries that a partition has in the journal from an offset on, or undefined when the reader met damage. */
-export function readJournal(
-  { journal, reader }: OpenedJournal,
-  { topicId, partition }: PartitionName,
+/** The DELIVER entries of a partition from an offset on, or undefined when the reader met damage. */
+export function readPartition(
+  opened: OpenedJournal,
+  partition: PartitionName,
   from: number,
   random: SeededRandom,
 ): Buffer[] | undefined {
+  const { reader } = opened;
   const entries: Buffer[] = [];
   const target = Buffer.alloc(16_384);
   let offset = from;
   for (let reads = 0; ; reads++) {
     expect(reads < 10_000, () => `reading does not end at offset ${offset}`);
-    const location = journal.index.locate(topicId, partition, offset);
-    if (location === undefined) return entries;
     const start = random.below(30);
-    const bytes = reader.read(
-      {
-        shardId: SHARD_ID,
-        topicId,
-        partition,
-        offset,
-        limitOffset: Number.MAX_SAFE_INTEGER,
-        endPosition: journal.writtenPosition,
-        location,
-      },
-      target,
-      start,
-      Math.min(target.length - start, random.pick([16_384, 4000, 700])),
-    );
+    const maxBytes = Math.min(target.length - start, random.pick([16_384, 4000, 700]));
+    const bytes = reader.read(requestFor(opened, partition, offset), target, start, maxBytes);
     if (bytes === READ_DAMAGED) return undefined;
-    if (bytes === READ_NEEDS_ROOM) continue;
-    expect(bytes >= 0, () => `read failed: ${reader.error?.message}`);
+    if (bytes === READ_NEEDS_ROOM || bytes === READ_UNFINISHED) continue;
+    expect(bytes >= 0, () => `read failed: ${bytes} ${reader.error?.message}`);
     expect(reader.entryCount > 0 || bytes === 0, () => "bytes without entries");
     entries.push(Buffer.from(target.subarray(start, start + bytes)));
     // Nothing: what comes next is not written yet.
@@ -120,6 +109,32 @@ export function readJournal(
     expect(reader.nextOffset > offset, () => `read at ${offset} made no progress`);
     offset = reader.nextOffset;
   }
+}
+
+/** What a shard asks its reader for. */
+function requestFor(
+  { journal }: OpenedJournal,
+  { topicId, partition }: PartitionName,
+  offset: number,
+  timeMs?: number,
+): ColdReadRequest {
+  const { index, epoch, settledGeneration: generation } = journal;
+  const limitOffset = Number.MAX_SAFE_INTEGER;
+  const endOffset = index.firstOffset(topicId, partition) ?? limitOffset;
+  const isSettled = generation > 0 && (timeMs !== undefined || offset < endOffset);
+  return {
+    shardId: SHARD_ID,
+    topicId,
+    partition,
+    offset,
+    limitOffset,
+    endPosition: journal.writtenPosition,
+    settled: isSettled ? { epoch, generation, endOffset } : undefined,
+    location:
+      timeMs === undefined
+        ? index.locate(topicId, partition, offset)
+        : index.locateTime(topicId, partition, timeMs),
+  };
 }
 
 /** Compares DELIVER entries with what they should be. */
@@ -143,35 +158,24 @@ export function deliverEntry(bytes: Buffer): Buffer {
   return Buffer.concat([head, payload]);
 }
 
+/** The offset of the first entry from an offset on that was appended at a time or later. */
 export function findTime(
-  { journal, reader }: OpenedJournal,
-  { topicId, partition }: PartitionName,
+  opened: OpenedJournal,
+  partition: PartitionName,
+  from: number,
   timeMs: number,
 ): number | undefined {
-  const location = journal.index.locateTime(topicId, partition, timeMs);
-  if (location === undefined) return undefined;
-  const request = {
-    shardId: SHARD_ID,
-    topicId,
-    partition,
-    offset: 0,
-    limitOffset: Number.MAX_SAFE_INTEGER,
-    endPosition: journal.writtenPosition,
-    location,
-  };
-  const found = reader.findTime(request, timeMs);
+  const { reader } = opened;
+  let found = READ_UNFINISHED;
+  while (found === READ_UNFINISHED) {
+    found = reader.findTime(requestFor(opened, partition, from, timeMs), timeMs);
+  }
   if (found >= 0) return found;
-  expect(found === TIME_NOT_FOUND, () => `time search failed: ${reader.error?.message}`);
-  const next = journal.index.locate(topicId, partition, reader.nextOffset);
-  if (next === undefined) return undefined;
+  expect(found === TIME_NOT_FOUND, () => `time search failed: ${found} ${reader.error?.message}`);
   // The first entry there that is written is the one.
   const target = Buffer.alloc(70_000);
-  const bytes = reader.read(
-    { ...request, offset: reader.nextOffset, location: next },
-    target,
-    0,
-    target.length,
-  );
+  const request = requestFor(opened, partition, reader.nextOffset);
+  const bytes = reader.read(request, target, 0, target.length);
   return bytes > 0 ? Number(target.readBigUInt64BE(2)) : undefined;
 }
 

@@ -11,7 +11,7 @@ import { simulate } from "./journal-simulation.ts";
 import { seedOfRun } from "./seed-of-run.ts";
 import type { Breakage } from "./simulated-world.ts";
 
-const SEEDS = 300;
+const SEEDS = 200;
 const CANARY_SEEDS = 300;
 
 const { first, count } = seedOfRun();

@@ -1,9 +1,16 @@
 import { MillraceError } from "@millrace/protocol";
 import type { SeededRandom, SimulatedStorage } from "../src/internal.ts";
-import { checkPrefix, checkState, compareReads, expect, type ModelEntry } from "./journal-model.ts";
+import {
+  checkPrefix,
+  checkState,
+  compareReads,
+  expect,
+  type ModelEntry,
+  readPartition,
+} from "./journal-model.ts";
 import { ModelState } from "./model-state.ts";
 import { DIRECTORY, fieldsOf, type OpenedJournal, type OpenWorld, openJournal } from "./simulated-world.ts";
-import { RetainedReader, retained } from "./simulation-checks.ts";
+import { retained } from "./simulation-checks.ts";
 
 /** What became of a flipped bit: nothing at all, or damage that was told of. */
 export type FlipOutcome = "not tried" | "harmless" | "told";
@@ -84,10 +91,9 @@ function lookAt(
     );
     return "harmless";
   }
-  const reader = new RetainedReader(opened, random);
   let outcome: FlipOutcome = "harmless";
   for (const { topicId, partition, logStart } of ModelState.at(kept, journal.stagedPosition).partitions()) {
-    const got = reader.read({ topicId, partition }, logStart);
+    const got = readPartition(opened, { topicId, partition }, logStart, random);
     if (got !== undefined) {
       compareReads(got, retained(kept, { topicId, partition }, logStart));
     } else {
@@ -101,7 +107,9 @@ function lookAt(
 /** Whether a segment has the base position of a settled file. */
 function isOtherName(log: string, settled: string): boolean {
   const base = DIRECTORY.length + 17;
-  return log.endsWith(".log") && settled.endsWith(".settled") && log.slice(0, base) === settled.slice(0, base);
+  return (
+    log.endsWith(".log") && settled.endsWith(".settled") && log.slice(0, base) === settled.slice(0, base)
+  );
 }
 
 /** How many entries a copy recovers that nobody damaged; undefined when it is quarantined. */

@@ -3,7 +3,7 @@ import { expect } from "./journal-model.ts";
 import type { SimulatedRetention } from "./simulated-retention.ts";
 import type { SimulatedShard } from "./simulated-shard.ts";
 import { DIRECTORY, type OpenedJournal, type OpenWorld } from "./simulated-world.ts";
-import { RetainedReader } from "./simulation-checks.ts";
+import { sectionsOf } from "./simulation-checks.ts";
 
 /** Longer than any wait before a retry or until a segment is settled. */
 const LONG_MS = 60_000;
@@ -71,10 +71,9 @@ export class QuietJournal {
   private checkLiving(rewriteDeadBytesMin: number): void {
     const { journal } = this.opened;
     const state = this.shard.committedState();
-    const reader = new RetainedReader(this.opened, this.world.random);
     for (const file of journal.settledFiles) {
       let living = 0;
-      for (const { topicId, partition, endOffset, bytes } of reader.file(file)?.sections ?? []) {
+      for (const { topicId, partition, endOffset, bytes } of sectionsOf(this.opened, file)) {
         const exists = this.shard.find(topicId, partition) !== undefined;
         if (exists && endOffset > state.logStart(topicId, partition)) living += bytes;
       }
