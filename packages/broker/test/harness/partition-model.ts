@@ -106,9 +106,10 @@ export class PartitionModel {
     this.logStartOffset = found;
   }
 
-  /** Whether one request alone, and nothing before it, explains that the log starts there. */
+  /** Whether one request alone, and neither one before it nor retention, explains that the log starts there. */
   onlyAskedOnce(offset: number): boolean {
-    return offset > this.logStartOffset && this.#startsAsked.filter((asked) => asked === offset).length === 1;
+    if (offset <= this.logStartOffset || this.#mayDropBelow(offset)) return false;
+    return this.#startsAsked.filter((asked) => asked === offset).length === 1;
   }
 
   /** A start that somebody is told of was asked for, and never goes back. */

@@ -3,7 +3,7 @@ import type { DamageOutcome } from "../harness/damaged-copies.ts";
 import { forSeeds, type Seeded } from "../harness/seeded.ts";
 import { ShardSimulation } from "../harness/shard-simulation.ts";
 
-const SEEDS = 40;
+const SEEDS = 20;
 const BITS_PER_SEED = 25;
 
 function damage(random: Seeded, count: Map<DamageOutcome, number>): void {

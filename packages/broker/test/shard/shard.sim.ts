@@ -1,19 +1,28 @@
 import t from "tap";
 import { NO_CHECKSUMS, withoutDataSync, withoutFolderSync } from "../harness/broken-storage.ts";
-import { forSeeds, type Seeded, seeded } from "../harness/seeded.ts";
+import { forSeeds, givenSeed, type Seeded, seeded } from "../harness/seeded.ts";
 import { ShardSimulation, type ShardSimulationOptions } from "../harness/shard-simulation.ts";
 
-const SEEDS = 300;
+const SEEDS = 200;
 const STEPS_PER_CALL_RUN = 120;
 
 t.test("a shard keeps what it has promised, however it dies", async (t) => {
   let records = 0;
+  const events = new Map<string, number>();
   forSeeds(SEEDS, (random) => {
     const simulation = new ShardSimulation(random);
     simulation.run();
     records += simulation.world.knownRecords;
+    for (const { event, fields } of simulation.rig.logged) {
+      const name = fields.forced === true ? "forced" : event;
+      events.set(name, (events.get(name) ?? 0) + 1);
+    }
   });
   t.ok(records > SEEDS, `${SEEDS} seeds, ${records} records`);
+  if (givenSeed() !== undefined) return;
+  for (const event of ["settled", "retention", "forced", "reserve-released", "publishes-refused"]) {
+    t.ok((events.get(event) ?? 0) > 0, `${event}: ${events.get(event)}`);
+  }
 });
 
 t.test("a shard keeps what it has promised when it dies at any call of the storage", async (t) => {

@@ -128,9 +128,9 @@ export class ColdReader {
     this.entryCount = entryCount;
     this.firstOffset = firstOffset;
     this.nextOffset = nextOffset;
+    this.mayBeDropped = this.changed && (firstOffset < 0 || firstOffset > request.offset);
     if (entryCount === 0) {
       if (outcome < 0) return outcome;
-      this.mayBeDropped = this.changed && (firstOffset < 0 || firstOffset > request.offset);
       this.neededBytes = neededBytes;
       if (neededBytes > 0) return READ_NEEDS_ROOM;
     }
