@@ -113,6 +113,42 @@ t.test("forgets topics", async (t) => {
   t.equal(index.locate(1, 0, 0)?.position, 1064, "an id that comes back begins anew");
 });
 
+t.test("forgets what is settled, and counts bytes", async (t) => {
+  const index = new JournalIndex();
+  for (let segment = 0; segment < 12; segment++) {
+    const base = segment * 1000;
+    index.beginSegment(base, 1);
+    if (segment !== 3) index.add(1, 0, segment * 10, 10, segment, base + 64, 100);
+    if (segment % 2 === 0) index.add(1, 1, segment, 1, segment, base + 168, 201);
+    if (segment > 0) index.sealOldest();
+  }
+  t.equal(index.unsettledBytes(1, 0), 11 * 104);
+  t.equal(index.unsettledBytes(1, 1), 6 * 208);
+  t.same(index.settleThrough(999), []);
+  t.same(
+    index.settleThrough(5_500).map(({ basePosition }) => basePosition),
+    [0, 1000, 2000, 3000, 4000],
+  );
+  index.addSettledBytes(1, 0, 4 * 104);
+  index.addSettledBytes(9, 9, 1);
+  t.equal(index.unsettledBytes(1, 0), 7 * 104);
+  t.equal(index.retainedBytes(1, 0), 11 * 104);
+  t.equal(index.retainedBytes(9, 9), 0, "nothing is known of a topic that was dropped");
+  t.equal(index.firstOffset(1, 0), 50);
+  t.equal(index.firstOffset(1, 1), 6);
+  t.match(index.locate(1, 0, 0), { segmentBase: 5000, sealed: true }, "where the journal goes on");
+  t.match(index.locate(1, 0, 77), { segmentBase: 7000, sealed: true });
+  t.match(index.locate(1, 1, 9), { segmentBase: 10_000, sealed: true });
+  t.match(index.locateTime(1, 0, 0), { segmentBase: 5000 });
+  t.equal(index.settleThrough(11_000).length, 6);
+  t.equal(index.firstOffset(1, 1), undefined);
+  t.match(index.locate(1, 0, 0), { segmentBase: 11_000, sealed: false });
+  index.endSegment(12_000);
+  index.sealOldest();
+  t.match(index.locate(1, 0, 115), { segmentBase: 11_000, sealed: true }, "numbers go on");
+  t.equal(index.unsettledBytes(1, 0), 104);
+});
+
 t.test("refuses entries before the first segment and impossible offsets", async (t) => {
   const index = new JournalIndex();
   t.throws(() => index.add(1, 0, 0, 1, 5, 64, 100), { message: /nothing is staged/ });

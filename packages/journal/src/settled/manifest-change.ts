@@ -32,7 +32,7 @@ export class ManifestChange {
   /** The list with the change made, by base position and part. */
   filesAfter(files: readonly SettledFile[]): SettledFile[] {
     const removed = new Set(this.removed.map(keyOfFile));
-    const kept = files.filter((file) => !removed.has(keyOfFile(file)));
+    const kept = removed.size === 0 ? files : files.filter((file) => !removed.has(keyOfFile(file)));
     return [...kept, ...this.added].sort((a, b) => a.basePosition - b.basePosition || a.part - b.part);
   }
 
