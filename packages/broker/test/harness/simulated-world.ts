@@ -54,6 +54,7 @@ export class SimulatedWorld {
   readonly #usedIds: Map<number, string> = new Map();
   readonly #requests: Map<number, Request> = new Map();
   #values = 0;
+  #hasAskedForSpace = false;
   /** Set when a sync has failed: then nothing may be acked any more. */
   acksAreOver = false;
 
@@ -134,6 +135,8 @@ export class SimulatedWorld {
 
   /** The volume is too full: some of the oldest records have to go, whatever their topics say. */
   dropOldest(gateway: RecordingGateway): void {
+    // Also of topics that come before it is done.
+    this.#hasAskedForSpace = true;
     for (const { model } of this.#partitions()) model.mayDropAny = true;
     gateway.ask("drop", [1 + this.#random.below(20_000), Number.MAX_SAFE_INTEGER]);
   }
@@ -334,6 +337,7 @@ export class SimulatedWorld {
       deleting: false,
       partitions: topic.shards.map((_, partition) => {
         const model = new PartitionModel(topicId, partition, { ...topic, durability }, this.#clock);
+        if (this.#hasAskedForSpace) model.mayDropAny = true;
         const at = (topicId * 2 + partition) * SESSIONS_PER_PARTITION;
         return {
           model,
