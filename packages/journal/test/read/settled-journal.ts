@@ -56,6 +56,7 @@ export class SettledJournal {
   settledPosition = 0;
   generation = 0;
   epoch = 1;
+  private readonly nextOffsets: Map<string, number> = new Map();
   private settledSegments = 0;
   private readonly random: SeededRandom;
   private nowMs = 1_000;
@@ -71,10 +72,10 @@ export class SettledJournal {
     const key = `${topicId}:${partition}`;
     const entries = this.model.get(key) ?? [];
     this.model.set(key, entries);
-    const last = entries.at(-1);
     const gap = this.random.chance(0.05) ? this.random.below(30) : 0;
-    const baseOffset = (last === undefined ? 0 : last.baseOffset + last.count) + gap;
+    const baseOffset = (this.nextOffsets.get(key) ?? 0) + gap;
     const count = 1 + this.random.below(5);
+    this.nextOffsets.set(key, baseOffset + count);
     if (this.random.chance(0.6)) this.nowMs += this.random.below(20);
     const payload = batchPayload(this.random, payloadBytes);
     this.journal.stageBatch(topicId, partition, baseOffset, count, this.nowMs, payload);

@@ -137,7 +137,16 @@ for (let run = 0; run < seeds.count(12); run++) {
       } else if (choice < 14 && world.files.length > 3) {
         world.drop(1);
       } else if (choice < 24) {
-        findOnce(t, world, reader, random.pick(PARTITIONS), 990 + random.below(4_000));
+        const key = random.pick(PARTITIONS);
+        const model = world.model.get(`${key[0]}:${key[1]}`) ?? [];
+        const known = model.length === 0 ? 990 : random.pick(model).timeMs;
+        findOnce(
+          t,
+          world,
+          reader,
+          key,
+          random.chance(0.2) ? random.below(6_000) : known + random.below(3) - 1,
+        );
       } else if (choice < 34) {
         const key = random.pick(PARTITIONS);
         const end = lastOffset(world.model.get(`${key[0]}:${key[1]}`) ?? []);
