@@ -199,6 +199,7 @@ export class Settler {
   }
 
   private rewrite(owner: SettlingOwner): void {
+    if (this.rewritable.length === 0) return;
     const listed = new Set(this.files.map(settledFileName));
     for (let file = this.rewritable.shift(); file !== undefined; file = this.rewritable.shift()) {
       const part = this.partFor(file.basePosition);
