@@ -38,7 +38,7 @@ export class RingColdReads implements ColdReads {
 
   /** Which manifest the reader looks in; undefined when the journal has all that is wanted. */
   #settled({ kind, topicId, partition, offset, limitOffset }: ColdRead): SettledPart | undefined {
-    const { settledGeneration = 0, epoch, index } = this.#journal as Journal & { settledGeneration?: number };
+    const { settledGeneration, epoch, index } = this.#journal;
     if (settledGeneration === 0) return undefined;
     const endOffset = index.firstOffset(topicId, partition) ?? limitOffset;
     if (kind === "read" && offset >= endOffset) return undefined;
