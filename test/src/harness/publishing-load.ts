@@ -12,6 +12,8 @@ export interface LoadProducer {
   readonly partitions: number;
   /** Values have up to so many bytes. */
   readonly valueBytesMax: number;
+  /** And at least so many; without it most of them are small, and some fill frames. */
+  readonly valueBytesMin?: number | undefined;
 }
 
 /** A record that was acknowledged. */
@@ -97,8 +99,7 @@ export class PublishingLoad {
     const random = this.#random;
     const { name, sequence } = one;
     one.sequence += 1;
-    // Mostly small ones; some that fill frames.
-    const bytes = random.below(50) === 0 ? random.below(one.valueBytesMax) : random.below(200);
+    const bytes = valueBytes(one, random);
     const value = recordValue(name, sequence, bytes);
     const partition = random.below(one.partitions);
     try {
@@ -108,4 +109,9 @@ export class PublishingLoad {
       this.failed.push(`${name}:${sequence} ${(error as { code?: string }).code ?? String(error)}`);
     }
   }
+}
+
+function valueBytes({ valueBytesMin, valueBytesMax }: LoadProducer, random: SeededRandom): number {
+  if (valueBytesMin !== undefined) return random.between(valueBytesMin, valueBytesMax);
+  return random.below(50) === 0 ? random.below(valueBytesMax) : random.below(200);
 }
