@@ -20,6 +20,8 @@ const COMMANDS: readonly { readonly args: readonly string[]; readonly section: s
   { args: ["sub"], section: "millrace sub" },
   { args: ["doctor"], section: "millrace doctor" },
   { args: ["inspect"], section: "millrace inspect" },
+  { args: ["backup"], section: "millrace backup" },
+  { args: ["restore"], section: "millrace restore" },
 ];
 
 t.test("docs/reference/cli.md has every option of every command, and no other", async (t) => {
