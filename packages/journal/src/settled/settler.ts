@@ -191,11 +191,18 @@ export class Settler {
       },
       (error) => {
         // It is always about the first source: a stretch that is sorted ends before one that is damaged.
-        if (errorCodeOf(error) !== "JOURNAL_DAMAGED" || isDamaged) return;
+        if (isDamaged || !this.isDamage(error)) return;
         this.damagedBase = segments[0]?.basePosition;
         this.warn(`damage met while settling, so the segment is kept as it is: ${error.message}`);
       },
     );
+  }
+
+  /** Also where a disk does not give back what was written, time and again: adopting a segment hardly reads it. */
+  private isDamage(error: Error): boolean {
+    const code = errorCodeOf(error);
+    const isLasting = this.retryAfterMs >= JOURNAL_LIMITS.retryAfterMs * 4;
+    return code === "JOURNAL_DAMAGED" || (code === "EIO" && isLasting);
   }
 
   private rewrite(owner: SettlingOwner): void {

@@ -4,11 +4,13 @@ import {
   InlineBackground,
   type Journal,
   type JournalOptions,
+  type OpenMode,
   RealStorage,
   SETTLE_FIELDS,
   SeededRandom,
 } from "../../src/internal.ts";
 import { decodeManifest, encodeManifest } from "../../src/settled/manifest-layout.ts";
+import { DelegatingStorage } from "../broken-storage.ts";
 import { HeldBackground, openFixture, stageTexts, textsOf } from "../journal-fixture.ts";
 import { batchPayload } from "../simulated-world.ts";
 
@@ -245,6 +247,38 @@ t.test("damage in a segment does not stop the others", async (t) => {
   t.equal(f.journal.settlingFailure, undefined);
   t.match(f.journal.takeSettlingWarnings(), [/damage met.*position \d+/]);
   t.same(f.journal.takeSettlingWarnings(), []);
+  f.journal.close();
+});
+
+t.test("nor does a segment that the disk does not give back", async (t) => {
+  class Unreadable extends DelegatingStorage {
+    fd = -1;
+    override open(path: string, mode: OpenMode): number {
+      const fd = super.open(path, mode);
+      if (path.endsWith("0000000000000000-00000001.log")) this.fd = fd;
+      return fd;
+    }
+    override close(fd: number): void {
+      if (fd === this.fd) this.fd = -1;
+      super.close(fd);
+    }
+    override read(fd: number, target: Uint8Array, start: number, length: number, position: number): number {
+      if (fd === this.fd && position < 1_000) throw Object.assign(new Error("EIO: read"), { code: "EIO" });
+      return super.read(fd, target, start, length, position);
+    }
+  }
+  const f = new SettlingFixture(`${t.testdir()}/0003`, {
+    settling: { batchBytes: 1 },
+    background: new InlineBackground(new Unreadable(new RealStorage())),
+  });
+  f.journal.startSettling(OWNER);
+  f.endSegment();
+  t.match(f.journal.settlingFailure?.message, /EIO/);
+  for (let i = 0; i < 4; i++) {
+    f.clock.nowMs += 10_000;
+    f.commit();
+  }
+  t.match(f.journal.settledFiles, [{ adopted: true }]);
   f.journal.close();
 });
 
