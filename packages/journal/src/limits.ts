@@ -55,7 +55,7 @@ export const JOURNAL_LIMITS = {
   /** Sealed segments whose sidecar is not durable; past it the journal counts as full. */
   sealedPendingMax: 8,
   /** A segment whose index points cover so many bytes on the average is fit to be read as it is. */
-  densePointBytes: 49_152,
+  densePointBytes: 32_768,
   /** Segments, and bytes, that one job settles. */
   settleSegmentsMax: 64,
   settleBytesMax: 268_435_456,
