@@ -4,6 +4,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { BROKER_LIMITS } from "../limits.ts";
 import type { Logger } from "../logger.ts";
+import { SYSTEM_CLOCK } from "../system-clock.ts";
 import { BackupError } from "./backup-error.ts";
 import type { ControlCommand } from "./control-server.ts";
 import { type LineChannel, objectOfLine } from "./line-channel.ts";
@@ -58,9 +59,9 @@ export function removeSnapshots(dataDir: string): void {
 
 async function serve(channel: LineChannel, folder: string, options: BackupCommandOptions): Promise<void> {
   const { dataDir, shards, commit, logger } = options;
-  logger.log("info", "backup-started", { folder });
+  const startMs = SYSTEM_CLOCK.monotonicMs();
   let count = 0;
-  await snapshotNode({
+  const snapshot = await snapshotNode({
     dataDir,
     shards,
     folder,
@@ -70,6 +71,9 @@ async function serve(channel: LineChannel, folder: string, options: BackupComman
       channel.send({ progress: { shards: count, of: shards } });
     },
   });
+  const files = snapshot.shards.reduce((sum, shard) => sum + shard.files.length, 0);
+  const snapshotMs = Math.round(SYSTEM_CLOCK.monotonicMs() - startMs);
+  logger.log("info", "backup-started", { folder, files, snapshotMs });
   channel.send({ result: { folder, shards } });
   for (;;) {
     const line = await channel.next(options.silenceMsMax ?? BROKER_LIMITS.backupSilenceMsMax);
