@@ -78,6 +78,7 @@ export type RepairStep =
 export interface Repair {
   /** What it does, for people; a clause that could follow "repair would". */
   readonly does: string;
+  /** Empty: it can be done once something else is repaired. */
   readonly steps: readonly RepairStep[];
 }
 

@@ -167,6 +167,13 @@ class SettledJudge {
     const sentence = manifest === undefined ? "the manifest is missing" : "the manifest is damaged";
     const results = [...this.results.values()];
     const start = Number.isFinite(this.startPosition) ? this.startPosition : 0;
+    const damaged = results.filter(({ file }) => file === undefined);
+    for (const result of damaged) this.judgeFile(result, undefined);
+    if (damaged.length > 0 && damaged.every(({ identity }) => identity !== undefined)) {
+      const repair: Repair = { does: "make it again once the settled files are whole", steps: [] };
+      this.report("damage", "MANIFEST_DAMAGED", path, 0, sentence, repair, "a broker refuses to start");
+      return start;
+    }
     const remade = epoch === 0 ? "nobody knows the shard's epoch" : this.remakeManifest(results, start);
     if (typeof remade === "string") {
       const remains = `a broker refuses to start; it cannot be made again, since ${remade}: ${RESTORE}`;
@@ -198,10 +205,7 @@ class SettledJudge {
     start: number,
   ): string | { files: SettledFile[]; partitions: SettledPartition[]; settledPosition: number } {
     const damaged = results.find(({ file }) => file === undefined);
-    if (damaged !== undefined) {
-      this.judgeFile(damaged, undefined);
-      return `${settledFileName(damaged.name)} is damaged as well`;
-    }
+    if (damaged !== undefined) return `${settledFileName(damaged.name)} is damaged as well`;
     const files = results.map(({ file }) => file as SettledFile);
     let settledPosition = start;
     for (const file of files) {

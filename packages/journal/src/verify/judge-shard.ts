@@ -143,7 +143,7 @@ class ShardJudge {
     const newest = survey.checkpoints.at(-1)?.position ?? 0;
     const oldest = survey.checkpoints[0]?.position ?? 0;
     const live = new Set<string>();
-    segments.forEach(({ basePosition, epoch, indexProblem, path: segmentPath, holes }, i) => {
+    segments.forEach(({ basePosition, epoch, indexProblem, path: segmentPath }, i) => {
       const path = sidecarPath(directory, { basePosition, epoch });
       const name = path.slice(directory.length + 1);
       live.add(name);
@@ -154,15 +154,12 @@ class ShardJudge {
       const isNeeded = endPosition <= newest && endPosition > Math.min(settledPosition, oldest);
       if (isThere ? indexProblem === undefined : !isNeeded) return;
       const { seed } = survey.segments[i] as { readonly seed: number };
-      const repair: Repair | undefined =
-        holes.length > 0
-          ? undefined
-          : {
-              does: "make it again from the segment's entries",
-              steps: [
-                { kind: "index-segment", path, segmentPath, shardId, basePosition, epoch, endPosition, seed },
-              ],
-            };
+      const repair: Repair = {
+        does: "make it again from the segment's entries",
+        steps: [
+          { kind: "index-segment", path, segmentPath, shardId, basePosition, epoch, endPosition, seed },
+        ],
+      };
       this.report(
         "damage",
         isThere ? "INDEX_DAMAGED" : "INDEX_MISSING",

@@ -163,8 +163,10 @@ class SettledVerification {
       },
     );
     if (this.holes.length === 0) this.index?.finish();
-    const { problem } = this.index ?? {};
-    if (problem !== undefined) this.report(footerAt + problem.position, problem.sentence);
+    const { problem, header } = this.index ?? {};
+    // An index that leads to what is damaged is no finding of its own.
+    if (problem !== undefined && (this.holes.length === 0 || header === undefined))
+      this.report(footerAt + problem.position, problem.sentence);
     if (trailer === undefined) return undefined;
     const rows = totals.rows();
     const firstTopicId = rows[TOTAL_TOPIC_ID] ?? 0;
