@@ -328,7 +328,7 @@ export class DeliveryPath implements MemberSender {
     subscription.session.send(frame);
   }
 
-  /** The next read is on its way while the frame is copied to the socket: a lone stream is a third faster for it. */
+  /** The next read is on its way while the frame is copied to the socket: a lone stream is a quarter faster for it. */
   #deliverAndReadOn(stream: StreamReader, frame: Uint8Array, nextOffset: number): void {
     const { subscription } = stream;
     const { session } = subscription;
