@@ -1,9 +1,7 @@
 import { createHash } from "node:crypto";
+import { FORMAT_FILE } from "../node/data-folder.ts";
 import { BackupError } from "./backup-error.ts";
 
-/** Names what a folder is: a backup, to be restored, not to be run on. */
-export const BACKUP_FILE = "backup.json";
-export const FORMAT_FILE = "millrace.json";
 /** Raised when a backup of the new version cannot be restored by the old one. */
 export const BACKUP_VERSION = 1;
 
