@@ -130,7 +130,7 @@ export class SettledReader {
     return passed(at);
   }
 
-  /** @returns index of a file in the table; or, negative, NO_FILE, READ_DAMAGED less one, SEARCH_UNFINISHED */
+  /** @returns index of a file in the table; or, negative, NO_FILE, SEARCH_UNFINISHED, SEARCH_DAMAGED */
   private search(
     request: SettledRequest,
     table: SettledFileTable,
