@@ -94,8 +94,8 @@ export class Retention {
   #planned: PlannedRetention | undefined;
   /** Topics to which something happened meanwhile. */
   readonly #touched: Set<number> = new Set();
-  /** By partition: retained bytes from which on its bound is worth another look. */
-  readonly #byteMarks: Map<number, number> = new Map();
+  /** By partition: what it retained when its bound was looked at last. */
+  readonly #seenBytes: Map<number, number> = new Map();
   /** Asked for, and not begun. */
   #drop: ForcedDrop | undefined;
   #dropping = false;
@@ -126,7 +126,7 @@ export class Retention {
     this.#files.touch(topicId);
     if (this.#busy) this.#touched.add(topicId);
     for (const partition of this.#context.state.partitions.values()) {
-      if (partition.topicId === topicId) this.#byteMarks.delete(keyOf(partition));
+      if (partition.topicId === topicId) this.#seenBytes.delete(keyOf(partition));
     }
     this.#checkSoon();
   }
@@ -208,9 +208,12 @@ export class Retention {
       if (retentionBytes === 0) continue;
       const retained = journal.retainedBytes(partition.topicId, partition.partition);
       const key = keyOf(partition);
-      if (retained <= retentionBytes) this.#byteMarks.delete(key);
-      else if (retained >= (this.#byteMarks.get(key) ?? 0)) {
-        this.#byteMarks.set(key, retained + retentionBytes * BROKER_LIMITS.retentionGrowthPart);
+      const seen = this.#seenBytes.get(key) ?? Number.POSITIVE_INFINITY;
+      const grown = seen + retentionBytes * BROKER_LIMITS.retentionGrowthPart;
+      if (retained <= retentionBytes) this.#seenBytes.delete(key);
+      // Less: what an earlier look has found dead is gone.
+      else if (retained < seen || retained >= grown) {
+        this.#seenBytes.set(key, retained);
         beyond.add(partition);
       }
     }
@@ -276,7 +279,7 @@ export class Retention {
   /** The plan's files and partitions stay due. */
   #giveUp({ beyond, drop }: PlannedRetention): void {
     this.#busy = false;
-    for (const partition of beyond) this.#byteMarks.delete(keyOf(partition));
+    for (const partition of beyond) this.#seenBytes.delete(keyOf(partition));
     drop?.done(NOTHING_DROPPED);
   }
 

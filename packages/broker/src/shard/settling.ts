@@ -58,6 +58,7 @@ export class ShardSettling implements SettlingOwner {
   /** A topic was deleted or truncated: until when its space is hurried for, and up to where it lies. */
   #spaceUntilMs = 0;
   #spacePosition: number | undefined;
+  #copyUntilMs = 0;
   #lastSpaceRollMs = Number.NEGATIVE_INFINITY;
   #generation = 0;
   #failure = "";
@@ -90,8 +91,14 @@ export class ShardSettling implements SettlingOwner {
   /** Entries were given up: their space is wanted soon. */
   wantSpace(nowMs: number): void {
     this.#spaceUntilMs = nowMs + BROKER_LIMITS.spaceWantedMs;
+    this.#copyUntilMs = this.#spaceUntilMs;
     this.#spacePosition = undefined;
     this.#lookAtMs = 0;
+  }
+
+  /** Entries were given up not long ago: copying what lives frees the rest, also when there is hardly room for it. */
+  isCopyWorthwhile(nowMs: number): boolean {
+    return nowMs < this.#copyUntilMs;
   }
 
   /** A checkpoint of everything staged was asked for. */

@@ -94,7 +94,7 @@ export class Upkeep {
   /** The other work of a duty cycle. @returns an amount of work */
   doWork(nowMs: number): number {
     const { journal, reserve } = this.#context;
-    journal.adoptOnly = this.#isShort;
+    journal.adoptOnly = this.#isShort && !this.#settling.isCopyWorthwhile(nowMs);
     if (this.#filesFindNoRoom) this.releaseReserve();
     if (this.#mayRestore) reserve?.restore(nowMs);
     // What settling stages can wait, and while the journal is full it would only add to what waits.
