@@ -12,6 +12,7 @@ import { INSUFFICIENT_CAPACITY } from "@millrace/core";
 import { ERROR_CODES, type ErrorName, MillraceError } from "@millrace/protocol";
 import type { GatewayNode } from "../../src/create-broker.ts";
 import { type FakeFrame, FakePartition } from "./fake-partition.ts";
+import { fakeStatus } from "./fake-status.ts";
 
 /** What the shard finds in its ring. Field offsets are those of the journal's entry, in 32 bit words. */
 export interface FakePublish {
@@ -114,19 +115,8 @@ export class FakeNode implements GatewayNode {
     return Promise.resolve();
   }
 
-  conditions: string[] = [];
-
-  status(): Promise<NodeStatus> {
-    return Promise.resolve({
-      ready: this.ready,
-      clusterId: "fake",
-      topics: 0,
-      shards: [],
-      failedShards: [],
-      disk: { low: false, freeBytes: 0, totalBytes: 0 },
-      retentionTotalBytes: 0,
-    });
-  }
+  readonly conditions: readonly string[] = [];
+  readonly status = (): Promise<NodeStatus> => Promise.resolve(fakeStatus(this.ready));
 
   // ---- catalog ----
 
