@@ -69,8 +69,8 @@ export const JOURNAL_LIMITS = {
   settleUnlimitedSegments: 4,
   /** The greatest part number in a settled file's name. */
   settledPartMax: 9_999,
-  /** A settled file is rewritten when less than half of it lives, if that frees so many bytes. */
-  rewriteDeadBytesMin: 4_194_304,
+  /** A settled file is rewritten when less than half of it lives, if that frees this part of a segment: 4 MiB of 64. */
+  rewriteDeadPart: 16,
   /** First wait before a failed background job is tried again; doubled up to the second. */
   retryAfterMs: 100,
   retryAfterMsMax: 10_000,

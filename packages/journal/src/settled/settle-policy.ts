@@ -3,13 +3,13 @@ import type { SealedSegment } from "../lookup/journal-index.ts";
 
 /** When segments are settled. What is absent takes the usual value. */
 export interface SettlingOptions {
-  /** Segments that are not dense are settled when so many bytes of them wait … Default: four segments. */
+  /** Segments that are not dense are settled when so many bytes of them wait … Default: about four segments. */
   readonly batchBytes?: number;
   /** … or when the oldest has waited so long. ms; default 30 000. */
   readonly afterMs?: number;
   /** A segment below this size is sorted together with its neighbours. Default: a quarter of a segment. */
   readonly adoptBytesMin?: number;
-  /** A settled file is rewritten when less than half of it lives, if that frees so many bytes. Default 4 MiB. */
+  /** A settled file is rewritten when less than half of it lives, if that frees so many bytes. Default: a 16th of a segment. */
   readonly rewriteDeadBytesMin?: number;
 }
 
@@ -18,10 +18,11 @@ export type SettlingPolicy = Required<SettlingOptions>;
 
 export function settlingPolicy(options: SettlingOptions, segmentSizeBytes: number): SettlingPolicy {
   return {
-    batchBytes: options.batchBytes ?? segmentSizeBytes * JOURNAL_LIMITS.settleBatchSegments,
+    // Segments are never quite full.
+    batchBytes: options.batchBytes ?? segmentSizeBytes * (JOURNAL_LIMITS.settleBatchSegments - 1 / 2),
     afterMs: options.afterMs ?? JOURNAL_LIMITS.settleAfterMs,
     adoptBytesMin: options.adoptBytesMin ?? segmentSizeBytes / 4,
-    rewriteDeadBytesMin: options.rewriteDeadBytesMin ?? JOURNAL_LIMITS.rewriteDeadBytesMin,
+    rewriteDeadBytesMin: options.rewriteDeadBytesMin ?? segmentSizeBytes / JOURNAL_LIMITS.rewriteDeadPart,
   };
 }
 
@@ -43,16 +44,18 @@ export function segmentsDue(
   let ready = 0;
   let bytes = 0;
   let dense = 0;
+  let isFull = false;
   for (const segment of sealed) {
     if (segment.endPosition >= committedPosition || ready === JOURNAL_LIMITS.settleSegmentsMax) break;
     const size = segment.endPosition - segment.basePosition;
-    if (ready > 0 && bytes + size > JOURNAL_LIMITS.settleBytesMax) break;
+    isFull = ready > 0 && bytes + size > JOURNAL_LIMITS.settleBytesMax;
+    if (isFull) break;
     if (segment.dense && dense === ready) dense++;
     ready++;
     bytes += size;
   }
   if (dense > 0) return dense;
-  return bytes >= policy.batchBytes || nowMs - oldest.sealedAtMs >= policy.afterMs ? ready : 0;
+  return isFull || bytes >= policy.batchBytes || nowMs - oldest.sealedAtMs >= policy.afterMs ? ready : 0;
 }
 
 /** Bytes per second for a job while so many bytes wait to be settled; 0 = as fast as it goes. */

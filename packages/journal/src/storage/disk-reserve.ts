@@ -64,6 +64,11 @@ export class DiskReserve {
     });
   }
 
+  /** There is room again: no reason to wait until the next try is due. */
+  expectRoom(): void {
+    this.retryAtMs = 0;
+  }
+
   /** The disk is full: gives the room up. @returns whether there was any */
   release(): boolean {
     if (!this.whole) return false;
