@@ -74,9 +74,12 @@ export const BROKER_LIMITS = {
   reclaimRetryMs: 300_000,
   /** Part of the volume that all shards may fill, unless it is configured. */
   retentionTotalPart: 0.8,
+  /** Time from one look at what the shards store to the next, and when it is near the bound. */
   retentionTotalCheckMs: 5_000,
-  /** Drops ordered in a row before the sum is taken again. */
-  retentionDropsMax: 32,
+  retentionTotalNearMs: 500,
+  retentionTotalNearPart: 0.9,
+  /** Files of one shard that are dropped at once because the volume is full. */
+  retentionDropFilesMax: 64,
   diskCheckMs: 1_000,
   /** Publishes are refused while less is free: this part of the volume or so many bytes, whichever is less … */
   diskLowPart: 0.05,

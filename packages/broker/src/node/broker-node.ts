@@ -118,7 +118,8 @@ export class BrokerNode implements GatewayPort {
       retentionTotalBytes: options.retentionTotalBytes,
       logger: options.logger,
       statuses: () => this.#statuses(),
-      drop: (shardId, bytes, untilMs) => this.#ask(shardId, "drop", [bytes, untilMs]),
+      oldest: (shardId, limit) => this.#ask(shardId, "oldest", [limit]),
+      drop: (shardId, files) => this.#ask(shardId, "drop", [files]),
       onDiskLow: (low) => {
         for (const thread of this.#threads) thread?.send({ kind: "disk", low });
       },

@@ -14,7 +14,9 @@ export interface NodeUpkeepOptions {
   readonly logger: Logger;
   /** Of all shards that are up. */
   readonly statuses: () => Promise<readonly ShardStatus[]>;
-  readonly drop: (shardId: number, bytes: number, untilMs: number) => Promise<DroppedFiles>;
+  /** See ShardRequestMap. */
+  readonly oldest: (shardId: number, limit: number) => Promise<readonly (readonly [number, number])[]>;
+  readonly drop: (shardId: number, files: number) => Promise<DroppedFiles>;
   /** Tells every shard. */
   readonly onDiskLow: (low: boolean) => void;
   readonly topicName: (topicId: number) => string | undefined;
@@ -41,6 +43,7 @@ export class NodeUpkeep {
     this.#total = new TotalRetention({
       boundBytes: this.retentionTotalBytes,
       statuses: options.statuses,
+      oldest: options.oldest,
       drop: options.drop,
       onDropped: (shardId, dropped) => this.#dropped(shardId, dropped),
       onStuck: (stuck, storedBytes) => this.#stuck(stuck, storedBytes),

@@ -6,22 +6,30 @@ export interface TotalRetentionOptions {
   /** Bytes that the shards may store together; 0 = no bound. */
   readonly boundBytes: number;
   /** Of all shards that are up. */
-  readonly statuses: () => Promise<readonly ShardStatus[]>;
-  /** Has a shard drop its oldest settled files; see ShardRequestMap. */
-  readonly drop: (shardId: number, bytes: number, untilMs: number) => Promise<DroppedFiles>;
+  readonly statuses: () => Promise<readonly Pick<ShardStatus, "shardId" | "storedBytes">[]>;
+  /** A shard's oldest settled files, [greatest append time, bytes] each; and drops the first of them. */
+  readonly oldest: (shardId: number, limit: number) => Promise<readonly (readonly [number, number])[]>;
+  readonly drop: (shardId: number, files: number) => Promise<DroppedFiles>;
   readonly onDropped: (shardId: number, dropped: DroppedFiles) => void;
   /** The bound is exceeded and there is nothing that may be dropped, or (false) no longer so. */
   readonly onStuck: (stuck: boolean, storedBytes: number) => void;
 }
 
+interface OldFile {
+  readonly shardId: number;
+  readonly lastTimeMs: number;
+  readonly sizeBytes: number;
+}
+
 /**
  * Keeps what all shards of a node store together below a bound, whatever the topics' own retention says: the oldest
- * settled file of all goes first. What is not settled and the catalog are exempt. Main thread.
+ * settled files of all go first. What is not settled and the catalog are exempt. Main thread.
  */
 export class TotalRetention {
   readonly #options: TotalRetentionOptions;
   #checking = false;
   #stuck = false;
+  #stopped = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: TotalRetentionOptions) {
@@ -29,46 +37,76 @@ export class TotalRetention {
   }
 
   start(): void {
-    if (this.#options.boundBytes <= 0) return;
-    // A shard that restarts answers nothing; the next look is soon enough.
-    this.#timer ??= setInterval(() => void this.check().catch(() => {}), BROKER_LIMITS.retentionTotalCheckMs);
-    this.#timer.unref();
+    if (this.#options.boundBytes > 0) this.#schedule(BROKER_LIMITS.retentionTotalCheckMs);
   }
 
   stop(): void {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    this.#stopped = true;
+    clearTimeout(this.#timer);
   }
 
-  /** One look, and the drops that it takes. Rejects with what a shard refused. */
-  async check(): Promise<void> {
-    if (this.#checking || this.#options.boundBytes <= 0) return;
+  /**
+   * One look, and the drops that it takes. Rejects with what a shard refused.
+   * @returns bytes stored before the drops.
+   */
+  async check(): Promise<number> {
+    const { boundBytes, statuses, drop, onDropped } = this.#options;
+    if (this.#checking || boundBytes <= 0) return 0;
     this.#checking = true;
     try {
-      for (let drops = 0; drops < BROKER_LIMITS.retentionDropsMax; drops += 1) {
-        if (!(await this.#dropOldest())) return;
-      }
+      const shards = await statuses();
+      const storedBytes = shards.reduce((sum, shard) => sum + shard.storedBytes, 0);
+      const excess = storedBytes - boundBytes;
+      const chosen = excess > 0 ? await this.#choose(shards, excess) : new Map<number, number>();
+      this.#setStuck(excess > 0 && chosen.size === 0, storedBytes);
+      await Promise.all(
+        [...chosen].map(async ([shardId, files]) => {
+          const dropped = await drop(shardId, files);
+          if (dropped.files > 0 || dropped.partitions > 0) onDropped(shardId, dropped);
+        }),
+      );
+      return storedBytes;
     } finally {
       this.#checking = false;
     }
   }
 
-  /** @returns whether there may be more to do. */
-  async #dropOldest(): Promise<boolean> {
-    const { boundBytes, statuses, drop, onDropped } = this.#options;
-    const shards = await statuses();
-    const storedBytes = shards.reduce((sum, shard) => sum + shard.storedBytes, 0);
-    const excess = storedBytes - boundBytes;
-    const [oldest, next] = shards
-      .filter(({ oldestMs }) => oldestMs > 0)
-      .sort((left, right) => left.oldestMs - right.oldestMs);
-    this.#setStuck(excess > 0 && oldest === undefined, storedBytes);
-    if (excess <= 0 || oldest === undefined) return false;
-    // Up to where another shard has something older.
-    const untilMs = next?.oldestMs ?? Number.MAX_SAFE_INTEGER;
-    const dropped = await drop(oldest.shardId, excess, untilMs);
-    if (dropped.files > 0) onDropped(oldest.shardId, dropped);
-    return dropped.files > 0;
+  /** @returns how many of its oldest files each shard has to drop, so that the oldest of all cover the excess. */
+  async #choose(shards: readonly { shardId: number }[], excess: number): Promise<Map<number, number>> {
+    const files: OldFile[] = [];
+    await Promise.all(
+      shards.map(async ({ shardId }) => {
+        const oldest = await this.#options.oldest(shardId, BROKER_LIMITS.retentionDropFilesMax);
+        for (const [lastTimeMs, sizeBytes] of oldest) files.push({ shardId, lastTimeMs, sizeBytes });
+      }),
+    );
+    files.sort((left, right) => left.lastTimeMs - right.lastTimeMs);
+    const chosen = new Map<number, number>();
+    let rest = excess;
+    for (const { shardId, sizeBytes } of files) {
+      if (rest <= 0) break;
+      chosen.set(shardId, (chosen.get(shardId) ?? 0) + 1);
+      rest -= sizeBytes;
+    }
+    return chosen;
+  }
+
+  #schedule(afterMs: number): void {
+    this.#timer = setTimeout(() => void this.#run(), afterMs);
+    this.#timer.unref();
+  }
+
+  async #run(): Promise<void> {
+    const { retentionTotalCheckMs, retentionTotalNearMs, retentionTotalNearPart } = BROKER_LIMITS;
+    let storedBytes = 0;
+    try {
+      storedBytes = await this.check();
+    } catch {
+      // A shard that restarts answers nothing; the next look is soon enough.
+    }
+    if (this.#stopped) return;
+    const isNear = storedBytes > this.#options.boundBytes * retentionTotalNearPart;
+    this.#schedule(isNear ? retentionTotalNearMs : retentionTotalCheckMs);
   }
 
   #setStuck(stuck: boolean, storedBytes: number): void {

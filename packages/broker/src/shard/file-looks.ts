@@ -69,25 +69,14 @@ export class FileLooks {
     return due;
   }
 
-  /** The oldest that may be dropped before its time. */
-  oldestDroppable(): FileLook | undefined {
-    return this.#looks.find(isDroppable);
-  }
-
-  /**
-   * The oldest files that may be dropped before their time: one, and those behind it that are not younger than
-   * `untilMs`, until they have `bytes` together.
-   */
-  oldest(bytes: number, untilMs: number, limit: number): FileLook[] {
-    const oldest: FileLook[] = [];
-    let rest = bytes;
+  /** The oldest files that may be dropped before their time. */
+  droppable(limit: number): FileLook[] {
+    const droppable: FileLook[] = [];
     for (const look of this.#looks) {
-      if (!isDroppable(look)) continue;
-      if (oldest.length > 0 && (rest <= 0 || look.file.lastTime > untilMs || oldest.length === limit)) break;
-      oldest.push(look);
-      rest -= look.file.sizeBytes;
+      if (droppable.length === limit) break;
+      if (isDroppable(look)) droppable.push(look);
     }
-    return oldest;
+    return droppable;
   }
 }
 

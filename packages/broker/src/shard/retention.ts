@@ -60,8 +60,7 @@ const PLAN_FILE_FIELDS = 2;
 const MOVE_FIELDS = 3;
 
 interface ForcedDrop {
-  readonly bytes: number;
-  readonly untilMs: number;
+  readonly files: number;
   readonly done: (dropped: DroppedFiles) => void;
 }
 
@@ -116,9 +115,9 @@ export class Retention {
     return this.#files.bytes;
   }
 
-  /** Greatest append time in the oldest file that may be dropped; 0 = there is none. */
-  get oldestMs(): number {
-    return this.#files.oldestDroppable()?.file.lastTime ?? 0;
+  /** The oldest files that may be dropped before their time: [greatest append time, bytes] each. */
+  oldest(limit: number): [lastTimeMs: number, sizeBytes: number][] {
+    return this.#files.droppable(limit).map(({ file }) => [file.lastTime, file.sizeBytes]);
   }
 
   /** The topic was altered, truncated or deleted. */
@@ -132,11 +131,11 @@ export class Retention {
   }
 
   /**
-   * Drops the oldest settled files, whatever their age, until `bytes` are free; at least one, and more only if they are not
-   * younger than `untilMs`. The catalog stays. `done` runs when that is durable and the journal was asked to drop the files.
+   * Drops so many of the files that `oldest` has named, whatever their age; the catalog stays. `done` runs when that is
+   * durable and the journal was asked to drop the files.
    * @throws MillraceError THROTTLED while another one is under way
    */
-  dropOldest(bytes: number, untilMs: number, done: (dropped: DroppedFiles) => void): void {
+  dropOldest(files: number, done: (dropped: DroppedFiles) => void): void {
     if (this.#dropping) {
       throw new MillraceError("THROTTLED", "files are being dropped already");
     }
@@ -145,8 +144,9 @@ export class Retention {
       this.#dropping = false;
       done(dropped);
     };
-    this.#drop = { bytes, untilMs, done: finish };
-    this.#checkSoon();
+    this.#drop = { files, done: finish };
+    // The volume is full: at once.
+    this.#nextCheckMs = Number.NEGATIVE_INFINITY;
   }
 
   /** Part of the duty cycle; cheap when nothing is due. @returns an amount of work */
@@ -186,7 +186,7 @@ export class Retention {
     const drop = this.#drop;
     if (drop !== undefined) {
       this.#drop = undefined;
-      const oldest = this.#files.oldest(drop.bytes, drop.untilMs, BROKER_LIMITS.retentionFilesMax);
+      const oldest = this.#files.droppable(Math.min(drop.files, BROKER_LIMITS.retentionFilesMax));
       if (oldest.length === 0) drop.done(NOTHING_DROPPED);
       else this.#plan(oldest, new Set(), drop);
       return;

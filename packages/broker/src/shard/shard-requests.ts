@@ -82,11 +82,10 @@ export interface ShardRequestMap {
   };
   /** A durable position behind everything taken so far; while the disk is full, the one reached before. */
   commit: { args: []; reply: number };
-  /**
-   * The volume is full: drops the oldest settled file, and those behind it that are not younger than untilMs, until so many
-   * bytes are free. Answered when that is durable.
-   */
-  drop: { args: [bytes: number, untilMs: number]; reply: DroppedFiles };
+  /** The oldest settled files that may be dropped before their time: [greatest append time, bytes] each. */
+  oldest: { args: [limit: number]; reply: [lastTimeMs: number, sizeBytes: number][] };
+  /** The volume is full: drops so many of those files. Answered when that is durable. */
+  drop: { args: [files: number]; reply: DroppedFiles };
   status: { args: []; reply: ShardStatus };
 }
 
@@ -102,8 +101,6 @@ export interface ShardStatus {
   readonly settledFiles: number;
   /** Bytes of ended segments that are not settled. */
   readonly backlogBytes: number;
-  /** Greatest append time in the oldest settled file that may be dropped; ms since the epoch, 0 = there is none. */
-  readonly oldestMs: number;
   /** Why publishes are refused, if they are. */
   readonly refusing: RefusalReason | null;
 }
@@ -197,11 +194,12 @@ export class ShardRequests {
       case "commit":
         this.#commit(answer);
         break;
-      case "drop": {
-        const [bytes, untilMs] = args as ShardRequestMap["drop"]["args"];
-        this.#context.upkeep.retention.dropOldest(bytes, untilMs, answer);
+      case "oldest":
+        answer(this.#context.upkeep.retention.oldest(args[0] as number));
         break;
-      }
+      case "drop":
+        this.#context.upkeep.retention.dropOldest(args[0] as number, answer);
+        break;
       case "status":
         this.#status(answer);
         break;
@@ -398,7 +396,6 @@ export class ShardRequests {
       storedBytes: upkeep.retention.settledBytes + journal.stagedPosition - journal.settledPosition,
       settledFiles: journal.settledFiles.length,
       backlogBytes: journal.backlogBytes,
-      oldestMs: upkeep.retention.oldestMs,
       refusing: upkeep.refusal ?? null,
     });
   }

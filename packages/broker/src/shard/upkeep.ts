@@ -67,6 +67,7 @@ export class Upkeep {
 
   /** The volume has become low, or has room again. */
   setDiskLow(low: boolean): void {
+    if (this.#diskLow && !low) this.#context.reserve?.expectRoom();
     this.#diskLow = low;
   }
 

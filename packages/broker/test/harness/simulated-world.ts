@@ -138,7 +138,7 @@ export class SimulatedWorld {
     // Also of topics that come before it is done.
     this.#hasAskedForSpace = true;
     for (const { model } of this.#partitions()) model.mayDropAny = true;
-    gateway.ask("drop", [1 + this.#random.below(20_000), Number.MAX_SAFE_INTEGER]);
+    gateway.ask("drop", [1 + this.#random.below(4)]);
   }
 
   deleteTopic(gateway: RecordingGateway): void {

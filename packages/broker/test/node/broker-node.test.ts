@@ -69,7 +69,7 @@ t.test("a node says how full its volume is", async (t) => {
   t.ok(disk.totalBytes > 0);
   t.equal(retentionTotalBytes, 10 ** 9);
   t.match(shards, [
-    { settledFiles: 0, backlogBytes: 0, oldestMs: 0 },
-    { settledFiles: 0, backlogBytes: 0, oldestMs: 0 },
+    { settledFiles: 0, backlogBytes: 0, refusing: null },
+    { settledFiles: 0, backlogBytes: 0, refusing: null },
   ]);
 });

@@ -1,6 +1,5 @@
 import t from "tap";
 import { TotalRetention } from "../../src/node/total-retention.ts";
-import type { ShardStatus } from "../../src/shard/shard-requests.ts";
 
 /** A shard with files of 100 bytes, oldest first, and `unsettled` bytes. */
 interface FakeShard {
@@ -8,39 +7,31 @@ interface FakeShard {
   readonly unsettled: number;
 }
 
-function statusOf(shardId: number, { files, unsettled }: FakeShard): ShardStatus {
-  return {
-    shardId,
-    epoch: 1,
-    partitions: 1,
-    producers: 0,
-    stagedPosition: 0,
-    committedPosition: 0,
-    storedBytes: files.length * 100 + unsettled,
-    settledFiles: files.length,
-    backlogBytes: 0,
-    oldestMs: files[0] ?? 0,
-    refusing: null,
-  };
-}
-
-function retentionOf(shards: FakeShard[], boundBytes: number) {
+function retentionOf(
+  shards: FakeShard[],
+  boundBytes: number,
+): {
+  retention: TotalRetention;
+  drops: [shardId: number, files: number][];
+  stuck: boolean[];
+} {
   const drops: [shardId: number, files: number][] = [];
   const stuck: boolean[] = [];
   const retention = new TotalRetention({
     boundBytes,
-    statuses: () => Promise.resolve(shards.map((shard, shardId) => statusOf(shardId, shard))),
-    drop: (shardId, bytes, untilMs) => {
-      const { files } = shards[shardId] as FakeShard;
-      let dropped = 0;
-      while (
-        files.length > 0 &&
-        dropped * 100 < bytes &&
-        (dropped === 0 || (files[0] as number) <= untilMs)
-      ) {
-        files.shift();
-        dropped += 1;
-      }
+    statuses: () =>
+      Promise.resolve(
+        shards.map(({ files, unsettled }, shardId) => ({
+          shardId,
+          storedBytes: files.length * 100 + unsettled,
+        })),
+      ),
+    oldest: (shardId, limit) =>
+      Promise.resolve(
+        (shards[shardId] as FakeShard).files.slice(0, limit).map((time) => [time, 100] as const),
+      ),
+    drop: (shardId, files) => {
+      const dropped = (shards[shardId] as FakeShard).files.splice(0, files).length;
       return Promise.resolve({ files: dropped, bytes: dropped * 100, partitions: 1, starts: [] });
     },
     onDropped: (shardId, { files }) => drops.push([shardId, files]),

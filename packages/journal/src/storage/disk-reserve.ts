@@ -25,6 +25,7 @@ export class DiskReserve {
   private spent = false;
   private inFlight = false;
   private retryAtMs = 0;
+  private retryAfterMs: number = JOURNAL_LIMITS.retryAfterMs;
 
   /** Takes over what an earlier owner has left. */
   constructor(options: DiskReserveOptions) {
@@ -49,7 +50,8 @@ export class DiskReserve {
     const { storage, directory, background, epoch, sizeBytes } = this.options;
     const temporary = `${directory}/${RESERVE_FILE}-${epoch}.tmp`;
     this.inFlight = true;
-    this.retryAtMs = nowMs + JOURNAL_LIMITS.retryAfterMsMax;
+    this.retryAtMs = nowMs + this.retryAfterMs;
+    this.retryAfterMs = Math.min(this.retryAfterMs * 2, JOURNAL_LIMITS.retryAfterMsMax);
     background.submit({ kind: "prepare-segment", path: temporary, sizeBytes }, (error) => {
       this.inFlight = false;
       if (error !== undefined) return;
@@ -58,6 +60,7 @@ export class DiskReserve {
         storage.rename(temporary, `${directory}/${RESERVE_FILE}`);
         this.whole = true;
         this.spent = false;
+        this.retryAfterMs = JOURNAL_LIMITS.retryAfterMs;
       } catch {
         // Tried again later; the next owner removes temporary files.
       }
@@ -67,6 +70,7 @@ export class DiskReserve {
   /** There is room again: no reason to wait until the next try is due. */
   expectRoom(): void {
     this.retryAtMs = 0;
+    this.retryAfterMs = JOURNAL_LIMITS.retryAfterMs;
   }
 
   /** The disk is full: gives the room up. @returns whether there was any */
