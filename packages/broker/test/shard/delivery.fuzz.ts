@@ -26,7 +26,7 @@ function fuzz(random: Seeded): void {
   const outboundBytes = 4096 << random.below(3);
   const rig = ShardRig.started(
     TOPICS.map(({ topicId, durability }) => [topicId, 0, durability]),
-    { inboundBytes, outboundBytes, readerRingBytes: 2048 << random.below(3), segmentSizeBytes: 16_384 },
+    { inboundBytes, outboundBytes, readerRingBytes: 4096 << random.below(3), segmentSizeBytes: 16_384 },
   );
   const valueMax = Math.min(inboundBytes, outboundBytes) / 8 - STORED_OVERHEAD_BYTES - DELIVER_OVERHEAD_BYTES;
   const published = new Map<number, string[]>(TOPICS.map(({ topicId }) => [topicId, []]));
