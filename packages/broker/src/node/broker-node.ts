@@ -310,7 +310,8 @@ export class BrokerNode implements GatewayPort {
     const link = slot.link;
     if (link === undefined || slot.failed !== undefined) return SHARD_DOWN;
     const outcome = link.read(streamId, sharedStreamId, topicId, partition, offset, maxBytes);
-    slot.dirty = true;
+    // At once: whoever reads works on it while this turn still sends what came before.
+    link.flush();
     this.#turn.schedule();
     return outcome;
   }

@@ -60,12 +60,23 @@ export interface ColdEntries {
   closeIdle(): void;
 }
 
+/** An answer that stands ready in the ring, for a read that has not been asked for yet. */
+interface ReadyAnswer {
+  readonly message: ColdReadMessage;
+  /** Of the open claim. */
+  readonly index: number;
+  readonly result: ColdReadResult;
+}
+
 /** Answers cold reads into the reader thread's outbound ring, in the gateway's terms. Reader thread only. */
 export class ColdReadServer {
   readonly #entries: ColdEntries;
   readonly #ring: OneToOneRingBuffer;
   readonly #log: (event: string, fields: Record<string, unknown>) => void;
   #isUnfinished = false;
+  /** What the stream that was answered last will ask for if it goes on. */
+  #expected: ColdReadMessage | undefined;
+  #ready: ReadyAnswer | undefined;
 
   constructor(
     entries: ColdEntries,
@@ -85,23 +96,88 @@ export class ColdReadServer {
   /** False: not answered; serve the same message again, when the ring has room or after others had their turn. */
   serve(message: ColdReadMessage): boolean {
     this.#isUnfinished = false;
+    const ready = this.#takeReady(message);
+    if (ready !== undefined) {
+      this.#deliver(message, ready.index, ready.result);
+      return true;
+    }
     return message.kind === "read" ? this.#read(message) : this.#findTime(message);
+  }
+
+  /**
+   * While nobody waits: reads what the stream that was answered last will ask for next, so that a lone replay does not
+   * pay for the way from its gateway and back. What was read in vain is overwritten by the next answer.
+   * @returns whether there was something to read
+   */
+  readAhead(): boolean {
+    const message = this.#expected;
+    this.#expected = undefined;
+    if (message === undefined || this.#ready !== undefined) return false;
+    const maxBytes = this.#frameBytes(message);
+    const index = this.#ring.tryClaim(OUTBOUND.DELIVER, DELIVER_FRAME - RING_HEADER_BYTES + maxBytes);
+    if (index < 0) return false;
+    try {
+      const result = this.#readInto(message, index, maxBytes);
+      if (result.state === READ && result.bytes > 0 && result.firstOffset <= message.offset) {
+        this.#ready = { message, index, result: { ...result } };
+        return true;
+      }
+    } catch (error) {
+      // Whoever asks for it meets the error again, and is told.
+      if (!(error instanceof MillraceError)) throw error;
+    }
+    this.#ring.abort(index);
+    return true;
+  }
+
+  /** The answer that stands ready if it is the message's; any other makes way, as a ring has one open claim. */
+  #takeReady(message: ColdReadMessage): ReadyAnswer | undefined {
+    const ready = this.#ready;
+    if (ready === undefined) return undefined;
+    this.#ready = undefined;
+    const { kind, id, offset, limitOffset, logEpoch } = message;
+    const expected = ready.message;
+    const isWanted =
+      kind === "read" &&
+      id === expected.id &&
+      offset === expected.offset &&
+      logEpoch === expected.logEpoch &&
+      limitOffset >= ready.result.nextOffset &&
+      this.#frameBytes(message) >= DELIVER_HEAD_BYTES + ready.result.bytes;
+    if (isWanted) return ready;
+    this.#ring.abort(ready.index);
+    return undefined;
+  }
+
+  #frameBytes({ maxBytes }: ColdReadMessage): number {
+    return Math.min(Math.max(maxBytes, 0), this.#ring.maxMessageLength - DELIVER_FRAME);
+  }
+
+  #readInto(message: ColdReadMessage, index: number, maxBytes: number): ColdReadResult {
+    const entries = index - RING_HEADER_BYTES + DELIVER_FRAME + DELIVER_HEAD_BYTES;
+    return this.#entries.read(message, this.#ring.bytes, entries, maxBytes - DELIVER_HEAD_BYTES);
+  }
+
+  #deliver(message: ColdReadMessage, index: number, result: Readonly<ColdReadResult>): void {
+    const ring = this.#ring;
+    const { id, settled, limitOffset } = message;
+    const { bytes, entryCount, firstOffset, nextOffset } = result;
+    const frame = index - RING_HEADER_BYTES + DELIVER_FRAME;
+    writeDeliverHead(ring.bytes, frame, id, nextOffset, entryCount);
+    commitDeliver(ring, frame, id, false, firstOffset, nextOffset, DELIVER_HEAD_BYTES + bytes);
+    // Only what is settled can be found without the shard.
+    const goesOn = settled !== undefined && nextOffset < Math.min(settled.endOffset, limitOffset);
+    this.#expected = goesOn ? { ...message, offset: nextOffset } : undefined;
   }
 
   #read(message: ColdReadMessage): boolean {
     const ring = this.#ring;
-    const maxBytes = Math.min(Math.max(message.maxBytes, 0), ring.maxMessageLength - DELIVER_FRAME);
+    const maxBytes = this.#frameBytes(message);
     const index = ring.tryClaim(OUTBOUND.DELIVER, DELIVER_FRAME - RING_HEADER_BYTES + maxBytes);
     if (index < 0) return false;
-    const frame = index - RING_HEADER_BYTES + DELIVER_FRAME;
     let result: ColdReadResult;
     try {
-      result = this.#entries.read(
-        message,
-        ring.bytes,
-        frame + DELIVER_HEAD_BYTES,
-        maxBytes - DELIVER_HEAD_BYTES,
-      );
+      result = this.#readInto(message, index, maxBytes);
     } catch (error) {
       ring.abort(index);
       return this.#failed(message, error);
@@ -113,16 +189,7 @@ export class ColdReadServer {
       return result.state === MOVED && writeProgress(ring, message.id, message.offset, PROGRESS_GAP);
     }
     if (result.bytes > 0 && result.firstOffset <= message.offset) {
-      writeDeliverHead(ring.bytes, frame, message.id, result.nextOffset, result.entryCount);
-      commitDeliver(
-        ring,
-        frame,
-        message.id,
-        false,
-        result.firstOffset,
-        result.nextOffset,
-        DELIVER_HEAD_BYTES + result.bytes,
-      );
+      this.#deliver(message, index, result);
       return true;
     }
     ring.abort(index);

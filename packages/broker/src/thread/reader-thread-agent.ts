@@ -86,6 +86,7 @@ export class ReaderThreadAgent implements Agent {
       this.#serve(decodeColdRead(payload));
       work += 1;
     }
+    if (work === 0 && this.#blocked === undefined && this.#server.readAhead()) work = 1;
     if (this.#entries.holdsFiles) this.#sweep();
     return work;
   }

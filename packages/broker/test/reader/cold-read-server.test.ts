@@ -136,3 +136,84 @@ t.test("a gap ends at the limit; damage ends the stream and is logged", async (t
   t.equal(damaged?.words[out.READ_ERROR_NUMBER], ERROR_CODES.READ_FAILED.code);
   t.same(logged, ["cold-read-failed"]);
 });
+
+/** One entry of some bytes from the offset on. */
+const entry = (offset: number, bytes = 100): Partial<ColdReadResult> => ({
+  bytes,
+  entryCount: 1,
+  firstOffset: offset,
+  nextOffset: offset + 5,
+});
+
+const SETTLED: ColdReadMessage = { ...READ, settled: { epoch: 1, generation: 1, endOffset: 40 } };
+
+const delivered = ({ type, words }: Answer): number[] => {
+  if (type !== out.OUTBOUND.DELIVER) throw new Error(`type=${type}`);
+  return [
+    words[out.DELIVER_STREAM_ID] as number,
+    words[out.DELIVER_FIRST_OFFSET] as number,
+    words[out.DELIVER_NEXT_OFFSET] as number,
+  ];
+};
+
+t.test("what a lone replay will ask for next stands ready, and is shown once it is asked for", async (t) => {
+  const { entries, server, answers } = served();
+  t.equal(server.readAhead(), false, "nobody reads");
+  entries.results.push(entry(10), entry(15), entry(20));
+  server.serve(SETTLED);
+  t.same(answers().map(delivered), [[7, 10, 15]]);
+  t.equal(server.readAhead(), true);
+  t.equal(server.readAhead(), false, "no further than one answer");
+  t.same(answers(), [], "nobody sees it yet");
+  t.equal(server.serve({ ...SETTLED, offset: 15 }), true);
+  t.same(answers().map(delivered), [[7, 15, 20]]);
+  t.equal(server.readAhead(), true, "and so on");
+  t.equal(server.serve({ ...SETTLED, offset: 20 }), true);
+  t.same(answers().map(delivered), [[7, 20, 25]]);
+  t.equal(entries.results.length, 0, "each was read once");
+});
+
+t.test("what was read ahead makes way for any other answer", async (t) => {
+  const others: readonly [string, Partial<ColdReadMessage>][] = [
+    ["another stream", { id: 8, offset: 15 }],
+    ["another offset", { offset: 10 }],
+    ["less room than it takes", { offset: 15, maxBytes: 80 }],
+    ["a limit before its end", { offset: 15, limitOffset: 18 }],
+    ["another log epoch", { offset: 15, logEpoch: 2 }],
+  ];
+  for (const [what, change] of others) {
+    const { entries, server, answers } = served();
+    entries.results.push(entry(10), entry(15), { firstOffset: 33 });
+    server.serve(SETTLED);
+    t.equal(server.readAhead(), true);
+    answers();
+    const message = { ...SETTLED, ...change };
+    t.equal(server.serve(message), true, what);
+    const next = Math.min(33, message.limitOffset);
+    t.same(answers().map(progress), [[message.id, out.PROGRESS_GAP, next]], what);
+  }
+});
+
+t.test("only what is settled is read ahead, and nothing that does not stand at the offset", async (t) => {
+  const { entries, server, answers } = served();
+  entries.results.push(entry(10), entry(35), entry(10));
+  server.serve(READ);
+  t.equal(server.readAhead(), false, "where the journal goes on, the shard knows");
+  server.serve({ ...SETTLED, offset: 35 });
+  t.equal(server.readAhead(), false, "what follows is not settled");
+  answers();
+  for (const result of [{ firstOffset: 20 }, { state: UNFINISHED }, { state: MOVED }] as const) {
+    entries.results.splice(0, entries.results.length, entry(10), result, entry(15));
+    server.serve(SETTLED);
+    t.equal(server.readAhead(), true);
+    t.equal(server.serve({ ...SETTLED, offset: 15 }), true);
+    t.same(answers().map(delivered).at(-1), [7, 15, 20], "it is read when it is asked for");
+  }
+  const damage = new MillraceError("JOURNAL_DAMAGED", "bad entry");
+  entries.results.push(entry(10), damage, damage);
+  server.serve(SETTLED);
+  t.equal(server.readAhead(), true, "damage is met");
+  answers();
+  server.serve({ ...SETTLED, offset: 15 });
+  t.equal(answers()[0]?.type, out.OUTBOUND.READ_ERROR, "and told to who asks");
+});
