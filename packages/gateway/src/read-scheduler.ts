@@ -20,6 +20,8 @@ export class ReadScheduler {
   readonly #blocked: (Set<StreamReader> | undefined)[] = [];
   readonly #planned: Fifo<Subscription> = new Fifo();
   #turnPlanned = false;
+  /** Reads under way, of all sessions. */
+  #readings = 0;
 
   constructor(port: GatewayPort, clock: Clock, output: OutputMeter) {
     this.#port = port;
@@ -81,6 +83,7 @@ export class ReadScheduler {
   settle(stream: StreamReader): void {
     const { group, subscription } = stream;
     group.readings -= 1;
+    this.#readings -= 1;
     subscription.lentBytes -= stream.lentBytes;
     subscription.session.readingBytes -= stream.lentBytes;
     stream.lentBytes = 0;
@@ -116,14 +119,16 @@ export class ReadScheduler {
 
   /**
    * Bytes that one read may bring. A stream has one read under way, so a lone one that is behind needs large reads to
-   * keep up with its log; several make up for the way to the shard by reading at the same time. A quarter of the
-   * client's window leaves it something to work on while the next read is under way.
+   * keep up with its log; several, of whatever session, make up for the way to the shard by reading at the same time, and
+   * large frames would make everybody else wait. A quarter of the client's window leaves it something to work on while the
+   * next read is under way.
    */
   #readBytes(subscription: Subscription): number {
     if (this.#output.isTight) return GATEWAY_LIMITS.readTightBytesMax;
     const { session, streams, windowBytes } = subscription;
     const subscriptions = session.subscriptions?.size ?? 1;
-    const share = Math.floor(GATEWAY_LIMITS.readAloneBytesMax / (streams.length * subscriptions));
+    const readers = Math.max(streams.length * subscriptions, this.#readings + 1);
+    const share = Math.floor(GATEWAY_LIMITS.readAloneBytesMax / readers);
     return Math.max(GATEWAY_LIMITS.readBytesMax, Math.min(share, Math.floor(windowBytes / 4)));
   }
 
@@ -144,6 +149,7 @@ export class ReadScheduler {
       subscription.lentBytes += maxBytes;
       subscription.session.readingBytes += maxBytes;
       group.readings += 1;
+      this.#readings += 1;
     } else if (outcome === SHARD_DOWN) {
       stream.state = SUSPENDED;
     } else {

@@ -22,6 +22,8 @@ export interface LinkTurnContext {
 
 /** Bytes of one outbound ring that one turn hands to the gateway before the event loop may go on. */
 const TURN_BYTES_MAX = 1024 * 1024;
+/** The same for the ring of the reader thread: one frame of a replay, and whoever publishes or acknowledges has a turn. */
+const COLD_TURN_BYTES_MAX = 256 * 1024;
 
 /**
  * The exchange between a node's gateway and its shards, at most once per turn of the event loop: tells the shards of what
@@ -70,7 +72,7 @@ export class LinkTurn {
       link.outbound.drain(handler, TURN_BYTES_MAX);
       if (link.takeSpace()) handler.onSpace(slot.shardId);
     }
-    this.#context.readerOutbound()?.drain(handler, TURN_BYTES_MAX);
+    this.#context.readerOutbound()?.drain(handler, COLD_TURN_BYTES_MAX);
     handler.onDrainEnd();
     this.flush();
     if (!this.#hasAnswers()) {
