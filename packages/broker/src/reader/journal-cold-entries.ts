@@ -9,6 +9,7 @@ import {
   TIME_NOT_FOUND,
 } from "@millrace/journal/internal";
 import type { MillraceError } from "@millrace/protocol";
+import { SYSTEM_CLOCK } from "../system-clock.ts";
 import type { ColdReadMessage } from "./cold-read-message.ts";
 import {
   type ColdEntries,
@@ -26,7 +27,7 @@ export class JournalColdEntries implements ColdEntries {
 
   constructor(
     shardsDirectory: string,
-    reader: ColdReader = new ColdReader(new RealStorage(), shardsDirectory),
+    reader: ColdReader = new ColdReader(new RealStorage(), shardsDirectory, SYSTEM_CLOCK),
   ) {
     this.#reader = reader;
   }

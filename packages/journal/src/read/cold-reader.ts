@@ -12,6 +12,7 @@ import {
   WALK_UNWRITTEN,
   WALKED,
 } from "./entry-walk.ts";
+import type { ReadClock } from "./file-access.ts";
 import { FileIndexCache } from "./file-index-cache.ts";
 import type { Begin } from "./file-stretches.ts";
 import { journalPlace } from "./journal-places.ts";
@@ -98,14 +99,15 @@ export class ColdReader {
   /** The file that is looked at, for errors. */
   private path = "";
 
-  constructor(storage: Storage, shardsDirectory: string) {
+  /** @param clock without it everything is read through the page cache. */
+  constructor(storage: Storage, shardsDirectory: string, clock?: ReadClock) {
     this.shardsDirectory = shardsDirectory;
     this.catalog = new SettledCatalog(storage, shardsDirectory);
     this.means = {
       storage,
       files: new OpenFileCache(storage),
       indexes: new FileIndexCache(storage),
-      walk: new EntryWalk(storage),
+      walk: new EntryWalk(storage, clock),
       positions: new ReadPositions(),
     };
     this.settled = new SettledReader(this.means);

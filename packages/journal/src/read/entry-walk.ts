@@ -12,9 +12,9 @@ import {
   readU32,
   readU64,
 } from "../entry/entry-layout.ts";
-import { JOURNAL_LIMITS } from "../limits.ts";
-import { SegmentWindow } from "../segment/segment-window.ts";
 import type { Storage } from "../storage/storage.ts";
+import { ColdWindow } from "./cold-window.ts";
+import type { ReadClock } from "./file-access.ts";
 import type { ReadableFile } from "./open-file-cache.ts";
 
 /** Where entries of one partition stand in one file. Offsets are those of the file. */
@@ -75,13 +75,13 @@ const READ_BYTES_MIN = 16_384;
 export class EntryWalk {
   /** File offset at which the last walk ended: of the entry that stopped it, or of the damage. */
   endedAt = 0;
-  private readonly window: SegmentWindow;
+  private readonly window: ColdWindow;
   /** What the window shows. */
   private file: ReadableFile | undefined;
   private outcome: number = WALKED;
 
-  constructor(storage: Storage) {
-    this.window = new SegmentWindow(storage, JOURNAL_LIMITS.coldReadBytes);
+  constructor(storage: Storage, clock: ReadClock | undefined) {
+    this.window = new ColdWindow(storage, clock);
   }
 
   /** @returns WALKED, WALK_STOPPED, WALK_LIMITED, WALK_UNWRITTEN or WALK_DAMAGED. @throws what the storage throws */
@@ -91,7 +91,7 @@ export class EntryWalk {
     if (file.seed === undefined || stretches.length === 0) return WALK_DAMAGED;
     if (this.file !== file || !place.immutable) {
       this.file = undefined;
-      this.window.attach(file.fd);
+      this.window.attach(file.access, place.immutable);
       if (place.immutable) this.file = file;
     }
     try {

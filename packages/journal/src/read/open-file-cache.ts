@@ -2,11 +2,13 @@ import { JOURNAL_LIMITS } from "../limits.ts";
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from "../segment/segment-layout.ts";
 import { decodeSettledHeader, SETTLED_HEADER_BYTES } from "../settled/settled-layout.ts";
 import { readFully, type Storage } from "../storage/storage.ts";
+import { FileAccess } from "./file-access.ts";
 
 /** A file of entries that is open for reading: a segment, or a settled file. */
 export interface ReadableFile {
   readonly path: string;
   readonly fd: number;
+  readonly access: FileAccess;
   /** Undefined: the header is damaged, so that no entry can be checked. */
   readonly seed: number | undefined;
 }
@@ -48,7 +50,8 @@ export class OpenFileCache {
       this.storage.close(fd);
       throw error;
     }
-    const file: OpenFile = { path, fd, seed, usedIn: this.sweeps };
+    const access = new FileAccess(this.storage, path, fd);
+    const file: OpenFile = { path, fd, access, seed, usedIn: this.sweeps };
     this.files.set(path, file);
     this.evict();
     return file;
@@ -64,7 +67,7 @@ export class OpenFileCache {
     const file = this.files.get(path);
     if (file === undefined) return;
     this.files.delete(path);
-    this.storage.close(file.fd);
+    file.access.close();
   }
 
   /** Closes what was not used since the sweep before: a file that was removed takes its room until it is closed. */

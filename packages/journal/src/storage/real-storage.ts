@@ -1,5 +1,6 @@
 import {
   closeSync,
+  constants,
   existsSync,
   fdatasyncSync,
   fstatSync,
@@ -17,12 +18,24 @@ import {
 } from "node:fs";
 import type { OpenMode, Storage } from "./storage.ts";
 
-const FLAGS: Readonly<Record<OpenMode, string>> = { read: "r", readWrite: "r+", create: "w+" };
+const FLAGS: Readonly<Record<OpenMode, string | number | undefined>> = {
+  read: "r",
+  readWrite: "r+",
+  create: "w+",
+  // Linux only.
+  readDirect: constants.O_DIRECT === undefined ? undefined : constants.O_RDONLY | constants.O_DIRECT,
+};
 
 /** The file system of the machine, through the synchronous calls of node:fs: on their own threads they are fastest. */
 export class RealStorage implements Storage {
   open(path: string, mode: OpenMode): number {
-    return openSync(path, FLAGS[mode]);
+    const flags = FLAGS[mode];
+    if (flags === undefined) {
+      throw Object.assign(new Error(`ENOTSUP: no reads past the page cache: open ${path}`), {
+        code: "ENOTSUP",
+      });
+    }
+    return openSync(path, flags);
   }
 
   close(fd: number): void {

@@ -1,5 +1,8 @@
-/** How a file is opened: to read; to read and write what exists; to make it new (or empty) and read and write it. */
-export type OpenMode = "read" | "readWrite" | "create";
+/**
+ * How a file is opened: to read; to read and write what exists; to make it new (or empty) and read and write it; to read
+ * past the page cache, where a read fails with EINVAL unless file offset, length and memory address suit the disk.
+ */
+export type OpenMode = "read" | "readWrite" | "create" | "readDirect";
 
 /**
  * Everything the journal asks of a file system, synchronous. A failed call throws an error whose `code` is the
