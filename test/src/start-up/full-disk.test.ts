@@ -1,5 +1,3 @@
-import { spawnSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ReceivedRecord } from "@millrace/client";
 import t, { type Test } from "tap";
@@ -7,7 +5,7 @@ import { BrokerProcess } from "../harness/broker-process.ts";
 import { connectedClient } from "../harness/connected-client.ts";
 import { publishFrame, RawClient } from "../harness/raw-client.ts";
 import { readAll, take } from "../harness/reading.ts";
-import { temporaryFolder } from "../harness/temporary-folder.ts";
+import { SmallDisk } from "../harness/small-disk.ts";
 import { nameOfValue, recordValue } from "../harness/test-records.ts";
 import { inTime, until } from "../harness/waiting.ts";
 
@@ -16,21 +14,6 @@ const DISK_BYTES = 24 * MIB;
 /** Holds space that a test can give back. */
 const FILLER_BYTES = 12 * MIB;
 const VALUE_BYTES = 100_000;
-
-/** A small file system of its own, in memory; undefined with a comment where that is not allowed. */
-function smallDisk(t: Test): string | undefined {
-  const folder = join(temporaryFolder(t), "disk");
-  mkdirSync(folder);
-  const mount = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${DISK_BYTES}`, "tmpfs", folder], {
-    encoding: "utf8",
-  });
-  if (mount.status !== 0) {
-    t.comment(`skipped: no small disk can be mounted here: ${mount.error?.message ?? mount.stderr.trim()}`);
-    return undefined;
-  }
-  t.teardown(() => spawnSync("umount", ["--lazy", folder]));
-  return folder;
-}
 
 /** Publishes records one after another, without waiting for answers, and keeps what became of each. */
 class Publisher {
@@ -79,11 +62,10 @@ class Publisher {
 t.test(
   "a full disk: publishers are told, readers go on, and so does everything once there is space",
   async (t) => {
-    const disk = smallDisk(t);
+    const disk = SmallDisk.mount(t, DISK_BYTES);
     if (disk === undefined) return;
-    const filler = join(disk, "filler");
-    writeFileSync(filler, Buffer.alloc(FILLER_BYTES, 1));
-    const dataDir = join(disk, "data");
+    disk.fill(FILLER_BYTES);
+    const dataDir = join(disk.path, "data");
     let broker = await BrokerProcess.start(t, { dataDir, args: ["--shards", "2"] });
     const client = await connectedClient(t, broker.url);
     const { topicId } = await client.topics.create("full");
@@ -106,7 +88,7 @@ t.test(
     // The SDK takes DISK_FULL for what it is, and tries again until there is space.
     const producer = client.producer("full", { retryBackoffMaxMs: 100 });
     const patient = producer.send({ value: recordValue("patient", 0, VALUE_BYTES) });
-    rmSync(filler);
+    disk.free();
     t.match(await inTime(patient, "the patient record"), { topic: "full" });
     // What was taken before the disk was found full has kept its place.
     await until(() => publisher.isAnswered, "every publish to be answered");
@@ -129,10 +111,10 @@ t.test(
     const rest = await take(follower, names.length - full.acked.size);
     t.same(rest.map(nameOf), names.slice(full.acked.size), "and a follower has seen the same");
 
-    fill(disk);
+    disk.fill();
     await broker.kill();
     t.comment(`a start on a full disk: ${await startOrRefusal(t, dataDir)}`);
-    rmSync(filler);
+    disk.free();
     broker = await BrokerProcess.start(t, { dataDir });
     t.same(await namesIn(t, broker), names, "all of it is there after the kill of a broker with a full disk");
   },
@@ -155,15 +137,6 @@ async function namesIn(t: Test, broker: BrokerProcess): Promise<(number | string
   );
   await client.close();
   return records.map(nameOf);
-}
-
-/** Takes all space that is left. */
-function fill(disk: string): void {
-  try {
-    writeFileSync(join(disk, "filler"), Buffer.alloc(DISK_BYTES, 1));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
-  }
 }
 
 /** A broker may start on a full disk or say why not; it must not hang, crash or lose anything. */
