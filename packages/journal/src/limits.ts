@@ -22,7 +22,7 @@ export const JOURNAL_LIMITS = {
   /** The same past the page cache, where nothing is read ahead. */
   coldDirectReadBytes: 1_048_576,
   /** A read through the page cache that brings less than this in a ms has waited for the disk … */
-  coldSlowBytesPerMs: 3_000_000,
+  coldSlowBytesPerMs: 1_800_000,
   /** … if it was for so much. */
   coldTimedBytesMin: 65_536,
   /** Bytes read past the page cache after which one read looks whether the file is in it by now. */
