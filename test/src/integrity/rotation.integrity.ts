@@ -69,7 +69,7 @@ t.test(
     while (total < TOTAL_BYTES) {
       load.run();
       await pauseMs(random.between(200, 2_500));
-      if (random.below(3) > 0) {
+      if (kills === 0 || random.below(3) > 0) {
         await broker.kill();
         kills += 1;
         broker = await BrokerProcess.start(t, { dataDir });
@@ -88,10 +88,15 @@ t.test(
       counted = load.acked.length;
     }
 
-    t.ok(kills > 0 || TOTAL_BYTES < 500e6, `${kills} times killed`);
+    t.ok(kills > 0, `${kills} times killed`);
     t.comment(`${Math.round(total / 1e6)} MB in ${load.acked.length} records, ${kills} times kill -9`);
     const wanted = TOPICS.reduce((sum, { retentionBytes }) => sum + (retentionBytes ?? 0), 0);
-    await until(() => folderBytes(dataDir) <= wanted + SLACK_BYTES, "what has expired has left the disk");
+    // With less written than may lie about, neither could be told.
+    if (TOTAL_BYTES > wanted + SLACK_BYTES) {
+      await until(() => folderBytes(dataDir) <= wanted + SLACK_BYTES, "what has expired has left the disk");
+      for (const { name } of TOPICS)
+        t.ok((starts.get(`${name}/0`) ?? 0) > 0, `${name} has lost its oldest records`);
+    } else t.comment("too little was written to judge what leaves the disk");
     t.equal((await broker.stop()).code, 0, "and the broker stops in order");
   },
 );
