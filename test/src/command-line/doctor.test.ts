@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Client, Gap } from "@millrace/client";
 import t, { type Test } from "tap";
 import { BrokerProcess } from "../harness/broker-process.ts";
 import { connectedClient } from "../harness/connected-client.ts";
@@ -17,26 +18,39 @@ import {
 } from "../harness/kept-folder.ts";
 import { type CommandResult, runCommand } from "../harness/millrace-command.ts";
 import { readAll } from "../harness/reading.ts";
+import { SmallDisk } from "../harness/small-disk.ts";
 import { temporaryFolder } from "../harness/temporary-folder.ts";
+import { until } from "../harness/waiting.ts";
+
+const MIB = 1024 * 1024;
 
 function doctor(t: Test, dataDir: string, ...options: string[]): Promise<CommandResult> {
   return runCommand(t, ["doctor", "--data", dataDir, ...options]);
 }
 
-/** Sequences of the records that a broker on the folder gives, by offset. */
-async function recordsOf(t: Test, dataDir: string): Promise<Map<number, Buffer>> {
+/** Starts a broker on the folder, which gives everything but the lost records, and says so of each of them. */
+async function startsWithout(t: Test, dataDir: string, lost: readonly number[]): Promise<void> {
   const broker = await BrokerProcess.start(t, { dataDir });
   const client = await connectedClient(t, broker.url);
-  const records = await readAll(client, KEPT_TOPIC);
+  await readsWithout(t, client, lost);
   const { offset } = await client.producer(KEPT_TOPIC).send({ value: "next" });
   t.equal(offset, KEPT_RECORDS, "and goes on behind them");
   await client.close();
   await broker.stop();
-  return new Map(records.map((record) => [record.offset, Buffer.from(record.value as Uint8Array)]));
 }
 
-async function startsWithout(t: Test, dataDir: string, lost: readonly number[]): Promise<void> {
-  const records = await recordsOf(t, dataDir);
+async function readsWithout(t: Test, client: Client, lost: readonly number[]): Promise<void> {
+  const gaps: Gap[] = [];
+  const found = await readAll(client, KEPT_TOPIC, { onGap: (gap) => gaps.push(gap) });
+  const records = new Map(found.map(({ offset, value }) => [offset, Buffer.from(value as Uint8Array)]));
+  const expected = lost.map((offset) => ({
+    topic: KEPT_TOPIC,
+    partition: 0,
+    fromOffset: offset,
+    toOffset: offset + 1,
+    reason: "damage",
+  }));
+  t.same(gaps, expected, "gaps are told for what is lost, and for nothing else");
   for (let i = 0; i < KEPT_RECORDS; i += 1) {
     if (lost.includes(i)) t.notOk(records.has(i), `offset ${i} is gone`);
     else if (records.get(i)?.equals(keptValue(i)) !== true) t.fail(`offset ${i} is not what was published`);
@@ -116,6 +130,32 @@ t.test("damage in many places is named, repaired, and costs one batch", async (t
   );
   t.match(await doctor(t, dataDir), { code: 0, stdout: /\nhealthy\n$/ });
   await startsWithout(t, dataDir, [20]);
+});
+
+t.test("what a repair had to erase is told also when it has been settled", async (t) => {
+  const disk = SmallDisk.mount(t, 128 * MIB);
+  if (disk === undefined) return;
+  const dataDir = join(disk.path, "data");
+  cpSync(copyOfFolder(t, made), dataDir, { recursive: true });
+  const { path, at } = placeOfValue(dataDir, 7);
+  flipBit(path, at + 500);
+  t.match(await doctor(t, dataDir, "--repair"), { code: 4, stdout: /offsets 7 to 7 of topic/ });
+  const broker = await BrokerProcess.start(t, { dataDir });
+  const client = await connectedClient(t, broker.url);
+  await readsWithout(t, client, [7]);
+  // So much that the oldest segments are due.
+  await client.topics.create("filler");
+  const filler = client.producer("filler");
+  for (let i = 0; i < 24 * 16; i += 1) void filler.append({ value: Buffer.alloc(MIB / 16, i) });
+  await filler.flush();
+  const folder = shardFolder(dataDir, KEPT_SHARD);
+  await until(
+    () => readdirSync(folder).some((name) => /^0{16}-.*\.settled$/.test(name)) && !existsSync(path),
+    "the repaired segment is settled and gone",
+  );
+  await readsWithout(t, client, [7]);
+  await client.close();
+  await broker.stop();
 });
 
 t.test("a quarantined shard", async (t) => {

@@ -102,9 +102,9 @@ function* entriesOf(fd: number, path: string, size: number, records: boolean): G
   if (size === 0) yield item("damage", 0, { sentence: "the file is empty" });
 }
 
-function entryFields({ type, ...facts }: EntryFacts): Record<string, unknown> {
+function entryFields({ type, erased, ...facts }: EntryFacts): Record<string, unknown> {
   const name = type === ENTRY_TYPE_BATCH ? "batch" : type === ENTRY_TYPE_STATE ? "state" : `type ${type}`;
-  return { type: name, ...facts };
+  return erased ? { type: name, ...facts, erased } : { type: name, ...facts };
 }
 
 function* recordsOf(

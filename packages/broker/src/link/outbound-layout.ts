@@ -1,3 +1,5 @@
+import type { ProgressReason } from "@millrace/protocol";
+
 /**
  * Records from a shard (or the reader thread) to a gateway: what stands in the outbound ring. Word indexes
  * count from the start of the ring's record header, as in inbound-layout.ts.
@@ -9,7 +11,7 @@
  *   DELIVER       | 2 streamId | 3 shared (1: the partition's tail group) | 4,5 first offset | 6,7 next offset |
  *                 | 8 frame bytes | 9 - | 10.. the DELIVER frame |
  *   JOINED        | 2 streamId | 3 sharedStreamId | 4,5 offset from which tail deliveries follow |
- *   PROGRESS      | 2 streamId | 3 reason (0 gap, 1 retention) | 4,5 next offset |
+ *   PROGRESS      | 2 streamId | 3 reason (0 gap, 1 retention, 2 damage) | 4,5 next offset |
  *   READ_ERROR    | 2 streamId | 3 error number | 4,5 logStartOffset | 6,7 highWatermark | 8 logEpoch |
  *   NEEDS_CREDIT  | 2 streamId | 3 bytes that the next entry's frame takes |
  *   REPLY         | 2 requestId | 3 payload bytes | 4.. MessagePack [ok, value] or [error number, message, details] |
@@ -65,6 +67,9 @@ export const PROGRESS_NEXT_OFFSET = 4;
 export const PROGRESS_BYTES = 16;
 export const PROGRESS_GAP = 0;
 export const PROGRESS_RETENTION = 1;
+export const PROGRESS_DAMAGE = 2;
+/** What clients are told, by the numbers above. */
+export const PROGRESS_REASONS: readonly ProgressReason[] = ["gap", "retention", "damage"];
 
 export const READ_ERROR_STREAM_ID = 2;
 export const READ_ERROR_NUMBER = 3;

@@ -1,3 +1,4 @@
+import type { ProgressReason } from "@millrace/protocol";
 import type { Topic } from "../topic.ts";
 
 /**
@@ -40,8 +41,8 @@ export interface GatewayHandler {
   ): void;
   /** The read stood at the end: from `offset` on the tail deliveries of `sharedStreamId` are for this stream too. */
   onJoined(streamId: number, sharedStreamId: number, offset: number): void;
-  /** There are no records below nextOffset (a gap left by an unclean stop, or retention): read on from there. */
-  onProgress(streamId: number, nextOffset: number, reason: "gap" | "retention"): void;
+  /** There are no records below nextOffset (a gap left by an unclean stop, retention, or damage that a repair erased): read on from there. */
+  onProgress(streamId: number, nextOffset: number, reason: ProgressReason): void;
   /** The next entry's frame needs more bytes than the read allowed; read again with at least so many. */
   onNeedsCredit(streamId: number, bytes: number): void;
   onReadError(

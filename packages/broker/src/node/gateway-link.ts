@@ -238,7 +238,7 @@ export class OutboundReader {
         handler.onProgress(
           (words[w + out.PROGRESS_STREAM_ID] as number) >>> 0,
           readU64(words, w + out.PROGRESS_NEXT_OFFSET),
-          words[w + out.PROGRESS_REASON] === out.PROGRESS_GAP ? "gap" : "retention",
+          out.PROGRESS_REASONS[words[w + out.PROGRESS_REASON] as number] ?? "gap",
         );
         break;
       case out.OUTBOUND.READ_ERROR:

@@ -3,7 +3,7 @@ import { ERROR_CODES, MillraceError } from "@millrace/protocol";
 import { DELIVER_ENTRY_HEAD_BYTES, DELIVER_HEAD_BYTES, writeDeliverHead } from "@millrace/protocol/internal";
 import { Packr } from "msgpackr";
 import { BROKER_LIMITS } from "../limits.ts";
-import { DELIVER_FRAME, OUTBOUND, PROGRESS_GAP } from "../link/outbound-layout.ts";
+import { DELIVER_FRAME, OUTBOUND, PROGRESS_DAMAGE, PROGRESS_GAP } from "../link/outbound-layout.ts";
 import {
   commitDeliver,
   writeNeedsCredit,
@@ -29,6 +29,8 @@ export interface ColdReadResult {
   entryCount: number;
   /** Base offset of the first entry found, also if it did not fit; -1 when there is none below the limit. */
   firstOffset: number;
+  /** The entry at firstOffset was damaged and erased by a repair: one past its last record. Else -1. */
+  erasedEnd: number;
   /** One past the last record written. */
   nextOffset: number;
   /** Bytes that the first entry takes in a target when it did not fit, else 0. */
@@ -43,6 +45,7 @@ export const NO_ENTRIES: Readonly<ColdReadResult> = {
   bytes: 0,
   entryCount: 0,
   firstOffset: -1,
+  erasedEnd: -1,
   nextOffset: 0,
   bytesNeeded: 0,
   mayBeDropped: false,
@@ -198,6 +201,9 @@ export class ColdReadServer {
     if (result.bytesNeeded > 0 && result.firstOffset <= message.offset) {
       const needed = DELIVER_HEAD_BYTES + result.bytesNeeded;
       return writeNeedsCredit(ring, message.id, needed);
+    }
+    if (result.erasedEnd > message.offset && result.firstOffset <= message.offset) {
+      return writeProgress(ring, message.id, result.erasedEnd, PROGRESS_DAMAGE);
     }
     // Nothing stands at the offset: say where it goes on.
     const next =

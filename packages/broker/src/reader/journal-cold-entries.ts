@@ -40,6 +40,7 @@ export class JournalColdEntries implements ColdEntries {
     result.bytes = Math.max(outcome, 0);
     result.entryCount = reader.entryCount;
     result.firstOffset = reader.firstOffset;
+    result.erasedEnd = reader.erasedEnd;
     result.nextOffset = reader.nextOffset;
     result.bytesNeeded = outcome === READ_NEEDS_ROOM ? reader.neededBytes : 0;
     result.mayBeDropped = reader.mayBeDropped;

@@ -1,6 +1,6 @@
 import { Doorbell } from "@millrace/core";
 import { ENTRY_HEADER_BYTES } from "@millrace/journal/internal";
-import { ERROR_CODES, errorNameOf } from "@millrace/protocol";
+import { ERROR_CODES, errorNameOf, type ProgressReason } from "@millrace/protocol";
 import { crc32, DeliverReader } from "@millrace/protocol/internal";
 import { Packr } from "msgpackr";
 import type { LinkBuffers } from "../../src/link/link-buffers.ts";
@@ -249,7 +249,7 @@ export class RecordingGateway implements GatewayHandler {
     this.events.push({ kind: "joined", streamId, sharedStreamId, offset });
   }
 
-  onProgress(streamId: number, nextOffset: number, reason: "gap" | "retention"): void {
+  onProgress(streamId: number, nextOffset: number, reason: ProgressReason): void {
     this.events.push({ kind: "progress", streamId, nextOffset, reason });
   }
 

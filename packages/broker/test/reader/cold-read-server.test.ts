@@ -118,6 +118,25 @@ t.test("what has moved, or may have been dropped, is asked of the shard again", 
   ]);
 });
 
+t.test(
+  "a batch that a repair has erased is lost to damage, from the offset on that was asked for",
+  async (t) => {
+    const { entries, server, answers } = served();
+    entries.results.push(
+      { firstOffset: 10, erasedEnd: 14 },
+      { firstOffset: 8, erasedEnd: 11 },
+      { firstOffset: 20, erasedEnd: 25 },
+      { firstOffset: 10, bytes: 100, entryCount: 1, nextOffset: 12, erasedEnd: -1 },
+    );
+    for (let i = 0; i < 4; i++) t.equal(server.serve(READ), true);
+    const [whole, within, behind, delivered] = answers();
+    t.same(progress(whole as Answer), [7, out.PROGRESS_DAMAGE, 14]);
+    t.same(progress(within as Answer), [7, out.PROGRESS_DAMAGE, 11]);
+    t.same(progress(behind as Answer), [7, out.PROGRESS_GAP, 20], "what was never used is told by itself");
+    t.equal(delivered?.type, out.OUTBOUND.DELIVER);
+  },
+);
+
 t.test("a gap ends at the limit; damage ends the stream and is logged", async (t) => {
   const { entries, server, answers, logged } = served();
   entries.results.push(

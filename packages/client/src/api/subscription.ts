@@ -41,10 +41,11 @@ export interface Gap {
   readonly toOffset: number;
   /**
    * "retention": dropped by age or size. "gap": offsets that hold no record, for instance skipped after an unclean
-   * stop of a topic weaker than `fsynced`. "log-epoch": the partition lost records that may have been seen.
+   * stop of a topic weaker than `fsynced`. "damage": stored records that the broker's disk had damaged, and that a repair took
+   * out. "log-epoch": the partition lost records that may have been seen.
    * "reconnect": a live subscription was without a connection.
    */
-  readonly reason: "retention" | "gap" | "log-epoch" | "reconnect" | (string & {});
+  readonly reason: "retention" | "gap" | "damage" | "log-epoch" | "reconnect" | (string & {});
 }
 
 /** Options of `client.subscribe`. */

@@ -36,6 +36,11 @@ export const ENTRY_TYPE_STATE = 2;
 
 /** Only in memory, before staging: batchCrc holds the checksum that the client sent. */
 export const FLAG_CLIENT_CHECKSUM = 1;
+/**
+ * A batch whose payload was damaged, and that a repair has put removed records in place of: whoever reads it reports its
+ * offsets as lost to damage, and delivers nothing.
+ */
+export const FLAG_ERASED = 2;
 
 /** Indexes into int32 words, from the entry's first word. */
 export const ENTRY_LENGTH_WORD = 0;
@@ -60,6 +65,11 @@ export const ENTRY_CHECKED_WORDS = 21;
 
 /** Position of `flags` as a shift of the word at ENTRY_VERSION_WORD. */
 export const ENTRY_FLAGS_SHIFT = 8;
+
+/** Whether the entry at `wordIndex` has FLAG_ERASED. */
+export function isErased(words: Int32Array, wordIndex: number): boolean {
+  return ((words[wordIndex + ENTRY_VERSION_WORD] as number) & (FLAG_ERASED << ENTRY_FLAGS_SHIFT)) !== 0;
+}
 
 /** Bytes of the checksum behind a batch, and its MessagePack marker. */
 export const BATCH_TRAILER_BYTES = 5;

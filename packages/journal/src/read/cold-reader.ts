@@ -76,6 +76,8 @@ export class ColdReader {
   entryCount = 0;
   /** Base offset of the first entry that the last read found, also if it did not fit; -1 when it found none. */
   firstOffset = -1;
+  /** The entry at firstOffset was erased by a repair: one past its last record. Else -1. */
+  erasedEnd = -1;
   /** Where the next read goes on. */
   nextOffset = 0;
   /** False: limitOffset was reached. True: there may be more below it, so locate `nextOffset` and read again. */
@@ -129,6 +131,7 @@ export class ColdReader {
     delivery.end();
     this.entryCount = entryCount;
     this.firstOffset = firstOffset;
+    this.erasedEnd = delivery.erasedEnd;
     this.nextOffset = nextOffset;
     this.mayBeDropped = this.changed && (firstOffset < 0 || firstOffset > request.offset);
     if (entryCount === 0) {
@@ -174,6 +177,7 @@ export class ColdReader {
   private begin(): void {
     this.entryCount = 0;
     this.firstOffset = -1;
+    this.erasedEnd = -1;
     this.more = true;
     this.neededBytes = 0;
     this.mayBeDropped = false;

@@ -6,6 +6,7 @@ import {
   ENTRY_COUNT_WORD,
   ENTRY_HEADER_BYTES,
   ENTRY_LENGTH_WORD,
+  isErased,
   readU32,
   readU64,
 } from "../entry/entry-layout.ts";
@@ -20,6 +21,8 @@ export class EntryDelivery implements EntryVisitor {
   nextOffset = 0;
   /** Of the first entry that did not fit, else 0. */
   neededBytes = 0;
+  /** One past the last record of the first entry met, when it is one that a repair has erased; else -1. */
+  erasedEnd = -1;
   /** Where the next entry goes. */
   targetAt = 0;
   private target: Buffer = Buffer.alloc(0);
@@ -30,6 +33,7 @@ export class EntryDelivery implements EntryVisitor {
     this.firstOffset = -1;
     this.nextOffset = offset;
     this.neededBytes = 0;
+    this.erasedEnd = -1;
     this.target = target;
     this.targetAt = targetStart;
     this.targetEnd = Math.min(target.length, targetStart + maxBytes);
@@ -48,6 +52,11 @@ export class EntryDelivery implements EntryVisitor {
     if (this.firstOffset < 0) this.firstOffset = baseOffset;
     // A gap is reported between frames, never hidden inside one.
     if (this.entryCount > 0 && baseOffset !== this.nextOffset) return STOP;
+    // So is what was lost to damage: the frame ends in front of it, and the next read begins at it.
+    if (isErased(words, wordIndex)) {
+      if (this.entryCount === 0) this.erasedEnd = baseOffset + readU32(words, wordIndex + ENTRY_COUNT_WORD);
+      return STOP;
+    }
     const length = words[wordIndex + ENTRY_LENGTH_WORD] as number;
     const needed = DELIVER_ENTRY_HEAD_BYTES + length - ENTRY_HEADER_BYTES;
     if (needed <= this.targetEnd - this.targetAt) return GO_ON;

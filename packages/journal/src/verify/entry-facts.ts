@@ -12,6 +12,7 @@ import {
   ENTRY_SYNCED_POSITION_WORD,
   ENTRY_TOPIC_ID_WORD,
   ENTRY_TYPE_WORD,
+  isErased,
   readU32,
   readU64,
 } from "../entry/entry-layout.ts";
@@ -31,6 +32,8 @@ export interface EntryFacts {
   readonly appendTime: number;
   readonly producerId: number;
   readonly baseSequence: number;
+  /** A repair has put removed records in place of its own. */
+  readonly erased: boolean;
 }
 
 /** The header at `word`. */
@@ -49,5 +52,6 @@ export function entryFacts(words: Int32Array, word: number): EntryFacts {
     appendTime: readU64(words, word + ENTRY_APPEND_TIME_WORD),
     producerId: readU64(words, word + ENTRY_PRODUCER_ID_WORD),
     baseSequence: readU64(words, word + ENTRY_BASE_SEQUENCE_WORD),
+    erased: isErased(words, word),
   };
 }

@@ -2,12 +2,16 @@ import { payloadChecksum } from "../entry/entry-check.ts";
 import {
   ENTRY_BATCH_CRC_WORD,
   ENTRY_CHECKED_WORDS,
+  ENTRY_FLAGS_SHIFT,
   ENTRY_HEADER_BYTES,
   ENTRY_HEADER_CRC_WORD,
   ENTRY_TYPE_BATCH,
+  ENTRY_VERSION_WORD,
+  FLAG_ERASED,
 } from "../entry/entry-layout.ts";
 import { checksumWords } from "../entry/header-checksum.ts";
 import type { Hole } from "./damage-walk.ts";
+import type { EntryFacts } from "./entry-facts.ts";
 import { erasedPayload } from "./erased-batch.ts";
 import type { Patch } from "./finding.ts";
 
@@ -37,23 +41,39 @@ export function repairEntry(hole: Hole, seed: number, isReplayed: boolean): Entr
     const patches = [{ at: start, bytes: headerBytes }];
     return { does: "put the one byte of the entry's header back that its checksums prove wrong", patches };
   }
-  if (header.type !== ENTRY_TYPE_BATCH || (header.topicId === CATALOG_TOPIC_ID && isReplayed))
-    return undefined;
-  const payload = erasedPayload(header.length - ENTRY_HEADER_BYTES, header.count);
-  if (payload === undefined) return undefined;
-  const words = new Int32Array(headerBytes.slice().buffer);
-  words[ENTRY_BATCH_CRC_WORD] = payloadChecksum(payload, header.type, 0, payload.length) | 0;
-  words[ENTRY_HEADER_CRC_WORD] = checksumWords(words, 0, ENTRY_CHECKED_WORDS, seed);
-  const patches = [
-    { at: start, bytes: new Uint8Array(words.buffer) },
-    { at: start + ENTRY_HEADER_BYTES, bytes: payload },
-  ];
+  if (header.topicId === CATALOG_TOPIC_ID && isReplayed) return undefined;
+  const erased = erasedEntry(header, headerBytes, seed);
+  if (erased === undefined) return undefined;
+  const patches = [{ at: start, bytes: erased }];
   const { topicId, partition, baseOffset, count } = header;
   const records = `offsets ${baseOffset} to ${baseOffset + count - 1} of topic ${topicId} partition ${partition}`;
   return {
-    does: `mark the batch's records as removed (${records}), so that what is around them can be used`,
+    does: `mark the batch's records as lost (${records}), of which readers are told, so that what is around them can be used`,
     patches,
   };
+}
+
+/**
+ * What takes the place of a batch whose payload is damaged: an entry with its header, flagged as erased, and as many removed
+ * records.
+ * @returns undefined when that cannot be, as the entry is no batch or the header is not that of one.
+ */
+export function erasedEntry(
+  header: EntryFacts,
+  headerBytes: Uint8Array,
+  seed: number,
+): Uint8Array | undefined {
+  if (header.type !== ENTRY_TYPE_BATCH) return undefined;
+  const payload = erasedPayload(header.length - ENTRY_HEADER_BYTES, header.count);
+  if (payload === undefined) return undefined;
+  const words = new Int32Array(headerBytes.slice().buffer);
+  words[ENTRY_VERSION_WORD] = (words[ENTRY_VERSION_WORD] as number) | (FLAG_ERASED << ENTRY_FLAGS_SHIFT);
+  words[ENTRY_BATCH_CRC_WORD] = payloadChecksum(payload, header.type, 0, payload.length) | 0;
+  words[ENTRY_HEADER_CRC_WORD] = checksumWords(words, 0, ENTRY_CHECKED_WORDS, seed);
+  const entry = new Uint8Array(header.length);
+  entry.set(new Uint8Array(words.buffer));
+  entry.set(payload, ENTRY_HEADER_BYTES);
+  return entry;
 }
 
 /** The damaged place in a sentence. */

@@ -11,6 +11,7 @@ import {
 } from "../settled/settled-layout.ts";
 import { readFully, type Storage, writeFully } from "../storage/storage.ts";
 import { type Hole, walkEntries } from "./damage-walk.ts";
+import { erasedEntry } from "./entry-repair.ts";
 import type { RepairStep } from "./finding.ts";
 import { IndexBuilder } from "./index-builder.ts";
 import { identifySettled, settledHeaderOf } from "./settled-identity.ts";
@@ -71,7 +72,7 @@ class SettledRebuild {
           const length = words[(index >> 2) + ENTRY_LENGTH_WORD] as number;
           this.append(bytes.subarray(index, index + length));
         },
-        hole: (hole) => this.appendCorrected(hole),
+        hole: (hole) => this.appendMended(hole, identity.seed),
       },
     );
     const footerAt = this.written;
@@ -85,8 +86,14 @@ class SettledRebuild {
     writeFully(storage, target, header, 0, header.length, 0);
   }
 
-  private appendCorrected({ isCorrected, header, headerBytes, start }: Hole): void {
-    if (!isCorrected || header === undefined || headerBytes === undefined) return;
+  /** A header that could be put right, or a batch whose payload is lost; nothing where nobody knows what stood there. */
+  private appendMended({ isCorrected, header, headerBytes, start, reason }: Hole, seed: number): void {
+    if (header === undefined || headerBytes === undefined || reason === "bytes behind the entry") return;
+    if (!isCorrected) {
+      const erased = erasedEntry(header, headerBytes, seed);
+      if (erased !== undefined) this.append(erased);
+      return;
+    }
     const index = this.window.load(start, header.length);
     const entry = Buffer.from(this.window.bytes.subarray(index, index + header.length));
     entry.set(headerBytes);

@@ -2,8 +2,11 @@ import type { FrameReader } from "../frame-reader.ts";
 import { FRAME_TYPE } from "../frame-type.ts";
 import type { FrameWriter } from "../frame-writer.ts";
 
-/** Why records will not come: offsets that were never used or were erased, or retention passed over them. */
-export type ProgressReason = "gap" | "retention";
+/**
+ * Why records will not come: no record stands at the offsets, retention passed over them, or they were damaged and a repair
+ * has taken them out.
+ */
+export type ProgressReason = "gap" | "retention" | "damage";
 
 /** Server to client: `[36, streamId, nextOffset, reason]`. Records below `nextOffset` will not come. */
 export interface ProgressFrame {
