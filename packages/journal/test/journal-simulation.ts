@@ -40,7 +40,7 @@ const STEPS = {
   requestSync: 2,
   sync: 2,
   job: 5,
-  checkpoint: 0.5,
+  checkpoint: 1.5,
   disk: 0.2,
   reads: 0.2,
   truncate: 0.4,
@@ -186,7 +186,7 @@ class Simulation {
     storage.shortWriteChance = random.pick([0, 0, 0.3]);
     const syncFails = random.chance(0.1);
     this.syncFails = syncFails;
-    const steps = 20 + random.below(250);
+    const steps = 20 + random.below(320);
     try {
       for (let step = 0; step < steps && !storage.hasCrashed; step++) {
         if (syncFails && step === steps >> 1) storage.failSyncIn = random.below(3);
@@ -249,12 +249,17 @@ class Simulation {
     else shard.createTopic(journal);
   }
 
-  private runJob({ background }: OpenedJournal): void {
+  private runJob(opened: OpenedJournal): void {
     const { random, storage } = this;
-    background.step(random);
-    // Between a job and what follows from it there are few calls.
-    if (random.chance(0.02))
-      storage.crashAtCall = Math.min(storage.crashAtCall, storage.calls + random.below(4));
+    const kind = opened.background.step(random);
+    if (kind === undefined) return;
+    // Between a job and what follows from it there are few calls; the fewest between files that are made or gone, and the
+    // manifest or checkpoint that says so, where a mistake in their order shows.
+    const isOfFiles = kind === "settle" || kind === "unlink";
+    if (random.chance(isOfFiles ? 0.1 : 0.02)) {
+      const calls = random.below(isOfFiles ? 12 : 4);
+      storage.crashAtCall = Math.min(storage.crashAtCall, storage.calls + calls);
+    } else if (isOfFiles && random.chance(0.1)) this.checkReads(opened);
   }
 
   private changeDisk(): void {

@@ -12,7 +12,7 @@ import { seedOfRun } from "./seed-of-run.ts";
 import type { Breakage } from "./simulated-world.ts";
 
 const SEEDS = 200;
-const CANARY_SEEDS = 1_500;
+const CANARY_SEEDS = 300;
 
 const { first, count } = seedOfRun();
 

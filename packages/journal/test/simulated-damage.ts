@@ -26,9 +26,7 @@ export function flipOnCopy(
     .contents()
     .filter(({ path, size }) => path.startsWith(`${DIRECTORY}/`) && !path.endsWith(".tmp") && size > 0);
   if (files.length === 0) return "not tried";
-  const kind = random.pick([/\.(log|settled)$/, /\.(log|settled)$/, /\.ckpt$|manifest-/, /./]);
-  const some = files.filter((file) => kind.test(file.path));
-  const { path: name, size } = random.pick(some.length > 0 ? some : files);
+  const { path: name, size } = pickFile(files, random);
   // An adopted segment and its settled file are two names of one file: it is looked at as what it was first.
   const alias = files.find((file) => file.size === size && isOtherName(file.path, name));
   const path = alias?.path ?? name;
@@ -38,6 +36,21 @@ export function flipOnCopy(
   if (intact === undefined) return "not tried";
   storage.flipBit(path, at, random.below(8));
   return lookAt({ ...world, storage }, model, random, { path, at, intact });
+}
+
+interface StoredFile {
+  readonly path: string;
+  readonly size: number;
+}
+
+/** Mostly what holds entries; and the newest checkpoint, without which the one before must do. */
+function pickFile(files: readonly StoredFile[], random: SeededRandom): StoredFile {
+  const checkpoints = files.filter(({ path }) => path.endsWith(".ckpt"));
+  const newest = checkpoints.sort((a, b) => (a.path < b.path ? -1 : 1)).at(-1);
+  if (newest !== undefined && random.chance(0.2)) return newest;
+  const kind = random.pick([/\.(log|settled)$/, /\.(log|settled)$/, /\.ckpt$|manifest-/, /./]);
+  const some = files.filter(({ path }) => kind.test(path));
+  return random.pick(some.length > 0 ? some : files);
 }
 
 interface Flip {

@@ -45,12 +45,13 @@ export class SteppedBackground implements Background {
     this.jobs.push({ job, done });
   }
 
-  step(random: SeededRandom): boolean {
+  /** Runs one of the jobs that wait. @returns what it was, undefined when none waits */
+  step(random: SeededRandom): BackgroundJob["kind"] | undefined {
     const at = random.below(this.jobs.length);
     const [next] = this.jobs.splice(at, 1);
-    if (next === undefined) return false;
+    if (next === undefined) return undefined;
     this.run(this.storage, next.job, next.done);
-    return true;
+    return next.job.kind;
   }
 }
 
