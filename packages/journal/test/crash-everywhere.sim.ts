@@ -1,107 +1,76 @@
 import t from "tap";
-import { SeededRandom, SimulatedStorage } from "../src/internal.ts";
+import { deleteBeforeManifest, dropOneFileTooMany, settleWithoutSync } from "./broken-jobs.ts";
+import { WithoutDataSync, WithoutDirectorySync } from "./broken-storage.ts";
+import { COVERED, ScriptedLife } from "./scripted-life.ts";
 import { seedOfRun } from "./seed-of-run.ts";
-import { SimulatedRetention } from "./simulated-retention.ts";
-import { SimulatedOwner, SimulatedShard } from "./simulated-shard.ts";
-import { type OpenedJournal, type OpenWorld, openJournal } from "./simulated-world.ts";
-import { checkReads, checkRecovered } from "./simulation-checks.ts";
-import { QuietJournal } from "./space-check.ts";
+import type { Breakage } from "./simulated-world.ts";
 
-const REWRITE_BYTES = 500;
-const ROUNDS = 6;
+/**
+ * One life of a journal, crashed at each call of the storage in turn, and recovered from what that leaves. The life is
+ * scripted, and the test fails unless it has done all of COVERED: segments are adopted and sorted, files that are mostly
+ * dead are written anew, manifests and checkpoints replaced, log starts moved by age, bytes and force, logs truncated, a
+ * topic deleted, what is dead and the journal's prefix removed; and it does much of that on a full disk, with the reserve
+ * given up, and with no room at all. Three of four crashes are a loss of power, which keeps any part of what was not synced.
+ * What comes after must have everything that was committed, read as it was staged, and come to rest with no file too many.
+ */
+const { first: seed } = seedOfRun();
 
-function newWorld(seed: number): { world: OpenWorld; shard: SimulatedShard } {
-  const random = new SeededRandom(seed);
-  const storage = new SimulatedStorage(random);
-  storage.mkdir("/data/shards");
-  const world = {
-    storage,
-    random,
-    clock: { nowMs: 0 },
-    segmentSizeBytes: 4096,
-    settling: { batchBytes: 6000, afterMs: 5_000, adoptBytesMin: 1, rewriteDeadBytesMin: REWRITE_BYTES },
-    breakage: {},
-  };
-  return { world, shard: new SimulatedShard(world, 300) };
-}
-
-/** A life that does everything once at least; the same for the same seed, up to where the machine stops. */
-function live(world: OpenWorld, shard: SimulatedShard): void {
-  const { opened, retention } = open(world, shard);
-  const { journal, syncer, background } = opened;
-  for (let round = 0; round < ROUNDS; round++) {
-    for (let i = 0; i < 12; i++) shard.stage(opened, () => journal.flush());
-    if (round === 2) shard.truncate(journal);
-    if (round === 3) journal.adoptOnly = true;
-    if (round === 4) shard.deleteTopic(journal);
-    if (round === 5) journal.adoptOnly = false;
-    shard.roll(journal);
-    journal.flush();
-    shard.releaseRing();
-    journal.requestSync();
-    syncer.step();
-    shard.noteCommitted(journal, journal.committedPosition());
-    retention.committed();
-    if (round % 2 === 0) journal.checkpoint(shard.encodeState(), false);
-    if (round > 0) retention.plan();
-    while (background.step(world.random)) {
-      shard.noteCommitted(journal, journal.committedPosition());
-      retention.committed();
-    }
-    world.clock.nowMs += 2_000;
+/** @returns where and how it failed, or how many calls it survived. */
+function crashEverywhere(breakage: Breakage = {}): { calls: number; failure?: string } {
+  const whole = new ScriptedLife(seed, breakage);
+  try {
+    whole.live();
+    whole.recover();
+  } catch (error) {
+    return { calls: 0, failure: (error as Error).message };
   }
-  retention.stop();
-  journal.checkpoint(shard.encodeState(), true);
-  while (syncer.step() || background.step(world.random)) {
-    shard.noteCommitted(journal, journal.committedPosition());
-  }
-  journal.close();
-}
-
-function open(
-  world: OpenWorld,
-  shard: SimulatedShard,
-): { opened: OpenedJournal; retention: SimulatedRetention } {
-  const opened = openJournal(world);
-  checkRecovered(opened, shard);
-  opened.journal.startSettling(new SimulatedOwner(shard));
-  return { opened, retention: new SimulatedRetention(shard, opened.journal, world.random) };
-}
-
-/** What a crash left is opened, read, and brought to rest. */
-function recover(world: OpenWorld, shard: SimulatedShard): void {
-  const { opened, retention } = open(world, shard);
-  const check = (): void => checkReads(opened, shard.model, shard.committedState(), world.random);
-  check();
-  const quiet = new QuietJournal(world, opened, shard, retention);
-  quiet.finish();
-  check();
-  quiet.check(REWRITE_BYTES);
-}
-
-t.test("a life with settling survives a crash at each of its storage calls", (t) => {
-  const { first: seed } = seedOfRun();
-  t.comment(`MILLRACE_SEED=${seed}`);
-  const whole = newWorld(seed);
-  live(whole.world, whole.shard);
-  const { calls } = whole.world.storage;
-  recover(whole.world, whole.shard);
-  t.comment(`${calls} storage calls`);
+  const { calls } = whole.storage;
   for (let call = 0; call < calls; call++) {
-    const { world, shard } = newWorld(seed);
-    world.storage.crashAtCall = call;
+    const life = new ScriptedLife(seed, breakage);
+    const { storage } = life;
+    storage.crashAtCall = call;
     try {
-      live(world, shard);
+      try {
+        life.live();
+      } catch (error) {
+        if (!storage.hasCrashed) throw error;
+      }
+      storage.restart(call % 4 === 0 ? "process" : "power");
+      life.recover();
     } catch (error) {
-      if (!world.storage.hasCrashed) throw error;
-    }
-    world.storage.restart(call % 4 === 0 ? "process" : "power");
-    try {
-      recover(world, shard);
-    } catch (error) {
-      t.fail(`MILLRACE_SEED=${seed} crash at call ${call}: ${(error as Error).message}`);
-      break;
+      return { calls: call, failure: `crash at call ${call}: ${(error as Error).message}` };
     }
   }
+  return { calls };
+}
+
+t.test("a life that does everything", (t) => {
+  t.comment(`MILLRACE_SEED=${seed}`);
+  const life = new ScriptedLife(seed);
+  life.live();
+  t.same([...life.covered].sort(), [...COVERED].sort());
+  life.recover();
   t.end();
 });
+
+t.test("survives a crash at each of its storage calls", (t) => {
+  const { calls, failure } = crashEverywhere();
+  t.equal(failure, undefined, `MILLRACE_SEED=${seed}, ${calls} calls`);
+  t.end();
+});
+
+const CANARIES: readonly { name: string; breakage: Breakage }[] = [
+  { name: "the sync of the data", breakage: { wrap: (storage) => new WithoutDataSync(storage) } },
+  { name: "the sync of the folder", breakage: { wrap: (storage) => new WithoutDirectorySync(storage) } },
+  { name: "the sync of settled files before their manifest", breakage: { run: settleWithoutSync } },
+  { name: "the manifest before the prefix goes", breakage: { run: deleteBeforeManifest } },
+  { name: "the living file behind the last dead one", breakage: { run: dropOneFileTooMany } },
+];
+
+for (const { name, breakage } of CANARIES) {
+  t.test(`which a journal without ${name} does not`, (t) => {
+    const { calls, failure } = crashEverywhere(breakage);
+    t.ok(failure !== undefined, `MILLRACE_SEED=${seed}, ${calls} calls: ${failure}`);
+    t.end();
+  });
+}

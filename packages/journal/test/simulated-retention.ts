@@ -25,12 +25,12 @@ export class SimulatedRetention {
   plan(): void {
     const { random, shard } = this;
     const force = random.chance(0.1) ? random.below(this.journal.settledFiles.length + 1) : 0;
-    this.planFor(random.chance(0.6) ? shard.someTime() : 0, random.pick([Infinity, 500, 5000]), force);
+    this.planWith(random.chance(0.6) ? shard.someTime() : 0, random.pick([Infinity, 500, 5000]), force);
   }
 
   /** Whatever expires of itself: nothing. What was truncated or deleted goes. */
   planNothing(): void {
-    this.planFor(0, Number.POSITIVE_INFINITY, 0);
+    this.planWith(0, Number.POSITIVE_INFINITY, 0);
   }
 
   /** Call it after each look at what is committed. */
@@ -46,7 +46,11 @@ export class SimulatedRetention {
     this.over = true;
   }
 
-  private planFor(nowMs: number, keepBytes: number, dropThrough: number): void {
+  /**
+   * What has expired at a time, what each partition has beyond so many settled bytes, and what is in so many of the oldest
+   * files. Not while another plan is under way.
+   */
+  planWith(nowMs: number, keepBytes: number, dropThrough: number): void {
     const { journal, shard } = this;
     const files = journal.settledFiles;
     if (this.isBusy || files.length === 0) return;

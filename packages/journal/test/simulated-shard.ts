@@ -52,6 +52,11 @@ export class SimulatedShard {
     return this.committed.state;
   }
 
+  /** Append time of the newest entry. */
+  get newestTime(): number {
+    return this.lastTime;
+  }
+
   /** A time at which some of the entries may have expired. */
   someTime(): number {
     return this.lastTime + this.world.random.below(500);
@@ -89,19 +94,19 @@ export class SimulatedShard {
     this.ring.release();
   }
 
-  /** Stages a batch or a change of state. `flush` makes room in the ring. */
-  stage(opened: OpenedJournal, flush: () => void): void {
+  /** Stages a batch of this partition; or of any, or a change of state. `flush` makes room in the ring. */
+  stage(opened: OpenedJournal, flush: () => void, given?: ModelPartition): void {
     const { journal } = opened;
     const { random } = this.world;
     if (this.partitions.length === 0) {
       this.createTopic(journal);
       return;
     }
-    if (journal.isFull || random.chance(0.12)) {
+    if (journal.isFull || (given === undefined && random.chance(0.12))) {
       if (!journal.isFull || random.chance(0.2)) this.stageChanges(journal, []);
       return;
     }
-    const partition = random.pick(this.partitions);
+    const partition = given ?? random.pick(this.partitions);
     const count = 1 + random.below(5);
     const payload = batchPayload(random, random.below(this.payloadMax));
     const time = Math.max(partition.lastTime, partition.lastTime + random.below(50) - 20);
@@ -169,20 +174,22 @@ export class SimulatedShard {
     this.stageChanges(journal, [["start", topicId, partition, random.below(nextOffset + 1)]]);
   }
 
-  deleteTopic(journal: Journal): void {
-    const topicId = this.partitions[0]?.topicId;
+  deleteTopic(journal: Journal, topicId: number | undefined = this.partitions[0]?.topicId): void {
     if (topicId === undefined) return;
     const end = this.stageChanges(journal, [["delete", topicId]]);
     this.partitions = this.partitions.filter((each) => each.topicId !== topicId);
     this.dropping.push({ topicId, end });
   }
 
-  createTopic(journal: Journal): void {
-    const { random } = this.world;
+  /** @param retentionMs 0 = for ever */
+  createTopic(
+    journal: Journal,
+    count: number = 1 + this.world.random.below(4),
+    retentionMs: number = this.world.random.pick([0, 200, 2000]),
+  ): void {
     const topicId = this.nextTopicId;
     this.nextTopicId++;
-    const count = 1 + random.below(4);
-    this.stageChanges(journal, [["create", topicId, count, random.pick([0, 200, 2000])]]);
+    this.stageChanges(journal, [["create", topicId, count, retentionMs]]);
     for (let partition = 0; partition < count; partition++) {
       this.partitions.push({ topicId, partition, nextOffset: 0, lastTime: this.lastTime });
     }

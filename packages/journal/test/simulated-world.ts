@@ -50,8 +50,10 @@ export class SteppedBackground implements Background {
     const at = random.below(this.jobs.length);
     const [next] = this.jobs.splice(at, 1);
     if (next === undefined) return undefined;
-    this.run(this.storage, next.job, next.done);
-    return next.job.kind;
+    const { job, done } = next;
+    // A pace would be kept in real time.
+    this.run(this.storage, job.kind === "settle" ? { ...job, bytesPerSecond: 0 } : job, done);
+    return job.kind;
   }
 }
 
@@ -78,7 +80,7 @@ export class EntryRing implements EntryMemory {
 
   /** The owner reuses the memory: whoever still needs it finds rubbish. */
   release(): void {
-    this.bytes.fill(0xa5);
+    this.bytes.fill(0xa5, 0, this.at);
     this.at = 0;
   }
 }

@@ -1,4 +1,4 @@
-import { settledFileName } from "../src/internal.ts";
+import { RESERVE_FILE, settledFileName } from "../src/internal.ts";
 import { expect } from "./journal-model.ts";
 import type { SimulatedRetention } from "./simulated-retention.ts";
 import type { SimulatedShard } from "./simulated-shard.ts";
@@ -53,7 +53,7 @@ export class QuietJournal {
         ? bases.has(Number(name.slice(0, 16)))
         : name.endsWith(".settled")
           ? listed.has(name)
-          : name === "fence" || /\.ckpt$|^manifest-|^prepared-/.test(name);
+          : name === "fence" || name === RESERVE_FILE || /\.ckpt$|^manifest-|^prepared-/.test(name);
       expect(isWanted, () => `file without a reason: ${name}`);
       if (name.endsWith(".ckpt")) checkpoints++;
       if (name.startsWith("manifest-")) manifests++;

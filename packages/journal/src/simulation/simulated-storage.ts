@@ -99,6 +99,13 @@ export class SimulatedStorage implements Storage {
     return [...this.names].map(([path, file]) => ({ path, size: file.size }));
   }
 
+  /** Bytes of all files; those with several names count once. */
+  get usedBytes(): number {
+    let used = 0;
+    for (const each of new Set(this.names.values())) used += each.size;
+    return used;
+  }
+
   /** Damages a byte that is at rest. */
   flipBit(path: string, position: number, bit: number): void {
     this.fileAt(path).flipBit(position, bit);
@@ -235,9 +242,7 @@ export class SimulatedStorage implements Storage {
   /** Bytes that fit at a position: what the file has already, and what the disk has left. */
   private roomFor(file: SimulatedFile, position: number): number {
     if (this.capacityBytes === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY;
-    let used = 0;
-    for (const each of new Set(this.names.values())) used += each.size;
-    return Math.max(0, this.capacityBytes - used) + Math.max(0, file.size - position);
+    return Math.max(0, this.capacityBytes - this.usedBytes) + Math.max(0, file.size - position);
   }
 
   private isLastCall(): boolean {
