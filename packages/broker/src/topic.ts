@@ -1,3 +1,5 @@
+import type { RestorePoint } from "@millrace/protocol";
+
 /** How durable a record is when its publish is acknowledged. The wire names; see the README's table. */
 export type Durability = "memory" | "written" | "fsynced";
 
@@ -40,6 +42,8 @@ export interface PartitionBounds {
   readonly highWatermark: number;
   /** Raised whenever records that somebody may have seen can be gone. */
   readonly logEpoch: number;
+  /** What the log has been through, oldest first; absent = none. */
+  readonly restores?: readonly RestorePoint[];
   /** Bytes of the records that are kept, as they are stored. */
   readonly retainedBytes: number;
 }

@@ -1,10 +1,10 @@
 import { errorFrameOf, LIMITS, MillraceError } from "@millrace/protocol";
 import t from "tap";
 import type { Gap } from "../src/index.ts";
-import { entryOf, frameBytes, topicInfo } from "./fake-broker.ts";
+import { entryOf, frameBytes } from "./fake-broker.ts";
 import { ScriptedClient } from "./scripted-client.ts";
 
-import { accept, deliver, numbered, start, stream, take } from "./scripted-subscription.ts";
+import { accept, deliver, numbered, type Subscribe, start, stream, take } from "./scripted-subscription.ts";
 
 t.test("a connection lost before SUBSCRIBED: the same question again", async (t) => {
   const script = await ScriptedClient.connected();
@@ -80,6 +80,19 @@ t.test("gaps are told before the record that follows them", async (t) => {
   t.equal(events.length, 4);
 });
 
+/** The broker refuses a resume: rows are [partition, logStartOffset, highWatermark, logEpoch, resumeOffset]. */
+async function refuse(
+  script: ScriptedClient,
+  { requestId, subscriptionId }: Subscribe,
+  bounds: number[][],
+  topicId = 7,
+): Promise<void> {
+  const details = { subscriptionId, topicId, bounds };
+  const changed = new MillraceError("LOG_EPOCH_CHANGED", "the log lost records", { details });
+  await script.reply("ERROR", errorFrameOf(changed, requestId));
+  script.clock.advance(1_000);
+}
+
 t.test("a log that lost records is reported, and read on", async (t) => {
   const gaps: Gap[] = [];
   const { script, subscription } = await start({ from: "earliest", onGap: (gap) => gaps.push(gap) }, [
@@ -89,31 +102,20 @@ t.test("a log that lost records is reported, and read on", async (t) => {
   await deliver(script, 10, 0, [10]);
   await script.reconnect();
   const again = await script.expect("SUBSCRIBE");
-  const { requestId, subscriptionId } = again;
-  script.topics.set(
-    "t",
-    topicInfo("t", 2, {
-      partitionInfo: [
-        { partition: 0, shard: 0, logStartOffset: 0, highWatermark: 6, logEpoch: 2, retainedBytes: 0 },
-        { partition: 1, shard: 0, logStartOffset: 0, highWatermark: 0, logEpoch: 1, retainedBytes: 0 },
-      ],
-    }),
-  );
-  const changed = new MillraceError("LOG_EPOCH_CHANGED", "the log lost records", {
-    details: { subscriptionId },
-  });
-  await script.reply("ERROR", errorFrameOf(changed, requestId));
-  script.clock.advance(1_000);
+  await refuse(script, again, [
+    [0, 0, 50, 2, 10],
+    [1, 0, 0, 1, 0],
+  ]);
   const third = await script.expect("SUBSCRIBE");
   t.same(third.from, {
     kind: "resume",
     topicId: 7,
     positions: [
-      { partition: 0, offset: 6, logEpoch: 2 },
+      { partition: 0, offset: 10, logEpoch: 2 },
       { partition: 1, offset: 0, logEpoch: 1 },
     ],
   });
-  await accept(script, third, [stream(0, { startOffset: 6, logEpoch: 2 }), stream(1)]);
+  await accept(script, third, [stream(0, { startOffset: 10, logEpoch: 2 }), stream(1)]);
   await script.reply("DELIVER", {
     streamId: 10,
     nextOffset: 101,
@@ -129,11 +131,65 @@ t.test("a log that lost records is reported, and read on", async (t) => {
   // A topic of the same name that was made anew is another one.
   await script.reconnect();
   const fourth = await script.expect("SUBSCRIBE");
-  script.topics.set("t", topicInfo("t", 2, { topicId: 8 }));
-  await script.reply("ERROR", errorFrameOf(changed, fourth.requestId));
-  script.clock.advance(1_000);
+  await refuse(script, fourth, [[0, 0, 50, 0]], 8);
   await script.isQuiet();
   await t.rejects(take(iterator, 1), { code: "TOPIC_DELETED" });
+});
+
+t.test("a subscription goes back to where other records stand at offsets that it has passed", async (t) => {
+  const told: unknown[] = [];
+  const onGap = ({ partition, fromOffset, toOffset, reason }: Gap): void => {
+    told.push(`${reason} ${partition} ${fromOffset}-${toOffset}`);
+  };
+  const restores = [[5, 4]] as const;
+  const streams = [stream(0, { logEpoch: 5, restores }), stream(1, { logEpoch: 5 })];
+  const { script, subscription } = await start({ from: "earliest", onGap }, streams);
+  await deliver(script, 10, 0, [10]);
+  await deliver(script, 11, 0, [2]);
+  const iterator = subscription[Symbol.asyncIterator]();
+  told.push(...(await take(iterator, 7)));
+  await script.reconnect();
+  const again = await script.expect("SUBSCRIBE");
+  const p1 = { partition: 1, offset: 2, logEpoch: 5 };
+  t.same(again.from, {
+    kind: "resume",
+    topicId: 7,
+    positions: [{ partition: 0, offset: 10, logEpoch: 5, restores }, p1],
+  });
+  await refuse(script, again, [[0, 0, 8, 9, 4]]);
+  const third = await script.expect("SUBSCRIBE");
+  t.match(third.from, { positions: [{ partition: 0, offset: 4, logEpoch: 9 }, p1] });
+  t.match(
+    subscription.positions()[0],
+    { offset: 6, logEpoch: 5, restores },
+    "what is stored meanwhile is a place in the log that it is of",
+  );
+  const now = [[9, 4]] as const;
+  const moved = [
+    stream(0, { startOffset: 4, logEpoch: 9, restores: now }),
+    stream(1, { startOffset: 2, logEpoch: 5 }),
+  ];
+  await accept(script, third, moved);
+  const other = Array.from({ length: 4 }, (_, i) => ({ value: `other ${4 + i}` }));
+  await script.reply("DELIVER", { streamId: 10, nextOffset: 8, entries: [entryOf(4, other)] });
+  for (let i = 0; i < 9; i += 1) told.push(...(await take(iterator, 1)));
+  const before = Array.from({ length: 10 }, (_, i) => `0:${i}`);
+  t.same(told, [...before, "1:0", "1:1", "log-epoch 0 10-4", ...other.map(({ value }) => value)]);
+  t.same(subscription.positions()[0], { partition: 0, offset: 7, logEpoch: 9, restores: now });
+});
+
+t.test("positions beyond the end of a log, and bounds that do not say where to go on", async (t) => {
+  const gaps: Gap[] = [];
+  const options = { from: "earliest", untilEnd: true, onGap: (gap: Gap) => gaps.push(gap) } as const;
+  const { script, subscription } = await start(options, [stream(0, { highWatermark: 20 })]);
+  await deliver(script, 10, 0, [10]);
+  await script.reconnect();
+  await refuse(script, await script.expect("SUBSCRIBE"), [[0, 0, 6, 2], ["what"] as unknown as number[]]);
+  const third = await script.expect("SUBSCRIBE");
+  t.match(third.from, { positions: [{ partition: 0, offset: 6, logEpoch: 2 }] });
+  const values = await take(subscription[Symbol.asyncIterator](), 11);
+  t.same(values.slice(9), ["0:9", "done"], "the end is that of the log of today");
+  t.match(gaps, [{ reason: "log-epoch", fromOffset: 10, toOffset: 6 }]);
 });
 
 t.test("retriable errors are retried after a pause, final ones end the iteration", async (t) => {
@@ -173,6 +229,19 @@ t.test("live: after a reconnect from now on, and what was missed is told", async
   await deliver(script, 10, 9, [1]);
   t.same(await take(subscription[Symbol.asyncIterator](), 2), ["0:5", "0:9"]);
   t.match(gaps, [{ reason: "reconnect", fromOffset: 6, toOffset: 9 }]);
+});
+
+t.test("live: another log is reported, also when it is shorter", async (t) => {
+  const gaps: Gap[] = [];
+  const { script, subscription } = await start({ mode: "live", onGap: (gap) => gaps.push(gap) }, [
+    stream(0, { startOffset: 5 }),
+  ]);
+  await deliver(script, 10, 5, [1]);
+  await script.reconnect();
+  await accept(script, await script.expect("SUBSCRIBE"), [stream(0, { startOffset: 2, logEpoch: 9 })]);
+  await deliver(script, 10, 2, [1]);
+  t.same(await take(subscription[Symbol.asyncIterator](), 2), ["0:5", "0:2"]);
+  t.match(gaps, [{ reason: "log-epoch", fromOffset: 6, toOffset: 2 }]);
 });
 
 t.test("a damaged batch fails the iteration, unless checksums are not asked for", async (t) => {

@@ -123,7 +123,10 @@ export class StreamRecovery {
     this.#fail(
       subscription,
       new MillraceError("LOG_EPOCH_CHANGED", "the partition lost records that may have been seen", {
-        details: subscriptionDetails(subscription, [bounds]),
+        details: subscriptionDetails(subscription, [
+          // Nobody restores a backup under a shard: offsets that were sent are those of the same records.
+          { ...bounds, resumeOffset: Math.min(stream.nextOffset, bounds.highWatermark) },
+        ]),
       }),
     );
   }

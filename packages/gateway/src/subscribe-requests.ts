@@ -6,6 +6,7 @@ import {
   type FrameWriter,
   LIMITS,
   MillraceError,
+  type ResumePosition,
   type SubscribeFrame,
   type UnsubscribeFrame,
 } from "@millrace/protocol";
@@ -13,8 +14,9 @@ import type { DeliveryPath } from "./delivery-path.ts";
 import { GATEWAY_LIMITS } from "./limits.ts";
 import { namedPartitions } from "./named-partitions.ts";
 import { asRequestError, withDetails } from "./request-errors.ts";
+import { resumeOffset } from "./resume-offset.ts";
 import type { Session } from "./session.ts";
-import { Subscription, subscriptionDetails } from "./subscription.ts";
+import { type StatedBounds, Subscription, subscriptionDetails } from "./subscription.ts";
 import { offsetsForTime } from "./time-lookups.ts";
 import type { TopicRequests } from "./topic-requests.ts";
 
@@ -108,7 +110,7 @@ export class SubscribeRequests {
       requestId,
       subscriptionId: subscription.id,
       topicId: topic.topicId,
-      streams: bounds.map(({ partition, logStartOffset, highWatermark, logEpoch }, i) => {
+      streams: bounds.map(({ partition, logStartOffset, highWatermark, logEpoch, restores }, i) => {
         const stream = subscription.streams[i];
         return {
           partition,
@@ -117,6 +119,7 @@ export class SubscribeRequests {
           logStartOffset,
           highWatermark,
           logEpoch,
+          restores,
         };
       }),
     });
@@ -210,7 +213,7 @@ function resumeOffsets(
   if (from.topicId !== topic.topicId)
     throw epochChanged(subscription, topic, bounds, "the topic was made anew");
   const positions = new Map(from.positions.map((position) => [position.partition, position]));
-  return bounds.map((entry) => {
+  const wanted = bounds.map((entry) => {
     const position = positions.get(entry.partition);
     if (position === undefined) {
       throw new MillraceError(
@@ -218,19 +221,29 @@ function resumeOffsets(
         `the resume position of partition ${entry.partition} is missing`,
       );
     }
+    return { position, entry: { ...entry, resumeOffset: offsetNow(position, entry) } };
+  });
+  for (const { position, entry } of wanted) {
     if (position.logEpoch !== entry.logEpoch) {
-      throw epochChanged(subscription, topic, bounds, `partition ${entry.partition} lost records`);
+      const entries = wanted.map((each) => each.entry);
+      throw epochChanged(subscription, topic, entries, `partition ${entry.partition} lost records`);
     }
     // Below the start of the log is what retention took meanwhile: the reader is told by PROGRESS and goes on.
     if (position.offset > entry.highWatermark) throw outOfRange(subscription, topic, entry, position.offset);
-    return position.offset;
-  });
+  }
+  return wanted.map(({ position }) => position.offset);
+}
+
+/** Where the position stands in the log of today. */
+function offsetNow(position: ResumePosition, entry: PartitionBounds): number {
+  if (position.logEpoch === entry.logEpoch) return Math.min(position.offset, entry.highWatermark);
+  return resumeOffset(position, entry);
 }
 
 function epochChanged(
   subscription: Subscription,
   topic: Topic,
-  bounds: readonly PartitionBounds[],
+  bounds: readonly StatedBounds[],
   why: string,
 ): MillraceError {
   return new MillraceError("LOG_EPOCH_CHANGED", why, {
@@ -241,7 +254,7 @@ function epochChanged(
 function outOfRange(
   subscription: Subscription,
   topic: Topic,
-  bounds: PartitionBounds,
+  bounds: StatedBounds,
   offset: number,
 ): MillraceError {
   const { partition, logStartOffset, highWatermark } = bounds;

@@ -69,13 +69,16 @@ export class Subscription {
   }
 }
 
+/** `resumeOffset`: where a reader of this subscription goes on. */
+export type StatedBounds = Omit<PartitionBounds, "retainedBytes"> & { readonly resumeOffset?: number };
+
 /**
  * Details of an error that concerns a subscription. `bounds`, as far as they are known:
- * `[[partition, logStartOffset, highWatermark, logEpoch]]`.
+ * `[[partition, logStartOffset, highWatermark, logEpoch, resumeOffset]]`, without the last where nobody resumes.
  */
 export function subscriptionDetails(
   subscription: Subscription,
-  bounds: readonly Omit<PartitionBounds, "retainedBytes">[],
+  bounds: readonly StatedBounds[],
 ): Record<string, unknown> {
   const details: Record<string, unknown> = { subscriptionId: subscription.id };
   if (subscription.topic !== undefined) details.topicId = subscription.topic.topicId;
@@ -85,6 +88,7 @@ export function subscriptionDetails(
       entry.logStartOffset,
       entry.highWatermark,
       entry.logEpoch,
+      ...(entry.resumeOffset === undefined ? [] : [entry.resumeOffset]),
     ]);
   }
   return details;

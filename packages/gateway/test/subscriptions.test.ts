@@ -74,6 +74,10 @@ t.test("what cannot be subscribed to", async (t) => {
     [0, 2, 10, 1],
     [1, 0, 0, 1],
   ];
+  const told = (offset: number) => [
+    [0, 2, 10, 1, offset],
+    [1, 0, 0, 1, 0],
+  ];
   const cases: [string, string, Parameters<InMemoryClient["subscribe"]>[2], Record<string, unknown>][] = [
     ["nope", "UNKNOWN_TOPIC", {}, {}],
     ["flights", "UNKNOWN_PARTITION", { partitions: [0, 2] }, {}],
@@ -87,8 +91,14 @@ t.test("what cannot be subscribed to", async (t) => {
     ],
     ["flights", "OFFSET_OUT_OF_RANGE", { from: { kind: "offset", offset: 11 } }, { partition: 0 }],
     ["flights", "LOG_EPOCH_CHANGED", resume(99, both(4, 1)), { topicId: 1, bounds }],
-    ["flights", "LOG_EPOCH_CHANGED", resume(1, both(4, 0)), { topicId: 1, bounds }],
-    ["flights", "OFFSET_OUT_OF_RANGE", resume(1, both(11, 1)), { partition: 0 }],
+    ["flights", "LOG_EPOCH_CHANGED", resume(1, both(4, 0)), { topicId: 1, bounds: told(4) }],
+    ["flights", "LOG_EPOCH_CHANGED", resume(1, both(14, 0)), { topicId: 1, bounds: told(10) }],
+    [
+      "flights",
+      "OFFSET_OUT_OF_RANGE",
+      resume(1, both(11, 1)),
+      { partition: 0, bounds: told(10).slice(0, 1) },
+    ],
     ["flights", "INVALID_FROM", resume(1, [{ partition: 0, offset: 4, logEpoch: 1 }]), {}],
   ];
   for (const [name, code, options, details] of cases) {
@@ -422,7 +432,7 @@ t.test("after a shard's restart streams go on, unless its log is another", async
     {
       name: "LOG_EPOCH_CHANGED",
       requestId: undefined,
-      details: { subscriptionId: 2, topicId: topic.topicId, bounds: [[1, 0, 0, 2]] },
+      details: { subscriptionId: 2, topicId: topic.topicId, bounds: [[1, 0, 0, 2, 0]] },
     },
   ]);
 });

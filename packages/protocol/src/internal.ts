@@ -77,6 +77,7 @@ export {
   type ProgressReason,
 } from "./frames/progress.ts";
 export { decodePublish, encodePublish, type PublishFrame } from "./frames/publish.ts";
+export { RESTORES_MAX, type RestorePoint } from "./frames/restores.ts";
 export { decodeStream, encodeStream, type StreamFrame } from "./frames/stream.ts";
 export {
   decodeSubscribe,

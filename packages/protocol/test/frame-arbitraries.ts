@@ -1,5 +1,12 @@
 import fc from "fast-check";
-import { BatchBuilder, crc32, type Frame, type FrameTypeName, type FrameValues } from "../src/index.ts";
+import {
+  BatchBuilder,
+  crc32,
+  type Frame,
+  type FrameTypeName,
+  type FrameValues,
+  RESTORES_MAX,
+} from "../src/index.ts";
 
 const uint = (): fc.Arbitrary<number> =>
   fc.oneof(fc.nat(200), fc.nat(70_000), fc.integer({ min: 0, max: 0xffff_ffff }), fc.maxSafeNat());
@@ -64,6 +71,17 @@ const topicInfo = record({
   ),
 });
 
+const restores = fc.array(fc.tuple(uint(), uint()), { minLength: 1, maxLength: RESTORES_MAX });
+
+const subscribedStream = {
+  partition: uint(),
+  streamId: u32(),
+  startOffset: uint(),
+  logStartOffset: uint(),
+  highWatermark: uint(),
+  logEpoch: uint(),
+};
+
 const from = fc.oneof(
   record({ kind: fc.constantFrom("earliest" as const, "latest" as const) }),
   record({ kind: fc.constant("time" as const), timeMs: uint() }),
@@ -71,9 +89,13 @@ const from = fc.oneof(
   record({
     kind: fc.constant("resume" as const),
     topicId: u32(),
-    positions: fc.array(record({ partition: uint(), offset: uint(), logEpoch: uint() }), {
-      maxLength: 20,
-    }),
+    positions: fc.array(
+      fc.oneof(
+        record({ partition: uint(), offset: uint(), logEpoch: uint() }),
+        record({ partition: uint(), offset: uint(), logEpoch: uint(), restores }),
+      ),
+      { maxLength: 20 },
+    ),
   }),
 );
 
@@ -166,17 +188,9 @@ export const frameValues: { readonly [Name in FrameTypeName]: fc.Arbitrary<Frame
     requestId: u32(),
     subscriptionId: u32(),
     topicId: u32(),
-    streams: fc.array(
-      record({
-        partition: uint(),
-        streamId: u32(),
-        startOffset: uint(),
-        logStartOffset: uint(),
-        highWatermark: uint(),
-        logEpoch: uint(),
-      }),
-      { maxLength: 20 },
-    ),
+    streams: fc.array(fc.oneof(record(subscribedStream), record({ ...subscribedStream, restores })), {
+      maxLength: 20,
+    }),
   }),
   DELIVER: record({
     streamId: u32(),

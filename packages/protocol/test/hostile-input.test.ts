@@ -100,7 +100,8 @@ function samples(): Uint8Array[] {
   const publish = builder.finishPublish(1, 2, 2 ** 40, 0, 300).slice();
   const batch = builder.finish().slice(0, -5);
   const entry = { baseOffset: 1, count: 2, appendTimeMs: 3, batch, checksum: 4 };
-  const position = { partition: 0, offset: 1, logEpoch: 2 };
+  const restores = [[1, 300]] as const;
+  const position = { partition: 0, offset: 1, logEpoch: 2, restores };
   const info = { partition: 0, shard: 1, logStartOffset: 0, highWatermark: 9, logEpoch: 1, retainedBytes: 0 };
   const topic = { name: "t", topicId: 1, partitions: 1, retentionMs: null, retentionBytes: 5 };
   const ids = { requestId: 1, subscriptionId: 2 };
@@ -131,7 +132,7 @@ function samples(): Uint8Array[] {
     }),
     encode({
       name: "SUBSCRIBED",
-      value: { ...ids, topicId: 1, streams: [{ ...info, streamId: 1, startOffset: 0 }] },
+      value: { ...ids, topicId: 1, streams: [{ ...info, streamId: 1, startOffset: 0, restores }] },
     }),
     encode({
       name: "TOPIC",

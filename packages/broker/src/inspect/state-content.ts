@@ -41,7 +41,12 @@ export function* checkpointState(bytes: Uint8Array): Generator<ContentItem> {
     const numbers = Array.isArray(row) ? row : [];
     yield {
       kind: "partition-state",
-      fields: Object.fromEntries(PARTITION_FIELDS.map((name, i) => [name, numbers[i]])),
+      fields: {
+        ...Object.fromEntries(PARTITION_FIELDS.map((name, i) => [name, numbers[i]])),
+        ...(numbers.length > PARTITION_FIELDS.length
+          ? { restores: numbers.slice(PARTITION_FIELDS.length) }
+          : {}),
+      },
     };
   }
   if (producers instanceof Uint8Array) yield* producerStates(producers);

@@ -120,9 +120,10 @@ export class TopicAdmin {
     await Promise.all(
       [...byShard(topic, partitions)].map(async ([shardId, list]) => {
         const rows = await ask(shardId, list);
-        rows.forEach(([logStartOffset, highWatermark, logEpoch, retainedBytes], i) => {
+        rows.forEach(([logStartOffset, highWatermark, logEpoch, retainedBytes, restores], i) => {
           const partition = list[i] as number;
-          found.set(partition, { partition, logStartOffset, highWatermark, logEpoch, retainedBytes });
+          const bounds = { partition, logStartOffset, highWatermark, logEpoch, retainedBytes };
+          found.set(partition, restores === undefined ? bounds : { ...bounds, restores });
         });
       }),
     );

@@ -1,3 +1,4 @@
+import type { RestorePoint } from "@millrace/protocol";
 import { PartitionTail } from "./partition-tail.ts";
 import type { ProducerState } from "./producer-table.ts";
 
@@ -20,6 +21,8 @@ export class Partition {
   /** One past the last offset that consumers may see. */
   highWatermark = 0;
   logEpoch = 0;
+  /** Restores from backups, the newest RESTORES_MAX, oldest first. */
+  restores: readonly RestorePoint[] = [];
   /** Append times never go back within a partition. */
   lastTimeMs = 0;
   /** Topics weaker than `fsynced`: offsets below this are reserved durably, so they are never given out twice. */

@@ -1,5 +1,5 @@
 import type { Journal } from "@millrace/journal";
-import { ERROR_CODES, MillraceError } from "@millrace/protocol";
+import { ERROR_CODES, MillraceError, type RestorePoint } from "@millrace/protocol";
 import { BatchBuilder } from "@millrace/protocol/internal";
 import { Packr } from "msgpackr";
 import { BROKER_LIMITS } from "../limits.ts";
@@ -44,8 +44,14 @@ export type PartitionOpening = readonly [
   retentionShareBytes: number,
 ];
 
-/** [logStartOffset, highWatermark, logEpoch, retainedBytes] */
-export type BoundsRow = [number, number, number, number];
+export type BoundsRow = [
+  logStartOffset: number,
+  highWatermark: number,
+  logEpoch: number,
+  retainedBytes: number,
+  /** Only where there are some. */
+  restores?: readonly RestorePoint[],
+];
 
 /** Requests a node may make of a shard: MessagePack [kind, ...arguments] in a REQUEST record. */
 export interface ShardRequestMap {
@@ -212,9 +218,18 @@ export class ShardRequests {
     done(partitions.map((partition) => this.#boundsRow(this.#partition(topicId, partition))));
   }
 
-  #boundsRow({ topicId, partition, logStartOffset, highWatermark, logEpoch }: Partition): BoundsRow {
+  #boundsRow({
+    topicId,
+    partition,
+    logStartOffset,
+    highWatermark,
+    logEpoch,
+    restores,
+  }: Partition): BoundsRow {
     const retainedBytes = this.#context.journal.retainedBytes(topicId, partition);
-    return [logStartOffset, highWatermark, logEpoch, retainedBytes];
+    const row: BoundsRow = [logStartOffset, highWatermark, logEpoch, retainedBytes];
+    if (restores.length > 0) row.push(restores);
+    return row;
   }
 
   #catalog([from]: ShardRequestMap["catalog"]["args"], done: Done<"catalog">): void {
@@ -373,9 +388,11 @@ export class ShardRequests {
    * After a restore. One more would not do for the log epoch: the life that was given up, or an earlier restore of the same
    * backup, may have come as far. A number of seconds is ahead of all that went up one by one.
    */
-  #newLife({ topicId, partition, logEpoch }: Partition, nextOffset: number): StateChange {
+  #newLife(of: Partition, nextOffset: number): StateChange {
+    const { topicId, partition } = of;
     const seconds = Math.floor((this.#context.clock.wallMs() - RESTORE_ERA_MS) / 1000);
-    return ["epoch", topicId, partition, Math.max(logEpoch + 1, seconds), nextOffset + RESTORE_OFFSETS];
+    const logEpoch = Math.max(of.logEpoch + 1, seconds);
+    return ["epoch", topicId, partition, logEpoch, nextOffset + RESTORE_OFFSETS, of.nextOffset];
   }
 
   #commit(done: Done<"commit">): void {

@@ -1,4 +1,4 @@
-import { MillraceError } from "@millrace/protocol";
+import { MillraceError, RESTORES_MAX, type RestorePoint } from "@millrace/protocol";
 import { Packr } from "msgpackr";
 import type { Topic } from "../topic.ts";
 import { DURABILITY_FSYNCED } from "../topic.ts";
@@ -13,7 +13,10 @@ const PRODUCER_FIELDS = 7;
 
 interface CheckpointImage {
   version: number;
-  /** [topicId, partition, durability, logStartOffset, nextOffset, logEpoch, lastTimeMs, reservedUntil] each. */
+  /**
+   * [topicId, partition, durability, logStartOffset, nextOffset, logEpoch, lastTimeMs, reservedUntil, ...restores] each, a restore
+   * being two numbers.
+   */
   partitions: number[][];
   /** Float64 columns as bytes: topicId, partition, producerId, epoch, nextSequence, lastActiveMs, run numbers, then the runs. */
   producers: Uint8Array;
@@ -24,8 +27,18 @@ interface CheckpointImage {
 export type StateChange =
   /** Offsets below `until` may be given out without another sync (topics weaker than fsynced). */
   | readonly ["reserve", topicId: number, partition: number, until: number]
-  /** After an unclean stop: records that somebody may have seen can be gone; go on at nextOffset. */
-  | readonly ["epoch", topicId: number, partition: number, logEpoch: number, nextOffset: number]
+  /**
+   * After an unclean stop or a restore: records that somebody may have seen can be gone; go on at nextOffset. `endOffset`, after
+   * a restore alone: where the records of the backup end.
+   */
+  | readonly [
+      "epoch",
+      topicId: number,
+      partition: number,
+      logEpoch: number,
+      nextOffset: number,
+      endOffset?: number,
+    ]
   /** Records below logStartOffset are gone. */
   | readonly ["start", topicId: number, partition: number, logStartOffset: number];
 
@@ -105,6 +118,7 @@ export class ShardState {
       case "epoch":
         partition.logEpoch = change[3];
         partition.nextOffset = change[4];
+        if (change[5] !== undefined) addRestore(partition, [change[3], change[5]]);
         break;
       case "start":
         partition.logStartOffset = partition.logStartStaged = change[3];
@@ -128,6 +142,7 @@ export class ShardState {
         p.logEpoch,
         p.lastTimeMs,
         p.reservationStaged,
+        ...p.restores.flat(),
       ]);
       for (const producer of p.producers.values()) producerNumbers += PRODUCER_FIELDS + producer.runs.length;
     }
@@ -164,22 +179,26 @@ export class ShardState {
       );
     }
     for (const row of image.partitions) {
-      const [topicId, partition, durability, logStart, nextOffset, logEpoch, lastTimeMs, reserved] = row as [
-        number,
-        number,
-        number,
-        number,
-        number,
-        number,
-        number,
-        number,
-      ];
+      const [
+        topicId,
+        partition,
+        durability,
+        logStart,
+        nextOffset,
+        logEpoch,
+        lastTimeMs,
+        reserved,
+        ...restores
+      ] = row as [number, number, number, number, number, number, number, number, ...number[]];
       const p = this.open(topicId, partition, durability);
       p.logStartOffset = p.logStartStaged = logStart;
       p.nextOffset = nextOffset;
       p.logEpoch = logEpoch;
       p.lastTimeMs = lastTimeMs;
       p.reservedUntil = p.reservationStaged = reserved;
+      for (let at = 0; at + 1 < restores.length; at += 2) {
+        addRestore(p, [restores[at] as number, restores[at + 1] as number]);
+      }
     }
     const producers = new Float64Array(
       image.producers.buffer.slice(
@@ -203,4 +222,9 @@ export class ShardState {
     }
     this.catalog.restore(image.catalog);
   }
+}
+
+function addRestore(partition: Partition, restore: RestorePoint): void {
+  // Without the oldest a log is taken for another one than it was: readers go back further than they had to.
+  partition.restores = [...partition.restores, restore].slice(-RESTORES_MAX);
 }

@@ -28,7 +28,7 @@ function rigOf(records: number, options: ShardRigOptions = {}): ShardRig {
 
 /** [logStartOffset, highWatermark] of both partitions. */
 function bounds(rig: ShardRig): number[][] {
-  return rig.answer("bounds", [TOPIC, [0, 1]]).map((row) => row.slice(0, 2));
+  return rig.answer("bounds", [TOPIC, [0, 1]]).map((row) => row.slice(0, 2) as number[]);
 }
 
 function restart(rig: ShardRig): void {

@@ -1,5 +1,6 @@
 import t from "tap";
 import { BROKER_LIMITS } from "../../src/limits.ts";
+import type { BoundsRow } from "../../src/shard/shard-requests.ts";
 import { DURABILITY_FSYNCED, DURABILITY_MEMORY, DURABILITY_WRITTEN } from "../../src/topic.ts";
 import { batchOf, valuesOf } from "../harness/batches.ts";
 import type { Ack } from "../harness/recording-gateway.ts";
@@ -29,7 +30,7 @@ function restart(rig: ShardRig, kind: "power" | "process"): void {
   rig.reconcile(PARTITIONS);
 }
 
-function bounds(rig: ShardRig, topicId: number): [number, number, number, number] | undefined {
+function bounds(rig: ShardRig, topicId: number): BoundsRow | undefined {
   return rig.answer("bounds", [topicId, [0]])[0];
 }
 

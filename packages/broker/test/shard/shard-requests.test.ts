@@ -17,7 +17,7 @@ function restart(rig: ShardRig, partitions: readonly RigPartition[] = []): void 
 
 /** [logStartOffset, highWatermark, logEpoch] of each. */
 function bounds(rig: ShardRig, topicId: number, partitions: readonly number[]): number[][] {
-  return rig.answer("bounds", [topicId, partitions]).map((row) => row.slice(0, 3));
+  return rig.answer("bounds", [topicId, partitions]).map((row) => row.slice(0, 3) as number[]);
 }
 
 t.test("a created topic is answered once it is durable, and is there after a crash", async (t) => {

@@ -1,3 +1,4 @@
+import { RESTORES_MAX } from "@millrace/protocol";
 import { Packr } from "msgpackr";
 import t from "tap";
 import { BROKER_LIMITS } from "../../src/limits.ts";
@@ -15,6 +16,7 @@ function imageOf(state: ShardState): unknown {
       logStartOffset: p.logStartOffset,
       nextOffset: p.nextOffset,
       logEpoch: p.logEpoch,
+      restores: p.restores,
       lastTimeMs: p.lastTimeMs,
       reserved: p.reservationStaged,
       producers: [...p.producers.values()].map((producer) => [
@@ -43,6 +45,10 @@ function randomState(random: Seeded, shardId: number): ShardState {
     partition.logStartOffset = partition.logStartStaged = random.below(1000);
     partition.nextOffset = 1000 + random.below(5) * 2 ** 44;
     partition.logEpoch = random.below(9);
+    partition.restores = Array.from({ length: random.below(4) }, () => [
+      random.below(2 ** 31),
+      random.below(2 ** 50),
+    ]);
     partition.lastTimeMs = 1.7e12 + random.below(1e9);
     partition.reservedUntil = partition.reservationStaged = random.below(3) * 2 ** 45;
     for (let j = random.below(4); j > 0; j -= 1) {
@@ -116,6 +122,8 @@ t.test("changes of state pass through their entry", async (t) => {
     ["reserve", 2 ** 31, 1023, 2 ** 50],
     ["epoch", 7, 0, 3, 2 ** 44],
     ["start", 7, 0, 2 ** 43],
+    ["epoch", 7, 1, 40_000_000, 2 ** 44, 2 ** 43],
+    ["epoch", 7, 1, 40_000_001, 2 ** 45],
   ];
   t.same(decodeStateChanges(encodeStateChanges(changes)), changes);
   const state = new ShardState(1, 4);
@@ -123,6 +131,10 @@ t.test("changes of state pass through their entry", async (t) => {
   t.equal(state.find(2 ** 31, 1023)?.reservedUntil, 2 ** 50);
   t.match(state.find(7, 0), { logEpoch: 3, nextOffset: 2 ** 44 });
   t.match(state.find(7, 0), { logStartOffset: 2 ** 43, logStartStaged: 2 ** 43 });
+  t.match(state.find(7, 1), { logEpoch: 40_000_001, nextOffset: 2 ** 45, restores: [[40_000_000, 2 ** 43]] });
+  for (let i = 0; i < 20; i += 1) state.applyChange(["epoch", 7, 1, 50_000_000 + i, 2 ** 46 + i, i]);
+  t.equal(state.find(7, 1)?.restores.length, RESTORES_MAX);
+  t.same(state.find(7, 1)?.restores.at(-1), [50_000_019, 19], "the newest are kept");
   const later = ["compact", 7, 0] as unknown as StateChange;
   t.throws(() => state.applyChange(later), { code: "DATA_FORMAT_NEWER" });
 });

@@ -7,6 +7,12 @@ export interface PartitionPosition {
   readonly offset: number;
   /** As in `positions()`. Stated, a log that has lost records since is reported as a gap. */
   readonly logEpoch?: number | undefined;
+  /**
+   * As in `positions()`: restores from backups that the log has been through, each with the log epoch that it began and the
+   * offset at which the records of the backup end. Two restores of the same backup give the same offsets to different records;
+   * stated, it is known exactly what of the log of today has been read.
+   */
+  readonly restores?: readonly (readonly [logEpoch: number, endOffset: number])[] | undefined;
 }
 
 /**
@@ -37,7 +43,11 @@ export interface Gap {
   readonly partition: number;
   /** First offset that is missing. */
   readonly fromOffset: number;
-  /** One past the last that is missing. May equal `fromOffset` for "log-epoch": what is lost is then unknown. */
+  /**
+   * Where the subscription goes on: one past the last that is missing. For "log-epoch" it may equal `fromOffset`: what is lost
+   * is then unknown. Or it is less: the log has been restored from a backup, what was delivered from `toOffset` on is not
+   * in it, and what stands there now is delivered next.
+   */
   readonly toOffset: number;
   /**
    * "retention": dropped by age or size. "gap": offsets that hold no record, for instance skipped after an unclean

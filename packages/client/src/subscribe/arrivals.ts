@@ -3,10 +3,10 @@ import type { ReceivedBatch, ReceivedRecord } from "../api/record.ts";
 import type { Gap } from "../api/subscription.ts";
 import { Deque } from "../deque.ts";
 import { DeliveryWindow } from "./delivery-window.ts";
-import type { PartitionCursor } from "./partition-cursor.ts";
+import type { LogIdentity, PartitionCursor } from "./partition-cursor.ts";
 import { openBatch, ReceivedRecordBatch } from "./received-record-batch.ts";
 
-/** What came from the broker: a DELIVER frame, or the word that offsets are left out. */
+/** What came from the broker: a DELIVER frame, the word that offsets are left out, or that the log is another one. */
 type Arrival =
   | {
       readonly kind: "frame";
@@ -19,6 +19,13 @@ type Arrival =
       readonly cursor: PartitionCursor;
       readonly toOffset: number;
       readonly reason: string;
+    }
+  | {
+      readonly kind: "change";
+      readonly cursor: PartitionCursor;
+      readonly toOffset: number;
+      readonly log: LogIdentity;
+      readonly end: number;
     };
 
 type FrameArrival = Extract<Arrival, { kind: "frame" }>;
@@ -73,6 +80,16 @@ export class Arrivals {
   addSkip(cursor: PartitionCursor, toOffset: number, reason: string): void {
     cursor.received = Math.max(cursor.received, toOffset);
     this.#arrivals.push({ kind: "skip", cursor, toOffset, reason });
+  }
+
+  /**
+   * Queues the report that the log is another one, which goes on for this reader at `toOffset`; that may be further back than
+   * it is. What was to be read until the end ends at `end` at the latest.
+   */
+  addChange(cursor: PartitionCursor, toOffset: number, log: LogIdentity, end: number): void {
+    cursor.received = toOffset;
+    cursor.log = log;
+    this.#arrivals.push({ kind: "change", cursor, toOffset, log, end });
   }
 
   /** Drops everything. */
@@ -138,6 +155,10 @@ export class Arrivals {
         this.#passGap(arrival.cursor, arrival.toOffset, arrival.reason);
         continue;
       }
+      if (arrival.kind === "change") {
+        this.#passChange(arrival);
+        continue;
+      }
       this.#frame = arrival;
       this.#entry.reset(arrival.bytes, 0, arrival.bytes.length);
       return true;
@@ -171,10 +192,21 @@ export class Arrivals {
   #passGap(cursor: PartitionCursor, offset: number, reason: string): void {
     const { partition, delivered: fromOffset } = cursor;
     const toOffset = Math.max(fromOffset, Math.min(offset, cursor.end));
-    // A changed log is worth a word even when nobody can say what is missing.
-    if (toOffset === fromOffset && reason !== "log-epoch") return;
+    if (toOffset === fromOffset) return;
     cursor.delivered = toOffset;
     cursor.consumed = toOffset;
     this.#handlers.onGap({ topic: this.#topic, partition, fromOffset, toOffset, reason });
+  }
+
+  /** A changed log is worth a word even when nothing that was seen is missing. */
+  #passChange({ cursor, toOffset: offset, log, end }: Extract<Arrival, { kind: "change" }>): void {
+    const { partition, delivered: fromOffset } = cursor;
+    if (Number.isFinite(cursor.end)) cursor.end = Math.min(cursor.end, end);
+    const toOffset = Math.min(offset, cursor.end);
+    cursor.delivered = toOffset;
+    cursor.consumed = toOffset;
+    // SUBSCRIBED may have said more of it since.
+    cursor.consumedLog = log.logEpoch === cursor.log.logEpoch ? cursor.log : log;
+    this.#handlers.onGap({ topic: this.#topic, partition, fromOffset, toOffset, reason: "log-epoch" });
   }
 }

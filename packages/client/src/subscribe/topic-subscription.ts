@@ -4,6 +4,7 @@ import {
   encodeUnsubscribe,
   LIMITS,
   MillraceError,
+  type ResumePosition,
   type SubscribedFrame,
   type SubscribeFrom as WireFrom,
 } from "@millrace/protocol";
@@ -16,7 +17,8 @@ import type { Entropy } from "../entropy.ts";
 import { abortedError, closedError, SUBSCRIBE_DEFAULTS, windowBytesOf } from "../settings.ts";
 import type { Clock, TimerHandle } from "../system-clock.ts";
 import { Arrivals } from "./arrivals.ts";
-import { PartitionCursor } from "./partition-cursor.ts";
+import { movedBoundsOf } from "./moved-bounds.ts";
+import { type LogIdentity, PartitionCursor } from "./partition-cursor.ts";
 import { type StartPosition, startPositionOf } from "./start-position.ts";
 import type { Subscriber } from "./subscriber.ts";
 import { TakeIterator } from "./take-iterator.ts";
@@ -100,11 +102,9 @@ export class TopicSubscription implements Subscription {
 
   positions(): PartitionPosition[] {
     if (!this.#isAccepted) return [];
-    return Array.from(this.#cursors.values(), ({ partition, consumed, logEpoch }) => ({
-      partition,
-      offset: consumed,
-      logEpoch,
-    }));
+    return Array.from(this.#cursors.values(), ({ partition, consumed, consumedLog }) =>
+      positionOf(partition, consumed, consumedLog),
+    );
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<ReceivedRecord> {
@@ -168,15 +168,20 @@ export class TopicSubscription implements Subscription {
       logStartOffset,
       highWatermark,
       logEpoch,
+      restores = [],
     } of frame.streams) {
+      const log: LogIdentity = { logEpoch, restores };
       let cursor = this.#cursors.get(partition);
       if (cursor === undefined) {
         if (this.#isAccepted) continue;
         const wanted = this.#start.wire?.kind === "offset" ? this.#start.wire.offset : startOffset;
-        cursor = new PartitionCursor(partition, wanted, logEpoch);
+        cursor = new PartitionCursor(partition, wanted, log);
         this.#cursors.set(partition, cursor);
       }
-      cursor.logEpoch = logEpoch;
+      // Only of a live subscription, which does not resume.
+      if (cursor.log.logEpoch !== logEpoch) this.#arrivals.addChange(cursor, startOffset, log, cursor.end);
+      cursor.log = log;
+      if (cursor.consumedLog.logEpoch === logEpoch) cursor.consumedLog = log;
       if (startOffset > cursor.received) {
         const reason = logStartOffset > cursor.received ? "retention" : this.#isLive ? "reconnect" : "gap";
         this.#skip(cursor, startOffset, reason);
@@ -202,7 +207,8 @@ export class TopicSubscription implements Subscription {
   onError(error: MillraceError): void {
     this.#subscriptionId = undefined;
     if (MOVED.has(error.code) && this.#cursors.size > 0) {
-      this.#retryLater(() => void this.#follow(error));
+      this.#follow(error);
+      this.#retryLater(() => this.#open());
     } else if (error.retriable) {
       this.#retryLater(() => this.#open());
     } else {
@@ -255,11 +261,9 @@ export class TopicSubscription implements Subscription {
   #wireFrom(): WireFrom {
     if (this.#cursors.size === 0) return this.#start.wire as WireFrom;
     if (this.#isLive && this.#isAccepted) return { kind: "latest" };
-    const positions = Array.from(this.#cursors.values(), ({ partition, received, logEpoch }) => ({
-      partition,
-      offset: received,
-      logEpoch,
-    }));
+    const positions = Array.from(this.#cursors.values(), ({ partition, received, log }) =>
+      positionOf(partition, received, log),
+    );
     return { kind: "resume", topicId: this.#topicId as number, positions };
   }
 
@@ -274,37 +278,34 @@ export class TopicSubscription implements Subscription {
         throw new MillraceError("UNKNOWN_PARTITION", message);
       }
       this.#topicId = own.topicId ?? topicId;
-      for (const { partition, offset, logEpoch } of own.positions) {
-        const epoch = logEpoch ?? (epochs.get(partition) as number);
-        this.#cursors.set(partition, new PartitionCursor(partition, offset, epoch));
+      for (const { partition, offset, logEpoch, restores = [] } of own.positions) {
+        const log = { logEpoch: logEpoch ?? (epochs.get(partition) as number), restores };
+        this.#cursors.set(partition, new PartitionCursor(partition, offset, log));
       }
     });
   }
 
-  /** After LOG_EPOCH_CHANGED and the like: reports what is lost, and goes on with what is there. */
-  async #follow(cause: MillraceError): Promise<void> {
-    await this.#describing(({ topicId, partitionInfo }) => {
-      if (topicId !== this.#topicId) {
-        throw new MillraceError("TOPIC_DELETED", `topic ${this.topic} was deleted and created again`, {
-          cause,
-        });
-      }
-      for (const { partition, logStartOffset, highWatermark, logEpoch } of partitionInfo) {
-        const cursor = this.#cursors.get(partition);
-        if (cursor === undefined) continue;
-        if (cursor.logEpoch !== logEpoch || cursor.received > highWatermark) {
-          this.#skip(cursor, Math.max(cursor.received, logStartOffset), "log-epoch");
-          // What was to be read until the end may have become shorter.
-          if (Number.isFinite(cursor.end))
-            cursor.end = Math.min(cursor.end, Math.max(highWatermark, cursor.received));
-        } else if (cursor.received < logStartOffset) {
-          this.#skip(cursor, logStartOffset, "retention");
-        }
-        cursor.logEpoch = logEpoch;
-        // Offsets are never used again, so what is above the end of the log now stays above it.
-        cursor.received = Math.min(cursor.received, highWatermark);
-      }
-    });
+  /**
+   * After LOG_EPOCH_CHANGED and the like: goes on where the broker says, which is further back than this subscription is when
+   * other records stand at offsets that it has passed, and reports that.
+   */
+  #follow(cause: MillraceError): void {
+    const { topicId } = cause.details;
+    if (topicId !== undefined && topicId !== this.#topicId) {
+      const message = `topic ${this.topic} was deleted and created again`;
+      this.end(new MillraceError("TOPIC_DELETED", message, { cause }));
+      return;
+    }
+    for (const { partition, highWatermark, logEpoch, resumeOffset } of movedBoundsOf(cause)) {
+      const cursor = this.#cursors.get(partition);
+      if (cursor === undefined) continue;
+      // What is above the end of the log was not seen in it, whoever says so.
+      const offset = Math.min(cursor.received, resumeOffset ?? cursor.received, highWatermark);
+      if (cursor.log.logEpoch === logEpoch && offset === cursor.received) continue;
+      // The restores that it has been through are in SUBSCRIBED. What was to be read until the end may have become shorter.
+      this.#arrivals.addChange(cursor, offset, { logEpoch, restores: [] }, Math.max(highWatermark, offset));
+    }
+    this.#wake();
   }
 
   /** Asks for the topic's present state, then subscribes. */
@@ -378,4 +379,8 @@ export class TopicSubscription implements Subscription {
     this.#waiters = [];
     for (const wake of waiters) wake();
   }
+}
+
+function positionOf(partition: number, offset: number, { logEpoch, restores }: LogIdentity): ResumePosition {
+  return restores.length > 0 ? { partition, offset, logEpoch, restores } : { partition, offset, logEpoch };
 }

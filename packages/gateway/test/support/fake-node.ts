@@ -201,8 +201,8 @@ export class FakeNode implements GatewayNode {
         throw new MillraceError("SHARD_RESTARTED", "down");
       }
       const log = this.partition(topic, partition);
-      const { logStartOffset, highWatermark, logEpoch } = log;
-      return { partition, logStartOffset, highWatermark, logEpoch, retainedBytes: log.retainedBytes };
+      const { logStartOffset, highWatermark, logEpoch, restores, retainedBytes } = log;
+      return { partition, logStartOffset, highWatermark, logEpoch, restores, retainedBytes };
     });
   }
 

@@ -2,6 +2,7 @@ import type { Topic } from "@millrace/broker/internal";
 import {
   DELIVER_ENTRY_HEAD_BYTES,
   DELIVER_HEAD_BYTES,
+  type RestorePoint,
   writeDeliverEntryHead,
   writeDeliverHead,
 } from "@millrace/protocol";
@@ -30,6 +31,7 @@ export class FakePartition {
   logStartOffset = 0;
   highWatermark = 0;
   logEpoch = 1;
+  restores: readonly RestorePoint[] = [];
   /** Reads below this offset are answered by the reader thread. */
   cacheStartOffset = 0;
   tailed = false;

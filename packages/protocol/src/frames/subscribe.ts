@@ -3,6 +3,7 @@ import { FRAME_TYPE } from "../frame-type.ts";
 import type { FrameWriter } from "../frame-writer.ts";
 import { LIMITS } from "../limits.ts";
 import { readPartitions, readRow, skipRest, writePartitions } from "./element.ts";
+import { type RestorePoint, readRestores, writeRestores } from "./restores.ts";
 
 /** Where a resumed subscription goes on in one partition. */
 export interface ResumePosition {
@@ -10,11 +11,13 @@ export interface ResumePosition {
   /** The next offset that is wanted. */
   readonly offset: number;
   readonly logEpoch: number;
+  /** As SUBSCRIBED stated them; absent = none. */
+  readonly restores?: readonly RestorePoint[] | undefined;
 }
 
 /**
  * `["earliest"] | ["latest"] | ["time", timeMs] | ["offset", offset] |
- * ["resume", topicId, [[partition, offset, logEpoch]]]`
+ * ["resume", topicId, [[partition, offset, logEpoch, restores]]]`
  */
 export type SubscribeFrom =
   | { readonly kind: "earliest" }
@@ -96,10 +99,12 @@ function writeFrom(writer: FrameWriter, from: SubscribeFrom): void {
       writer.uint(from.topicId);
       writer.arrayHeader(from.positions.length);
       for (const position of from.positions) {
-        writer.arrayHeader(POSITION_ELEMENTS);
+        const { restores = [] } = position;
+        writer.arrayHeader(POSITION_ELEMENTS + (restores.length > 0 ? 1 : 0));
         writer.uint(position.partition);
         writer.uint(position.offset);
         writer.uint(position.logEpoch);
+        if (restores.length > 0) writeRestores(writer, restores);
       }
       break;
   }
@@ -141,8 +146,9 @@ function readPositions(reader: FrameReader): ResumePosition[] {
   const positions: ResumePosition[] = [];
   for (let left = reader.arrayHeader(LIMITS.partitionsMax); left > 0; left -= 1) {
     const elements = readRow(reader, POSITION_ELEMENTS);
-    positions.push({ partition: reader.uint(), offset: reader.uint(), logEpoch: reader.uint() });
-    skipRest(reader, elements, POSITION_ELEMENTS);
+    const position = { partition: reader.uint(), offset: reader.uint(), logEpoch: reader.uint() };
+    positions.push(elements > POSITION_ELEMENTS ? { ...position, ...readRestores(reader) } : position);
+    skipRest(reader, elements, POSITION_ELEMENTS + 1);
   }
   return positions;
 }

@@ -3,6 +3,7 @@ import { FRAME_TYPE } from "../frame-type.ts";
 import type { FrameWriter } from "../frame-writer.ts";
 import { LIMITS } from "../limits.ts";
 import { readRow, skipRest } from "./element.ts";
+import { type RestorePoint, readRestores, writeRestores } from "./restores.ts";
 
 /** One partition of a subscription. */
 export interface SubscribedStream {
@@ -14,11 +15,13 @@ export interface SubscribedStream {
   readonly logStartOffset: number;
   readonly highWatermark: number;
   readonly logEpoch: number;
+  /** What the log has been through, for resuming; absent = none. */
+  readonly restores?: readonly RestorePoint[] | undefined;
 }
 
 /**
  * Server to client: `[33, requestId, subscriptionId, topicId,
- * [[partition, streamId, startOffset, logStartOffset, highWatermark, logEpoch]]]`
+ * [[partition, streamId, startOffset, logStartOffset, highWatermark, logEpoch, restores]]]`
  */
 export interface SubscribedFrame {
   readonly requestId: number;
@@ -37,13 +40,15 @@ export function encodeSubscribed(writer: FrameWriter, frame: SubscribedFrame): v
   writer.uint(frame.topicId);
   writer.arrayHeader(frame.streams.length);
   for (const stream of frame.streams) {
-    writer.arrayHeader(STREAM_ELEMENTS);
+    const { restores = [] } = stream;
+    writer.arrayHeader(STREAM_ELEMENTS + (restores.length > 0 ? 1 : 0));
     writer.uint(stream.partition);
     writer.uint(stream.streamId);
     writer.uint(stream.startOffset);
     writer.uint(stream.logStartOffset);
     writer.uint(stream.highWatermark);
     writer.uint(stream.logEpoch);
+    if (restores.length > 0) writeRestores(writer, restores);
   }
 }
 
@@ -54,15 +59,16 @@ export function decodeSubscribed(reader: FrameReader): SubscribedFrame {
   const streams: SubscribedStream[] = [];
   for (let left = reader.required("streams").arrayHeader(LIMITS.partitionsMax); left > 0; left -= 1) {
     const elements = readRow(reader, STREAM_ELEMENTS);
-    streams.push({
+    const stream = {
       partition: reader.uint(),
       streamId: reader.uint(),
       startOffset: reader.uint(),
       logStartOffset: reader.uint(),
       highWatermark: reader.uint(),
       logEpoch: reader.uint(),
-    });
-    skipRest(reader, elements, STREAM_ELEMENTS);
+    };
+    streams.push(elements > STREAM_ELEMENTS ? { ...stream, ...readRestores(reader) } : stream);
+    skipRest(reader, elements, STREAM_ELEMENTS + 1);
   }
   reader.close();
   return { requestId, subscriptionId, topicId, streams };
