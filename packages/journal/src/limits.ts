@@ -39,8 +39,11 @@ export const JOURNAL_LIMITS = {
   coldReaderLoadsPerTurn: 32,
   /** A segment is fit to be read alone while no more than this part of it is of no use any more. */
   adoptDeadShareMax: 0.25,
-  /** A topic with this much in a settled stretch gets a file of its own. */
-  settledTopicBytesMin: 16_777_216,
+  /** It is also of one topic: all others together have no more than this part of what lives in it. */
+  adoptOtherTopicsShareMax: 0.125,
+  /** A topic gets a file of its own if it has so many bytes in a settled stretch, and this part of what lives there. */
+  settledTopicBytesMin: 1_048_576,
+  settledTopicPart: 0.062_5,
   /** A sort collects this much output before it writes, and one entry more. */
   sortBufferBytes: 12_582_912,
   /** One read of a sort, unless a single entry is larger; a gap between two entries up to the second is read too. */

@@ -2,13 +2,14 @@ import { alignEntry } from "../entry/entry-layout.ts";
 import { JOURNAL_LIMITS } from "../limits.ts";
 import { type IndexPoints, POINT_LENGTH, POINT_POSITION, POINT_WORDS } from "./index-points.ts";
 import { type OpenSegment, PartitionIndex } from "./partition-index.ts";
+import { TopicTally } from "./topic-tally.ts";
 
 /** A segment with a durable sidecar that is not settled. */
 export interface SealedSegment {
   readonly basePosition: number;
   readonly epoch: number;
   readonly endPosition: number;
-  /** Its partitions' entries lie so close together that it is probably fit to be read alone. */
+  /** It is of one topic, whose entries lie so close together that it is probably fit to be adopted. */
   readonly dense: boolean;
   /** Monotonic; 0 when it was recovered. */
   readonly sealedAtMs: number;
@@ -300,16 +301,16 @@ function findSealed(index: PartitionIndex, values: Float64Array, pivot: number):
   return low === 0 ? 0 : low - 1;
 }
 
-/** Whether the stretches of a segment's points are long on the average. */
+/** Whether the stretches of a segment's points are long on the average, and nearly all of one topic. */
 function isDense(segment: OpenSegment): boolean {
-  let bytes = 0;
+  const tally = new TopicTally();
   let count = 0;
   for (const index of segment.partitions) {
     const points = index.points[0] as IndexPoints;
-    bytes += points.bytes;
+    tally.add(index.topicId, points.bytes);
     count += points.count;
   }
-  return count > 0 && bytes / count >= JOURNAL_LIMITS.densePointBytes;
+  return count > 0 && tally.bytes / count >= JOURNAL_LIMITS.densePointBytes && tally.isOfOneTopic;
 }
 
 function openLocation(

@@ -12,6 +12,7 @@ import {
 import { JOURNAL_LIMITS } from "../limits.ts";
 import { IndexPoints } from "../lookup/index-points.ts";
 import { encodeFileIndex, type PartitionPoints } from "../lookup/sidecar-layout.ts";
+import { TopicTally } from "../lookup/topic-tally.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { EntryList } from "./entry-list.ts";
 import type { MadeFiles, NewSettledFile } from "./made-files.ts";
@@ -64,20 +65,23 @@ export function sortEntries(context: SortContext, list: EntryList): SettledFile[
   return planned.map((file) => new SortedFile(context, list, buffer, file).write());
 }
 
-/** Which partitions go into which file: one retention class each, and a topic with much in the stretch alone. */
+/**
+ * Which partitions go into which file: one retention class each, and a topic with much in the stretch alone, since a file
+ * gives its space back when most of it is dead. What counts as much grows with the stretch, so that the number of files stays
+ * within bounds.
+ */
 function planFiles(rows: PartitionRows, rowBytes: Float64Array): PlannedFile[] {
-  const topicBytes = new Map<number, number>();
+  const tally = new TopicTally();
   for (let row = 0; row < rows.count; row++) {
     const bytes = rowBytes[row] as number;
-    if (bytes > 0) topicBytes.set(rows.topicId(row), (topicBytes.get(rows.topicId(row)) ?? 0) + bytes);
+    if (bytes > 0) tally.add(rows.topicId(row), bytes);
   }
   const files = new Map<string, PlannedFile>();
   for (let row = 0; row < rows.count; row++) {
     const bytes = rowBytes[row] as number;
     if (bytes === 0) continue;
     const topicId = rows.topicId(row);
-    const isLarge = (topicBytes.get(topicId) as number) >= JOURNAL_LIMITS.settledTopicBytesMin;
-    const key = `${rows.field(row, SETTLE_RETENTION_MS)}:${isLarge ? topicId : ""}`;
+    const key = `${rows.field(row, SETTLE_RETENTION_MS)}:${tally.isLarge(topicId) ? topicId : ""}`;
     const file = files.get(key) ?? { rows: [], bytes: 0 };
     file.rows.push(row);
     file.bytes += bytes;

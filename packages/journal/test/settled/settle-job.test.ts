@@ -252,14 +252,38 @@ t.test("a segment is fit to be read alone", async (t) => {
   t.equal(isAdopted({ ...DENSE, stateChance: 0 }, rowsOf([[1, 0, 0, 0]])), undefined, "nothing lives");
   t.equal(isAdopted(DENSE, rowsOf([[0, 0, 150, 0]])), false, "much is dead");
   t.equal(isAdopted({ ...DENSE, partitions: 20 }, rowsOf(twenty(0))), false, "short stretches");
-  const runs = { ...DENSE, topics: 2, segmentSizeBytes: 2 ** 21, runLength: 100, payloadBytes: () => 9_000 };
+  const runs = { ...DENSE, segmentSizeBytes: 2 ** 22, runLength: 50, partitions: 2 };
   const both = (retentionMs: number) =>
     rowsOf([
       [0, 0, 0, 0],
-      [1, 0, 0, retentionMs],
+      [0, 1, 0, retentionMs],
     ]);
   t.equal(isAdopted(runs, both(0)), true, "long stretches of two partitions");
   t.equal(isAdopted(runs, both(5)), false, "which expire at different times");
+});
+
+t.test("a segment of several topics is adopted only where one has nearly all of it", async (t) => {
+  const segmentSizeBytes = 2 ** 22;
+  const plan = { ...DENSE, segments: 1, segmentSizeBytes, topics: 3, payloadBytes: () => 40_000 };
+  const settle = (part: number, living: number[]): string[] => {
+    const topicOf = (random: SeededRandom): number => (random.chance(part) ? 1 + random.below(2) : 0);
+    const { storage, job } = world(
+      { ...plan, topicOf },
+      rowsOf(living.map((topicId) => [topicId, 0, 0, 0] as const)),
+    );
+    const { files } = runSettleJob(storage, { ...job, adoptBytesMin: segmentSizeBytes / 4 });
+    return files.map(({ adopted, firstTopicId, lastTopicId }) =>
+      adopted ? "adopted" : `${firstTopicId}-${lastTopicId}`,
+    );
+  };
+  t.same(settle(0.06, [0, 1, 2]), ["adopted"], "little of others");
+  t.same(
+    settle(0.2, [0, 1, 2]),
+    ["0-0", "1-2"],
+    "a fifth of two others, which have less than a file's least size",
+  );
+  t.same(settle(0.2, [0]), ["adopted"], "what is dead already does not count");
+  t.same(settle(2 / 3, [0, 1, 2]), ["0-0", "1-1", "2-2"], "three alike");
 });
 
 function twenty(retentionMs: number): [number, number, number, number][] {
@@ -331,7 +355,12 @@ t.test("a topic with much in the stretch has a file of its own; memory is bounde
   const { batches, sources } = buildJournal(storage, random, {
     ...SMALL,
     directory,
-    topics: 2,
+    topics: 4,
+    // Most, some, and too little, though more than the least size of a file of its own.
+    topicOf: (random) => {
+      const percent = random.below(100);
+      return [70, 92, 96, 100].findIndex((end) => percent < end);
+    },
     partitions: 2,
     segments: 5,
     segmentSizeBytes: 2 ** 23,
@@ -341,12 +370,19 @@ t.test("a topic with much in the stretch has a file of its own; memory is bounde
     [0, 0, 0, 0],
     [0, 1, 0, 0],
     [1, 0, 0, 0],
+    [1, 1, 0, 0],
+    [2, 0, 0, 0],
+    [2, 1, 0, 0],
+    [3, 0, 0, 0],
   ]);
   const rest = livingBatches(batches, partitions);
   const bytes = (topicId: number): number =>
     rest.reduce((sum, batch) => sum + (batch.topicId === topicId ? batch.payload.length : 0), 0);
-  const { settledTopicBytesMin } = JOURNAL_LIMITS;
-  t.ok(bytes(0) >= settledTopicBytesMin && bytes(1) < settledTopicBytesMin);
+  const { settledTopicBytesMin, settledTopicPart } = JOURNAL_LIMITS;
+  const total = [0, 1, 2, 3].reduce((sum, topicId) => sum + bytes(topicId), 0);
+  const isLarge = (topicId: number): boolean => bytes(topicId) >= total * settledTopicPart;
+  t.same([0, 1, 2, 3].filter(isLarge), [0, 1]);
+  t.ok(bytes(1) < 16 * 2 ** 20 && bytes(2) >= settledTopicBytesMin, `${bytes(1)} and ${bytes(2)} bytes`);
   const before = process.memoryUsage().arrayBuffers;
   storage.peak = 0;
   const job = jobOf(sources, { directory, partitions, adoptBytesMin: Number.MAX_SAFE_INTEGER });
@@ -354,7 +390,7 @@ t.test("a topic with much in the stretch has a file of its own; memory is bounde
   const result = runSettleJob(storage, { ...job, bytesPerSecond: 2 ** 20 }, (ms) => paused.push(ms));
   t.ok(storage.peak - before < 24 * 2 ** 20, `buffers took ${storage.peak - before} bytes`);
   const topicIds = result.files.map(({ firstTopicId, lastTopicId }) => [firstTopicId, lastTopicId].join());
-  t.same(topicIds, ["0,0", "1,1"]);
+  t.same(topicIds, ["0,0", "1,1", "2,3"]);
   t.same(summary(readResults(storage, [result], directory).flatMap((file) => file.batches)), summary(rest));
   const written = result.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const pausedMs = paused.reduce((sum, ms) => sum + ms, 0);

@@ -49,6 +49,8 @@ export interface JournalPlan {
   readonly segments: number;
   readonly segmentSizeBytes: number;
   readonly topics: number;
+  /** One of them; default: each as likely as any other. */
+  readonly topicOf?: (random: SeededRandom) => number;
   readonly partitions: number;
   readonly payloadBytes: (random: SeededRandom) => number;
   /** Consecutive batches of one partition. */
@@ -77,7 +79,7 @@ export function buildJournal(storage: Storage, random: SeededRandom, plan: Journ
   let left = 0;
   while (journal.stagedPosition < plan.segments * segmentSizeBytes + segmentSizeBytes / 2) {
     if (left === 0) {
-      topicId = random.below(plan.topics);
+      topicId = plan.topicOf?.(random) ?? random.below(plan.topics);
       partition = random.below(plan.partitions);
       left = 1 + random.below(plan.runLength);
     }

@@ -140,6 +140,33 @@ t.test("a dense segment is settled at once, without a copy", async (t) => {
   f.journal.close();
 });
 
+t.test("a dense segment of two topics waits for others, and each topic gets a file of its own", async (t) => {
+  const settling = { batchBytes: 2 * 4_000_000 };
+  const f = new SettlingFixture(`${t.testdir()}/0003`, { segmentSizeBytes: 2 ** 23, settling });
+  f.journal.startSettling({ settleRows: () => Float64Array.from([1, 0, 0, 0, 2, 0, 0, 0]) });
+  const endSegment = (first: number): void => {
+    for (let i = first; i < first + 50; i++) {
+      const payload = batchPayload(new SeededRandom(i), 40_000);
+      for (const topicId of [1, 2]) f.journal.stageBatch(topicId, 0, i, 1, 1000, payload);
+    }
+    f.journal.roll();
+    stageTexts(f.journal, "");
+    f.commit();
+  };
+  endSegment(0);
+  t.same(f.journal.settledFiles, []);
+  t.same(
+    f.journal.index.sealedSegments.map(({ dense }) => dense),
+    [false],
+  );
+  endSegment(50);
+  t.match(f.journal.settledFiles, [
+    { adopted: false, firstTopicId: 1, lastTopicId: 1, records: 100 },
+    { adopted: false, firstTopicId: 2, lastTopicId: 2, records: 100 },
+  ]);
+  f.journal.close();
+});
+
 t.test("the last segment of an earlier owner is copied, others are not", async (t) => {
   const f = new SettlingFixture(`${t.testdir()}/0003`, { settling: { batchBytes: 1, adoptBytesMin: 1 } });
   f.journal.adoptOnly = true;
