@@ -1,13 +1,19 @@
 import { readFileSync } from "node:fs";
 import { request } from "node:http";
+import { fileURLToPath } from "node:url";
 import type { Test } from "tap";
 import { type Exit, OwnedProcess } from "./owned-process.ts";
 import { MILLRACE_BIN } from "./repository.ts";
+
+/** See there. */
+const SMALL_SEGMENTS_MAIN = fileURLToPath(new URL("./small-segments-main.js", import.meta.url));
 
 export interface BrokerOptions {
   readonly dataDir: string;
   /** Further arguments of `millrace serve`. */
   readonly args?: readonly string[] | undefined;
+  /** Of the journal's segments, a multiple of 4096; by default they follow the size of the volume. */
+  readonly segmentBytes?: number | undefined;
   /** 0, any free port, unless stated. */
   readonly port?: number | undefined;
   /** A command with its arguments that runs the broker, such as strace. */
@@ -97,8 +103,17 @@ export class BrokerProcess {
 
   /** Resident memory, bytes. Linux only. */
   rssBytes(): number {
+    return this.#statusBytes("VmRSS");
+  }
+
+  /** The most that `rssBytes` ever was. */
+  peakRssBytes(): number {
+    return this.#statusBytes("VmHWM");
+  }
+
+  #statusBytes(field: string): number {
     const status = readFileSync(`/proc/${this.pid}/status`, "utf8");
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+    return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) * 1024;
   }
 
   async get(path: string, headers: Readonly<Record<string, string>> = {}): Promise<HttpAnswer> {
@@ -134,11 +149,11 @@ export function httpGet(
 }
 
 function launch(t: Test, options: BrokerOptions): OwnedProcess {
-  const { dataDir, port = 0, args = [], wrapper = [], env, uid } = options;
+  const { dataDir, segmentBytes, port = 0, args = [], wrapper = [], env, uid } = options;
   const command = [
     ...wrapper,
     process.execPath,
-    MILLRACE_BIN,
+    segmentBytes === undefined ? MILLRACE_BIN : SMALL_SEGMENTS_MAIN,
     "serve",
     "--port",
     String(port),
@@ -148,7 +163,10 @@ function launch(t: Test, options: BrokerOptions): OwnedProcess {
     "json",
     ...args,
   ];
-  return new OwnedProcess(t, command[0] as string, command.slice(1), { env, uid });
+  return new OwnedProcess(t, command[0] as string, command.slice(1), {
+    env: { MILLRACE_TEST_SEGMENT_BYTES: segmentBytes?.toString(), ...env },
+    uid,
+  });
 }
 
 function listeningUrl(process: OwnedProcess): string | undefined {

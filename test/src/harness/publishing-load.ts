@@ -1,4 +1,5 @@
 import type { Client, Producer, PublishResult } from "@millrace/client";
+import { wallMs } from "./clock.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import { recordValue } from "./test-records.ts";
 import { inTime } from "./waiting.ts";
@@ -21,6 +22,8 @@ export interface AckedRecord {
   readonly producer: string;
   readonly sequence: number;
   readonly bytes: number;
+  /** ms since the epoch: it was stored then or later. */
+  readonly sentMs: number;
   readonly ack: PublishResult;
 }
 
@@ -102,9 +105,10 @@ export class PublishingLoad {
     const bytes = valueBytes(one, random);
     const value = recordValue(name, sequence, bytes);
     const partition = random.below(one.partitions);
+    const sentMs = wallMs();
     try {
       const ack = await one.producer.send({ value, partition });
-      this.acked.push({ producer: name, sequence, bytes: value.length, ack });
+      this.acked.push({ producer: name, sequence, bytes: value.length, sentMs, ack });
     } catch (error) {
       this.failed.push(`${name}:${sequence} ${(error as { code?: string }).code ?? String(error)}`);
     }
