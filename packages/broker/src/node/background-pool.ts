@@ -7,6 +7,8 @@ import { type JobOutcome, jobErrorOf } from "../thread/job-outcome.ts";
 const QUICK_THREADS = 2;
 /** … and those that may take minutes have threads of their own, so that no checkpoint waits behind them. */
 const LONG_THREADS_PER_CORE = 1 / 4;
+/** Usually it is 48 MiB, which jobs would fill with garbage little by little, and with the buffers that hang on it. */
+const YOUNG_GENERATION_MIB = 4;
 
 /** Slow file work (index and checkpoint files, zeroed segments, deletions, settling), off every gateway and shard thread. */
 export class BackgroundPool {
@@ -37,5 +39,6 @@ function piscina(maxThreads: number): Piscina {
     idleTimeout: 30_000,
     // None of the process's own: a loader or agent given to it by --import would run in each thread.
     execArgv: [],
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
   });
 }

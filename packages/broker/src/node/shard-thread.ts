@@ -13,6 +13,12 @@ import {
   type ToShardThread,
 } from "../thread/thread-messages.ts";
 
+/**
+ * Usually it is 48 MiB, which a busy shard fills with what is garbage at once, in about a second: it is as well collected in
+ * smaller pieces.
+ */
+const YOUNG_GENERATION_MIB = 12;
+
 export interface ShardThreadOptions {
   readonly shards: readonly { shardId: number; directory: string }[];
   readonly shardCount: number;
@@ -63,6 +69,7 @@ export class ShardThread {
       workerData,
       // None of the process's own: a loader or agent given to it by --import would run in each thread.
       execArgv: [],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
       name: `millrace-shards-${options.shards.map(({ shardId }) => shardId).join("-")}`,
     });
     this.#worker = worker;

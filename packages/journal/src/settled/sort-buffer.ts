@@ -18,10 +18,21 @@ const WORD_COPY_BYTES_MAX = 128;
 const NO_WORDS = new Int32Array(ENTRY_CHECKED_WORDS);
 
 /**
- * Output memory of a sort. Entries are added in the order of the sources, each with its place in the output, and arrive
- * there by reads that take in neighbours and small gaps. Their headers' checksums get the seed of the file that is made:
- * a checksum under another seed differs by a constant, so it changes without looking at what it covers, and still tells of
- * any damage.
+ * Of the last sort on this thread. Were it given up, it would stay until this thread collects garbage, for which a sort gives
+ * little reason: there would be several at a time.
+ */
+let kept = new ArrayBuffer(0);
+
+function keptMemory(bytes: number): ArrayBuffer {
+  if (kept.byteLength < bytes) kept = new ArrayBuffer(bytes);
+  return kept;
+}
+
+/**
+ * Output memory of a sort, of which there is one at a time on a thread. Entries are added in the order of the sources, each
+ * with its place in the output, and arrive there by reads that take in neighbours and small gaps. Their headers' checksums get
+ * the seed of the file that is made: a checksum under another seed differs by a constant, so it changes without looking at
+ * what it covers, and still tells of any damage.
  */
 export class SortBuffer {
   /** Output from index 0; what is read and still has to be distributed stands behind it. */
@@ -42,7 +53,7 @@ export class SortBuffer {
   constructor(storage: Storage, outputBytes: number) {
     this.storage = storage;
     this.readAt = alignEntry(outputBytes);
-    const buffer = new ArrayBuffer(this.readAt + JOURNAL_LIMITS.sortReadBytes);
+    const buffer = keptMemory(this.readAt + JOURNAL_LIMITS.sortReadBytes);
     this.bytes = Buffer.from(buffer);
     this.words = new Int32Array(buffer);
   }
