@@ -3,7 +3,7 @@ import { requireFence } from "./ownership/fence.ts";
 import { runRetentionPlan } from "./settled/retention-plan.ts";
 import { runSettleJob } from "./settled/settle-job.ts";
 import type { RetentionJob, RetentionPlan, SettleJob, SettleResult } from "./settled/settle-jobs.ts";
-import { removeQuietly, type Storage, writeFully } from "./storage/storage.ts";
+import { removeQuietly, type Storage, writeFully, writeZeros } from "./storage/storage.ts";
 
 /** Work of the journal that is too slow for the shard's thread. Plain data: travels between threads. */
 export type BackgroundJob =
@@ -20,6 +20,8 @@ export type BackgroundJob =
       readonly chunks: readonly Uint8Array[];
       /** Put the CRC-32 of all chunks behind them, little-endian: it is computed by whoever runs the job. */
       readonly appendChecksum: boolean;
+      /** The temporary file is there and is written over: it has room that the disk may not have any more. */
+      readonly overwrites?: boolean;
       readonly epoch: number;
     }
   | {
@@ -63,8 +65,6 @@ export class InlineBackground implements Background {
     completeBackgroundJob(this.storage, job, done);
   }
 }
-
-const ZEROS_BYTES = 1024 * 1024;
 
 /** Runs one job to its end. Any thread. @throws what the storage throws; MillraceError JOURNAL_FAILED when fenced */
 export function runBackgroundJob(storage: Storage, job: BackgroundJob): BackgroundResult | undefined {
@@ -112,7 +112,8 @@ export function completeBackgroundJob(storage: Storage, job: BackgroundJob, done
 }
 
 function writeFile(storage: Storage, job: Extract<BackgroundJob, { kind: "write-file" }>): void {
-  const fd = storage.open(job.temporaryPath, "create");
+  const overwrites = job.overwrites === true;
+  const fd = storage.open(job.temporaryPath, overwrites ? "readWrite" : "create");
   try {
     try {
       let position = 0;
@@ -124,7 +125,9 @@ function writeFile(storage: Storage, job: Extract<BackgroundJob, { kind: "write-
         const trailer = Buffer.alloc(4);
         trailer.writeUInt32LE(checksumOf(job.chunks));
         writeFully(storage, fd, trailer, 0, trailer.length, position);
+        position += trailer.length;
       }
+      if (overwrites) storage.truncate(fd, position);
       storage.sync(fd);
     } finally {
       storage.close(fd);
@@ -141,10 +144,7 @@ function writeFile(storage: Storage, job: Extract<BackgroundJob, { kind: "write-
 function prepareSegment(storage: Storage, path: string, sizeBytes: number): void {
   const fd = storage.open(path, "create");
   try {
-    const zeros = new Uint8Array(Math.min(ZEROS_BYTES, sizeBytes));
-    for (let position = 0; position < sizeBytes; position += zeros.length) {
-      writeFully(storage, fd, zeros, 0, Math.min(zeros.length, sizeBytes - position), position);
-    }
+    writeZeros(storage, fd, 0, sizeBytes);
     storage.sync(fd);
   } catch (error) {
     removeQuietly(storage, path);

@@ -1,27 +1,15 @@
-import { copyBytes } from "@millrace/core";
 import { MillraceError } from "@millrace/protocol";
 import { CheckpointWriter } from "./checkpoint/checkpoint-writer.ts";
-import { ENTRY_CHECK, isEntryLength, payloadChecksum } from "./entry/entry-check.ts";
+import { ENTRY_CHECK, isEntryLength, refuseEntry } from "./entry/entry-check.ts";
 import {
   alignEntry,
-  ENTRY_BATCH_CRC_WORD,
-  ENTRY_CHECKED_WORDS,
-  ENTRY_EPOCH_WORD,
   ENTRY_HEADER_BYTES,
-  ENTRY_HEADER_CRC_WORD,
   ENTRY_LENGTH_WORD,
-  ENTRY_SEQUENCE_WORD,
-  ENTRY_SYNCED_POSITION_WORD,
   ENTRY_TYPE_BATCH,
   ENTRY_TYPE_STATE,
-  ENTRY_TYPE_WORD,
-  ENTRY_VERSION,
-  ENTRY_VERSION_WORD,
   type EntryFields,
-  writeEntryFields,
-  writeU64,
 } from "./entry/entry-layout.ts";
-import { checksumWords } from "./entry/header-checksum.ts";
+import { sealEntry } from "./entry/seal-entry.ts";
 import { type JournalOptions, segmentSizeOf } from "./journal-options.ts";
 import { JOURNAL_LIMITS } from "./limits.ts";
 import type { JournalIndex } from "./lookup/journal-index.ts";
@@ -29,6 +17,7 @@ import { SidecarWriter } from "./lookup/sidecar-writer.ts";
 import { quarantineFor } from "./ownership/quarantine.ts";
 import { recoverOrExplain } from "./recovery/open-failure.ts";
 import type { Recovered, RecoveryReport } from "./recovery/recovery.ts";
+import { HeldRoom } from "./segment/held-room.ts";
 import { SegmentAppender } from "./segment/segment-appender.ts";
 import { SegmentFile } from "./segment/segment-file.ts";
 import { SEGMENT_HEADER_BYTES, segmentSeed } from "./segment/segment-layout.ts";
@@ -73,6 +62,7 @@ export class Journal {
   private readonly segmentSizeBytes: number;
   private readonly syncer: Syncer;
   private readonly appender: SegmentAppender;
+  private readonly heldRoom: HeldRoom;
   private readonly sidecars: SidecarWriter;
   private readonly checkpoints: CheckpointWriter;
   private readonly settler: Settler;
@@ -81,11 +71,8 @@ export class Journal {
   private readonly staging: StagingMemory = new StagingMemory();
 
   private segment: SegmentFile;
-  private seed: number;
   /** Bytes that fit into the segment; 0 also while it is empty or staging is refused: one comparison covers all. */
   private room = 0;
-  /** The next entry begins a segment. */
-  private rolling = false;
   /** Monotonic: when the first entry of the segment was staged. */
   private segmentSinceMs = 0;
   private staged: number;
@@ -121,44 +108,34 @@ export class Journal {
     this.journalId = recovered.journalId;
     this.segmentSizeBytes = segmentSizeBytes;
     this.onCommitted = options.onCommitted;
-    this.seed = segmentSeed(recovered.journalId, position, epoch);
-    this.segment = new SegmentFile(directory, position, epoch, this.seed);
+    this.segment = this.segmentAt(position);
     this.segment.existsDurably();
     this.staged = position;
     this.written = position;
     this.committed = position;
     this.sequence = recovered.sequence;
     this.checkpointMark = recovered.report.checkpointPosition;
-    this.appender = new SegmentAppender(
-      { storage, directory, shardId, epoch, segmentSizeBytes, background },
-      position,
-    );
+    const own = { storage, background, directory, shardId, epoch, segmentSizeBytes, index };
+    this.appender = new SegmentAppender(own, position);
+    this.heldRoom = new HeldRoom(this.appender, own);
+    const lendRoom = (path: string): boolean => this.heldRoom.lend(path);
     this.checkpoints = new CheckpointWriter({
-      directory,
-      shardId,
-      epoch,
-      index,
-      background,
+      ...own,
+      lendRoom,
       existing: recovered.checkpoints,
       damaged: recovered.damagedCheckpoints,
     });
     this.settler = new Settler({
-      directory,
-      shardId,
-      epoch,
+      ...own,
       journalId: recovered.journalId,
-      segmentSizeBytes,
       policy: settlingPolicy(options.settling ?? {}, segmentSizeBytes),
-      index,
-      background,
+      lendRoom,
       recovered: recovered.settling,
       oldestCheckpoint: () => this.checkpoints.oldestKept,
       backlogBytes: () => this.backlogBytes,
       isStopped: () => this.closed || this.failed !== undefined,
     });
-    this.sidecars = new SidecarWriter(index, background, { directory, shardId, epoch }, () =>
-      this.checkpoints.advance(this.committed),
-    );
+    this.sidecars = new SidecarWriter(index, background, own, () => this.checkpoints.advance(this.committed));
     this.syncer = options.syncer({ directory, epoch, committedPosition: position });
   }
 
@@ -246,21 +223,11 @@ export class Journal {
   stageBytes(type: number, fields: EntryFields, payload: Uint8Array): number {
     const length = ENTRY_HEADER_BYTES + payload.length;
     const size = alignEntry(length);
-    if (!isEntryLength(length)) this.refuseEntry(0, length);
+    if (!isEntryLength(length)) refuseEntry(0, length, this.roomInEmpty);
     if (this.diskFull && this.staging.claimedBytes + size > JOURNAL_LIMITS.entryBytesMax) this.refuse();
-    const { staging } = this;
-    const index = staging.claim(size);
-    const { memory } = staging;
-    const { words, bytes } = memory;
-    const word = index >> 2;
-    words[word + ENTRY_LENGTH_WORD] = length;
-    words[word + ENTRY_TYPE_WORD] = type;
-    writeEntryFields(words, word, fields);
-    copyBytes(bytes, index + ENTRY_HEADER_BYTES, payload, 0, payload.length);
-    words[word + ENTRY_BATCH_CRC_WORD] =
-      payloadChecksum(bytes, type, index + ENTRY_HEADER_BYTES, index + length) | 0;
+    const index = this.staging.place(type, fields, payload);
     if (size > this.room) this.makeRoom(index, length, size, true);
-    return this.append(memory, index, size);
+    return this.append(this.staging.memory, index, size);
   }
 
   /** Appends changes of the shard's state, which apply together. @returns the entry's position. */
@@ -300,7 +267,7 @@ export class Journal {
     }
     // The sync of a complete segment is wanted soon anyway, and its index must not wait for durable entries.
     if (this.appender.hasComplete) this.requestSync();
-    this.appender.prepareNext(nowMs);
+    if (!this.heldRoom.isWanted) this.appender.prepareNext(nowMs);
     this.pollFiles(nowMs);
     return FLUSHED;
   }
@@ -370,11 +337,26 @@ export class Journal {
     this.settler.adoptOnly = value;
   }
 
-  /** The next entry that is staged begins a segment, unless it does so anyway; the caller stages one. */
-  roll(): void {
-    if (this.staged === this.segment.basePosition) return;
-    this.rolling = true;
-    this.room = 0;
+  /**
+   * Ends the segment that is written to, if it holds an entry; the caller stages one behind it. The next one's file is made
+   * first: without room for that (and, while room is held, for entries) nothing changes.
+   * @returns whether the next entry begins a segment
+   */
+  roll(): boolean {
+    if (this.staged === this.segment.basePosition) return true;
+    const next = this.segmentAt(this.staged);
+    const isMade = this.attempt(() => {
+      if (!this.heldRoom.hasNext()) return false;
+      this.appender.make(next, this.committed);
+      return true;
+    });
+    if (isMade) this.beginSegment(next);
+    return isMade;
+  }
+
+  /** While the disk runs full: see HeldRoom. Call it now and then; 0 ends it. @returns false when there is no room */
+  holdRoom(bytes: number): boolean {
+    return this.attempt(() => this.heldRoom.keep(this.segment, bytes));
   }
 
   /** Time since the first entry of the segment that is written to was staged; 0 while it has none. */
@@ -415,17 +397,12 @@ export class Journal {
     this.room = 0;
     this.syncer.close();
     this.appender.close();
+    this.heldRoom.close();
   }
 
   private append(memory: EntryMemory, index: number, size: number): number {
-    const words = memory.words;
-    const word = index >> 2;
     const position = this.staged;
-    words[word + ENTRY_VERSION_WORD] = ENTRY_VERSION;
-    words[word + ENTRY_EPOCH_WORD] = this.epoch;
-    writeU64(words, word + ENTRY_SEQUENCE_WORD, this.sequence);
-    writeU64(words, word + ENTRY_SYNCED_POSITION_WORD, this.committed);
-    words[word + ENTRY_HEADER_CRC_WORD] = checksumWords(words, word, ENTRY_CHECKED_WORDS, this.seed);
+    sealEntry(memory.words, index >> 2, this.epoch, this.sequence, this.committed, this.segment.seed);
     this.runs.add(memory, index, size, this.segment);
     this.sequence++;
     this.staged = position + size;
@@ -435,21 +412,33 @@ export class Journal {
 
   /** The rare cases of staging: the entry does not fit, cannot be, or is not accepted. */
   private makeRoom(index: number, length: number, size: number, whileFull: boolean): void {
-    const fits = size <= this.segmentSizeBytes - SEGMENT_HEADER_BYTES;
-    if (index % 8 !== 0 || !isEntryLength(length) || !fits) this.refuseEntry(index, length);
+    const fits = size <= this.roomInEmpty;
+    if (index % 8 !== 0 || !isEntryLength(length) || !fits) refuseEntry(index, length, this.roomInEmpty);
     if (this.closed || this.failed !== undefined || (this.diskFull && !whileFull)) this.refuse();
-    if (this.staged !== this.segment.basePosition && (this.rolling || size > this.roomInSegment())) {
-      const basePosition = this.staged;
-      this.seed = segmentSeed(this.journalId, basePosition, this.epoch);
-      this.segment = new SegmentFile(this.directory, basePosition, this.epoch, this.seed);
-      this.index.beginSegment(basePosition, this.epoch);
+    if (this.staged !== this.segment.basePosition && size > this.roomInSegment()) {
+      this.beginSegment(this.segmentAt(this.staged));
     }
     if (this.staged === this.segment.basePosition) {
       this.staged += SEGMENT_HEADER_BYTES;
       this.segmentSinceMs = this.clock.monotonicMs();
     }
-    this.rolling = false;
     this.room = this.roomInSegment();
+  }
+
+  private segmentAt(position: number): SegmentFile {
+    const seed = segmentSeed(this.journalId, position, this.epoch);
+    return new SegmentFile(this.directory, position, this.epoch, seed);
+  }
+
+  private beginSegment(segment: SegmentFile): void {
+    this.segment = segment;
+    this.room = 0;
+    this.index.beginSegment(segment.basePosition, this.epoch);
+  }
+
+  /** Bytes of entries that a segment takes. */
+  private get roomInEmpty(): number {
+    return this.segmentSizeBytes - SEGMENT_HEADER_BYTES;
   }
 
   private roomInSegment(): number {
@@ -470,19 +459,24 @@ export class Journal {
 
   private acceptAgain(): void {
     this.diskFull = false;
-    this.room = this.rolling ? 0 : this.roomInSegment();
+    this.room = this.staged === this.segment.basePosition ? 0 : this.roomInSegment();
+  }
+
+  /** @returns false when there is no room, or the journal has ended; any other error ends it */
+  private attempt(action: () => boolean): boolean {
+    if (this.closed || this.failed !== undefined) return false;
+    try {
+      return action();
+    } catch (error) {
+      if (!isDiskFull(error) && !isOutOfFiles(error)) this.fail(writeFailed(this.directory, error));
+      return false;
+    }
   }
 
   private fail(failure: MillraceError): void {
     this.failed = failure;
     this.room = 0;
     quarantineFor(failure, this.storage, this.directory, this.epoch, this.committed);
-  }
-
-  private refuseEntry(index: number, length: number): never {
-    const max = Math.min(this.segmentSizeBytes - SEGMENT_HEADER_BYTES, JOURNAL_LIMITS.entryBytesMax);
-    const bounds = `lengthMin=${ENTRY_HEADER_BYTES} lengthMax=${max}`;
-    throw new RangeError(`not an entry: index=${index} length=${length} ${bounds}`);
   }
 
   private refuse(): never {

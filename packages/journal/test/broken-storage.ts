@@ -61,7 +61,8 @@ export class WithoutDataSync extends DelegatingStorage {
 
   override open(path: string, mode: OpenMode): number {
     const fd = super.open(path, mode);
-    if (path.endsWith(".log")) this.segments.add(fd);
+    // A segment is made under another name.
+    if (path.endsWith(".log") || path.includes("/prepared-")) this.segments.add(fd);
     return fd;
   }
 

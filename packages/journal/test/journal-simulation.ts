@@ -33,6 +33,8 @@ export interface SimulationResult {
 }
 
 const LIVES_MAX = 4;
+/** Half of it takes a segment's header and the largest change. */
+const HELD_BYTES = 1000;
 /** Out of so many steps so many do this. */
 const STEPS = {
   stage: 9,
@@ -49,6 +51,7 @@ const STEPS = {
   deleteTopic: 0.05,
   createTopic: 0.05,
   adoptOnly: 0.1,
+  holdRoom: 0.3,
 } as const;
 const STEPS_SUM = Object.values(STEPS).reduce((sum, weight) => sum + weight, 0);
 
@@ -241,6 +244,7 @@ class Simulation {
     else if (step === "disk") this.changeDisk();
     else if (step === "reads") this.checkReads(opened);
     else if (step === "adoptOnly") journal.adoptOnly = random.chance(0.5);
+    else if (step === "holdRoom") this.holdRoom(opened);
     else if (step === "retention") retention.plan();
     else if (journal.isFull) return;
     else if (step === "truncate") shard.truncate(journal);
@@ -266,6 +270,21 @@ class Simulation {
     const { random, storage } = this;
     const used = storage.contents().reduce((sum, { size }) => sum + size, 0);
     storage.capacityBytes = random.chance(0.5) ? used + random.below(6000) : Number.POSITIVE_INFINITY;
+  }
+
+  /** Room that is held is there, whatever others take then. */
+  private holdRoom(opened: OpenedJournal): void {
+    const { journal } = opened;
+    const { random, storage, shard } = this;
+    const isHeld = journal.holdRoom(random.pick([0, 300, HELD_BYTES]));
+    if (!isHeld || journal.isFull || random.chance(0.5)) return;
+    this.flush(opened);
+    if (journal.isFull || !journal.holdRoom(HELD_BYTES)) return;
+    storage.capacityBytes = 0;
+    if (random.chance(0.5)) shard.roll(journal);
+    else shard.stageChanges(journal, []);
+    expect(journal.flush() !== DISK_FULL, () => "held room was not there");
+    shard.releaseRing();
   }
 
   /** The replaced owner goes on with whatever it was doing. */

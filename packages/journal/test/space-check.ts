@@ -26,6 +26,7 @@ export class QuietJournal {
   /** Settles what can be settled, drops what is dead, and takes the checkpoints that let the journal's prefix go. */
   finish(): void {
     const { journal } = this.opened;
+    journal.holdRoom(0);
     this.shard.roll(journal);
     this.run();
     // Twice: what was dropped before the first plan was made may have left files that are mostly dead.

@@ -1,6 +1,7 @@
 import type { Background } from "../background.ts";
 import { JOURNAL_LIMITS } from "../limits.ts";
 import type { JournalIndex } from "../lookup/journal-index.ts";
+import { isDiskFull } from "../storage/storage.ts";
 import { checkpointFileName, encodeCheckpointIndex } from "./checkpoint-layout.ts";
 
 /** A checkpoint that waits until what it covers is committed and indexed durably. */
@@ -17,6 +18,8 @@ export interface CheckpointWriterOptions {
   readonly epoch: number;
   readonly index: JournalIndex;
   readonly background: Background;
+  /** Gives a file of zeros this name; false when there is none. */
+  readonly lendRoom: (path: string) => boolean;
   /** Positions of the checkpoints that exist, oldest first. */
   readonly existing: readonly number[];
   /** Positions of others that are no use: removed with the next ones that are not needed. */
@@ -76,19 +79,22 @@ export class CheckpointWriter {
     this.committedPosition = committedPosition;
     const waiting = this.waiting;
     if (waiting === undefined || this.inFlight || committedPosition < waiting.position) return;
-    const { directory, epoch, background, index } = this.options;
+    const { directory, epoch, background, index, lendRoom } = this.options;
     if (index.sealedEnd < waiting.sealedEnd) return;
     this.waiting = undefined;
     this.inFlight = true;
     const path = `${directory}/${checkpointFileName(waiting.position)}`;
+    const temporaryPath = `${path}.${epoch}.tmp`;
+    const overwrites = isDiskFull(this.failed) && lendRoom(temporaryPath);
     background.submit(
       {
         kind: "write-file",
         directory,
         path,
-        temporaryPath: `${path}.${epoch}.tmp`,
+        temporaryPath,
         chunks: waiting.chunks,
         appendChecksum: true,
+        overwrites,
         epoch,
       },
       (error) => {

@@ -31,6 +31,12 @@ export function isEntryLength(length: number): boolean {
   return length >= ENTRY_HEADER_BYTES && length <= JOURNAL_LIMITS.entryBytesMax;
 }
 
+/** @param roomBytes what a segment has for entries. @throws RangeError */
+export function refuseEntry(index: number, length: number, roomBytes: number): never {
+  const bounds = `lengthMin=${ENTRY_HEADER_BYTES} lengthMax=${Math.min(roomBytes, JOURNAL_LIMITS.entryBytesMax)}`;
+  throw new RangeError(`not an entry: index=${index} length=${length} ${bounds}`);
+}
+
 /** CRC-32 for an entry's header: of the payload, less the trailer behind a batch. */
 export function payloadChecksum(bytes: Uint8Array, type: number, start: number, end: number): number {
   return crc32(bytes, start, type === ENTRY_TYPE_BATCH ? end - BATCH_TRAILER_BYTES : end);

@@ -1,6 +1,7 @@
 import type { Background } from "../background.ts";
 import { JOURNAL_LIMITS } from "../limits.ts";
-import { type Storage, writeFully } from "../storage/storage.ts";
+import { PreparedFile } from "../storage/prepared-file.ts";
+import { discardFile, type Storage, writeFully, writeZeros } from "../storage/storage.ts";
 import type { Syncer } from "../sync/syncer.ts";
 import type { SegmentFile } from "./segment-file.ts";
 import { encodeSegmentHeader } from "./segment-layout.ts";
@@ -15,32 +16,28 @@ export interface SegmentAppenderOptions {
   readonly background: Background;
 }
 
-/** The file that is zeroed ahead, if any. */
-type Prepared =
-  | { readonly state: "none" }
-  | { readonly state: "running" }
-  | { readonly state: "ready"; readonly path: string };
-
-const NONE: Prepared = { state: "none" };
 /** Only a segment that is this far filled is likely to be followed by another one. */
 const PREPARE_FILLED_PART = 1 / 8;
 
 /** Writes staged runs to the files of their segments, and hands files to the syncer. Shard thread only. */
 export class SegmentAppender {
+  /** What the next segment is made of, if it was zeroed ahead. */
+  readonly next: PreparedFile;
   private readonly options: SegmentAppenderOptions;
   private current: SegmentFile | undefined;
+  /** It has its file, and nothing was written to it yet. */
+  private made: SegmentFile | undefined;
   /** Complete files that wait to be submitted to the syncer, and those that wait for their commit to be closed. */
   private readonly complete: SegmentFile[] = [];
   private readonly submitted: SegmentFile[] = [];
   private submittedPosition: number;
   private endOfComplete = 0;
-  private prepared: Prepared = NONE;
-  private preparedCount = 0;
   private prepareAtMs = 0;
-  private closed = false;
 
   constructor(options: SegmentAppenderOptions, position: number) {
+    const { storage, background, directory, epoch } = options;
     this.options = options;
+    this.next = new PreparedFile(storage, background, `${directory}/prepared-${epoch}`);
     this.submittedPosition = position;
   }
 
@@ -50,7 +47,7 @@ export class SegmentAppender {
    */
   write(runs: StagedRuns, committedPosition: number, nowMs: number): void {
     for (let segment = runs.firstSegment(); segment !== undefined; segment = runs.firstSegment()) {
-      if (segment.fd < 0 || !segment.hasHeader) this.begin(segment, committedPosition, nowMs);
+      if (segment !== this.current || segment.fd < 0) this.begin(segment, committedPosition, nowMs);
       this.writeRuns(runs, segment);
     }
   }
@@ -93,35 +90,85 @@ export class SegmentAppender {
    * data, so not under load.
    */
   prepareNext(nowMs: number): void {
-    const { current } = this;
-    if (this.prepared.state !== "none" || current === undefined || nowMs < this.prepareAtMs) return;
+    const { current, next } = this;
+    if (!next.isNone || current === undefined || nowMs < this.prepareAtMs) return;
     if (nowMs - current.openedAtMs < JOURNAL_LIMITS.prepareAfterMs) return;
-    const { segmentSizeBytes, directory, epoch, background } = this.options;
+    const { segmentSizeBytes } = this.options;
     if (current.writtenPosition - current.basePosition < segmentSizeBytes * PREPARE_FILLED_PART) return;
-    const path = `${directory}/prepared-${epoch}-${this.preparedCount}.tmp`;
-    this.preparedCount++;
-    this.prepared = { state: "running" };
-    background.submit({ kind: "prepare-segment", path, sizeBytes: segmentSizeBytes }, (error) => {
-      this.prepared = error === undefined ? { state: "ready", path } : NONE;
+    next.prepareLater(segmentSizeBytes, () => {
       this.prepareAtMs = nowMs + JOURNAL_LIMITS.retryAfterMsMax;
-      if (this.closed) this.removePrepared();
     });
+  }
+
+  /**
+   * Makes the segment's file with its header, or opens the one that recovery has left. The file gets its name last: whatever
+   * this throws, the folder is as it was, and the segment before may be written on.
+   */
+  make(segment: SegmentFile, committedPosition: number): void {
+    const { storage, shardId } = this.options;
+    const { next } = this;
+    if (segment.fd >= 0) return;
+    if (segment.hasHeader) {
+      segment.fd = storage.open(segment.path, "readWrite");
+      this.made = segment;
+      return;
+    }
+    const header = encodeSegmentHeader({
+      seed: segment.seed,
+      shardId,
+      epoch: segment.epoch,
+      basePosition: segment.basePosition,
+      syncedPosition: committedPosition,
+    });
+    const ready = next.path;
+    const path = ready ?? next.newPath();
+    const fd = storage.open(path, ready === undefined ? "create" : "readWrite");
+    try {
+      writeFully(storage, fd, header, 0, header.length, 0);
+      storage.rename(path, segment.path);
+    } catch (error) {
+      discardFile(storage, fd, path);
+      if (ready !== undefined) next.taken();
+      throw error;
+    }
+    segment.fd = fd;
+    segment.hasHeader = true;
+    segment.writtenPosition = segment.basePosition + header.length;
+    segment.heldPosition = segment.basePosition + (ready === undefined ? header.length : next.sizeBytes);
+    if (ready !== undefined) next.taken();
+    this.made = segment;
+  }
+
+  /**
+   * Writes zeros where the next `bytes` of the segment will stand, as far as that was not done before: their room cannot be
+   * taken by others then. Does nothing while entries wait for a file that could not be made.
+   * @throws what the storage throws; what was held before still is.
+   */
+  hold(segment: SegmentFile, bytes: number): void {
+    const { storage, segmentSizeBytes } = this.options;
+    if (!segment.hasHeader) return;
+    this.make(segment, 0);
+    const from = Math.max(segment.heldPosition, segment.writtenPosition);
+    const end = Math.min(segment.writtenPosition + bytes, segment.basePosition + segmentSizeBytes);
+    if (from >= end) return;
+    writeZeros(storage, segment.fd, from - segment.basePosition, end - segment.basePosition);
+    segment.heldPosition = end;
   }
 
   close(): void {
     const { storage } = this.options;
-    this.closed = true;
-    for (const file of [...this.submitted, ...this.complete]) storage.close(file.fd);
+    const files = [...this.submitted, ...this.complete];
+    for (const file of [this.current, this.made]) if (file !== undefined && file.fd >= 0) files.push(file);
+    for (const { fd } of files) storage.close(fd);
     this.submitted.length = 0;
     this.complete.length = 0;
-    if (this.current !== undefined && this.current.fd >= 0) storage.close(this.current.fd);
     this.current = undefined;
-    this.removePrepared();
+    this.made = undefined;
+    this.next.close();
   }
 
-  /** Opens the segment's file, and makes it with its header if need be. Safe to call again after it threw. */
+  /** Goes on to the segment, whose file is made if need be. Safe to call again after it threw. */
   private begin(segment: SegmentFile, committedPosition: number, nowMs: number): void {
-    const { storage, shardId } = this.options;
     if (this.current !== segment) {
       if (this.current !== undefined) {
         this.complete.push(this.current);
@@ -130,30 +177,8 @@ export class SegmentAppender {
       this.current = segment;
     }
     segment.openedAtMs = nowMs;
-    if (segment.hasHeader) {
-      segment.fd = this.options.storage.open(segment.path, "readWrite");
-      return;
-    }
-    if (segment.fd < 0) segment.fd = this.openFile(segment.path);
-    const header = encodeSegmentHeader({
-      seed: segment.seed,
-      shardId,
-      epoch: segment.epoch,
-      basePosition: segment.basePosition,
-      syncedPosition: committedPosition,
-    });
-    writeFully(storage, segment.fd, header, 0, header.length, 0);
-    segment.hasHeader = true;
-    segment.writtenPosition = segment.basePosition + header.length;
-  }
-
-  private openFile(path: string): number {
-    const { storage } = this.options;
-    const { prepared } = this;
-    if (prepared.state !== "ready") return storage.open(path, "create");
-    this.prepared = NONE;
-    storage.rename(prepared.path, path);
-    return storage.open(path, "readWrite");
+    this.make(segment, committedPosition);
+    this.made = undefined;
   }
 
   private writeRuns(runs: StagedRuns, segment: SegmentFile): void {
@@ -181,15 +206,5 @@ export class SegmentAppender {
     syncer.submit(file.fd, position, file.nameIsNew);
     file.nameIsNew = false;
     this.submittedPosition = position;
-  }
-
-  private removePrepared(): void {
-    if (this.prepared.state !== "ready") return;
-    try {
-      this.options.storage.unlink(this.prepared.path);
-    } catch {
-      // The next owner removes temporary files.
-    }
-    this.prepared = NONE;
   }
 }

@@ -13,6 +13,8 @@ export class SegmentFile {
   nameIsNew = true;
   /** Position behind what was written. */
   writtenPosition: number;
+  /** Position behind the zeros that were written ahead, if it is beyond `writtenPosition`. */
+  heldPosition = 0;
   openedAtMs = 0;
 
   constructor(directory: string, basePosition: number, epoch: number, seed: number) {

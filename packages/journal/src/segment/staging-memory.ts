@@ -1,3 +1,14 @@
+import { copyBytes } from "@millrace/core";
+import { payloadChecksum } from "../entry/entry-check.ts";
+import {
+  alignEntry,
+  ENTRY_BATCH_CRC_WORD,
+  ENTRY_HEADER_BYTES,
+  ENTRY_LENGTH_WORD,
+  ENTRY_TYPE_WORD,
+  type EntryFields,
+  writeEntryFields,
+} from "../entry/entry-layout.ts";
 import { JOURNAL_LIMITS } from "../limits.ts";
 import type { EntryMemory } from "./staged-runs.ts";
 
@@ -17,8 +28,23 @@ export class StagingMemory {
     return this.bytes;
   }
 
+  /** Copies an entry in, with everything that its author decides. @returns its index in `memory` */
+  place(type: number, fields: EntryFields, payload: Uint8Array): number {
+    const length = ENTRY_HEADER_BYTES + payload.length;
+    const index = this.claim(alignEntry(length));
+    const { words, bytes } = this.memory;
+    const word = index >> 2;
+    const start = index + ENTRY_HEADER_BYTES;
+    words[word + ENTRY_LENGTH_WORD] = length;
+    words[word + ENTRY_TYPE_WORD] = type;
+    writeEntryFields(words, word, fields);
+    copyBytes(bytes, start, payload, 0, payload.length);
+    words[word + ENTRY_BATCH_CRC_WORD] = payloadChecksum(bytes, type, start, index + length) | 0;
+    return index;
+  }
+
   /** @returns the index in `memory` of `size` bytes (a multiple of 8), zeroed where the last claim left something. */
-  claim(size: number): number {
+  private claim(size: number): number {
     while (this.current < 0 || this.used + size > this.memory.bytes.length) {
       this.current++;
       this.used = 0;

@@ -1,7 +1,7 @@
 import type { Background, BackgroundResult } from "../background.ts";
 import { JOURNAL_LIMITS } from "../limits.ts";
 import type { JournalIndex } from "../lookup/journal-index.ts";
-import { errorCodeOf } from "../storage/storage.ts";
+import { errorCodeOf, isDiskFull } from "../storage/storage.ts";
 import { FileRemoval, type SettledSegment } from "./file-removal.ts";
 import { ManifestChange } from "./manifest-change.ts";
 import { encodeManifest, manifestFileName, type SettledFile } from "./manifest-layout.ts";
@@ -42,6 +42,8 @@ export interface SettlerOptions {
   readonly policy: SettlingPolicy;
   readonly index: JournalIndex;
   readonly background: Background;
+  /** Gives a file of zeros this name; false when there is none. */
+  readonly lendRoom: (path: string) => boolean;
   readonly recovered: RecoveredSettling;
   /** Position of the older of the kept checkpoints; 0 while there are not enough. */
   readonly oldestCheckpoint: () => number;
@@ -168,7 +170,8 @@ export class Settler {
     const sealed = index.sealedSegments;
     const due = segmentsDue(sealed, this.committed, this.nowMs, policy);
     if (due === 0) {
-      if (!this.adoptOnly) this.rewrite(owner);
+      // What failed last does not wait any more.
+      if (this.adoptOnly || !this.rewrite(owner)) this.failed = undefined;
       return;
     }
     const isDamaged = sealed[0]?.basePosition === this.damagedBase;
@@ -179,7 +182,8 @@ export class Settler {
       const copy = next?.epoch !== epoch && !isDamaged;
       return { kind: "segment", basePosition, epoch, endPosition, copy };
     });
-    const method = this.adoptOnly || isDamaged ? "adopt" : "auto";
+    // Where a copy found no room a footer may.
+    const method = this.adoptOnly || isDamaged || isDiskFull(this.failed) ? "adopt" : "auto";
     const pace = settlingPace(backlogBytes(), segmentSizeBytes);
     this.run(
       this.job(sources, 0, owner, method, pace),
@@ -205,8 +209,9 @@ export class Settler {
     return code === "JOURNAL_DAMAGED" || (code === "EIO" && isLasting);
   }
 
-  private rewrite(owner: SettlingOwner): void {
-    if (this.rewritable.length === 0) return;
+  /** @returns false when there is nothing to rewrite */
+  private rewrite(owner: SettlingOwner): boolean {
+    if (this.rewritable.length === 0) return false;
     const listed = new Set(this.files.map(settledFileName));
     for (let file = this.rewritable.shift(); file !== undefined; file = this.rewritable.shift()) {
       const part = this.partFor(file.basePosition);
@@ -221,11 +226,13 @@ export class Settler {
           ]),
         (error) => {
           // What the file holds is as good as before; another plan names it again.
-          this.warn(`settled file could not be rewritten: ${error.message}`);
+          if (isDiskFull(error)) this.rewritable.unshift(source);
+          else this.warn(`settled file could not be rewritten: ${error.message}`);
         },
       );
-      return;
+      return true;
     }
+    return false;
   }
 
   private job(
@@ -286,11 +293,15 @@ export class Settler {
     const listed = new Set(this.files.map(settledFileName));
     const living = (i: number): number => plan.files[i * 2] as number;
     const dead = files.filter((_, i) => living(i) === 0);
-    this.rewritable = files.filter((file, i) => {
-      const deadBytes = file.entryBytes - living(i);
-      const { rewriteDeadBytesMin } = this.options.policy;
-      return living(i) > 0 && living(i) * 2 < file.entryBytes && deadBytes >= rewriteDeadBytesMin;
+    const livingIn = new Map(files.map((file, i) => [file, living(i)]));
+    const bytesOf = (file: SettledFile): number => livingIn.get(file) ?? 0;
+    this.rewritable = files.filter((file) => {
+      const bytes = bytesOf(file);
+      const isWorthIt = file.entryBytes - bytes >= this.options.policy.rewriteDeadBytesMin;
+      return bytes > 0 && bytes * 2 < file.entryBytes && isWorthIt;
     });
+    // Those first that need the least room: there may not be much.
+    this.rewritable.sort((a, b) => bytesOf(a) - bytesOf(b));
     if (dead.length === 0 || !dead.every((file) => listed.has(settledFileName(file)))) return undefined;
     return new ManifestChange(dead, [], this.position, [[plan.freed, -1]], true);
   }
@@ -304,15 +315,18 @@ export class Settler {
     const partitions = change.partitionsAfter(index);
     const content = encodeManifest({ shardId, epoch, generation, settledPosition, files, partitions });
     const path = `${directory}/${manifestFileName(epoch)}`;
+    const temporaryPath = `${path}.tmp`;
+    const overwrites = isDiskFull(this.failed) && this.options.lendRoom(temporaryPath);
     this.inFlight = true;
     background.submit(
       {
         kind: "write-file",
         directory,
         path,
-        temporaryPath: `${path}.tmp`,
+        temporaryPath,
         chunks: [content],
         appendChecksum: true,
+        overwrites,
         epoch,
       },
       (error) => {

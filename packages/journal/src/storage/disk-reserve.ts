@@ -33,6 +33,11 @@ export class DiskReserve {
     this.whole = options.sizeBytes > 0 && this.isWhole();
   }
 
+  /** Of the file, when it is there. */
+  get sizeBytes(): number {
+    return this.options.sizeBytes;
+  }
+
   /** It was given up, and is not there again: accept nothing that can wait. */
   get isSpent(): boolean {
     return this.spent;

@@ -126,6 +126,27 @@ export function replaceFile(storage: Storage, directory: string, name: string, b
   storage.syncDirectory(directory);
 }
 
+const ZEROS_BYTES = 1024 * 1024;
+let zeros: Uint8Array | undefined;
+
+/** Writes zeros from one file offset up to another. @throws what the storage throws */
+export function writeZeros(storage: Storage, fd: number, from: number, end: number): void {
+  zeros ??= new Uint8Array(ZEROS_BYTES);
+  for (let position = from; position < end; position += ZEROS_BYTES) {
+    writeFully(storage, fd, zeros, 0, Math.min(ZEROS_BYTES, end - position), position);
+  }
+}
+
+/** Closes and removes a file that could not be finished. */
+export function discardFile(storage: Storage, fd: number, path: string): void {
+  try {
+    storage.close(fd);
+  } catch {
+    // The error that led here is the one to report.
+  }
+  removeQuietly(storage, path);
+}
+
 /** Removes a file that was not finished, if it can: what is left over is removed when the shard is opened next. */
 export function removeQuietly(storage: Storage, path: string): void {
   try {
