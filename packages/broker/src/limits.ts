@@ -80,7 +80,12 @@ export const BROKER_LIMITS = {
   retentionTotalNearPart: 0.9,
   /** Files of one shard that are dropped at once because the volume is full. */
   retentionDropFilesMax: 64,
+  /** Time from one look at the volume to the next … */
   diskCheckMs: 1_000,
+  /** … and while less than the first is left above the low mark, of which all shards take this part at most until then. */
+  diskNearBytes: 4_294_967_296,
+  diskNearCheckMs: 50,
+  diskNearPart: 0.5,
   /** Publishes are refused while less is free: this part of the volume or so many bytes, whichever is less … */
   diskLowPart: 0.05,
   diskLowBytesMax: 1_073_741_824,
@@ -90,6 +95,12 @@ export const BROKER_LIMITS = {
   reserveBytesMax: 8_388_608,
   /** Part of the volume that all reserves together take at most. */
   reserveVolumePart: 0.015_625,
+  /** While the disk is short, room is held anew so often: this part of the reserve behind the journal's end, and not more than … */
+  heldRoomCheckMs: 250,
+  heldReservePart: 0.125,
+  heldBytesMax: 1_048_576,
+  /** Files that find no room get the reserve after so long, unless somebody waits for the room that they give back. */
+  filesWaitMs: 60_000,
   /** Offsets reserved at once for topics weaker than `fsynced`. */
   offsetBlock: 1_048_576,
   /** Weakly durable entries are synced in the background after so many bytes … */

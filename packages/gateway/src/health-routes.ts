@@ -12,9 +12,9 @@ export function answerHealth(
   if (method !== "GET") return methodNotAllowed(method, "GET");
   if (path === "/healthz") return { status: 200, body: { status: "ok" } };
   const reason = notReadyReason();
-  if (reason === undefined) {
-    const held = conditions();
-    return { status: 200, body: { status: "ready", ...(held.length === 0 ? {} : { conditions: held }) } };
-  }
-  return { status: 503, body: { status: "not-ready", reason } };
+  const held = conditions();
+  const more = held.length === 0 ? {} : { conditions: held };
+  return reason === undefined
+    ? { status: 200, body: { status: "ready", ...more } }
+    : { status: 503, body: { status: "not-ready", reason, ...more } };
 }

@@ -73,9 +73,12 @@ t.test("routes", async (t) => {
   ]);
   t.match(await get("/readyz", { method: "DELETE" }), [405, { error: "METHOD_NOT_ALLOWED" }]);
   t.equal((await fetch(`${httpUrl}/healthz`, { method: "HEAD" })).status, 405);
+  const conditions = ["the disk is low: publishes are refused"];
+  Object.assign(node, { conditions });
+  t.same(await get("/readyz"), [200, { status: "ready", conditions }], "consumers are served");
   node.fail(1);
   t.match(await get("/healthz"), [200, { status: "ok" }]);
-  t.match(await get("/readyz"), [503, { reason: /shard 1/ }]);
+  t.match(await get("/readyz"), [503, { status: "not-ready", reason: /shard 1/, conditions }]);
 });
 
 t.test("origins", async (t) => {

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, rmSync, statfsSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { Test } from "tap";
 import { temporaryFolder } from "./temporary-folder.ts";
@@ -27,6 +27,11 @@ export class SmallDisk {
     }
     t.teardown(() => spawnSync("umount", ["--lazy", path]));
     return new SmallDisk(path);
+  }
+
+  get freeBytes(): number {
+    const { bavail, bsize } = statfsSync(this.path);
+    return bavail * bsize;
   }
 
   /** Takes `bytes`, or all that is left. @returns bytes taken */

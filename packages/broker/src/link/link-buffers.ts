@@ -13,14 +13,21 @@ export interface LinkBuffers {
   readonly state: SharedArrayBuffer;
 }
 
-/** Word indexes of the link's state; each flag is set by the side that waits and cleared by the other. */
+/** Word indexes of the link's state; each of the two flags is set by the side that waits and cleared by the other. */
 export const LINK_STATE = {
   /** The gateway failed to claim: ring its doorbell when the shard has released some of the inbound ring. */
   GATEWAY_WAITS: 0,
   /** The shard failed to claim: ring its doorbell when the gateway has released some of the outbound ring. */
   SHARD_WAITS: 32,
+  /** Written by the shard: why it refuses publishes, an index of REFUSALS. */
+  REFUSAL: 48,
   WORDS: 64,
 } as const;
+
+/** Why a shard refuses publishes; undefined while it takes them. */
+export const REFUSALS = [undefined, "disk-full", "disk-low", "settling-behind"] as const;
+
+export type RefusalReason = NonNullable<(typeof REFUSALS)[number]>;
 
 export function allocateLink(): LinkBuffers {
   return {

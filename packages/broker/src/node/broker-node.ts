@@ -26,6 +26,7 @@ import type { GatewayHandler } from "./gateway-handler.ts";
 import { GatewayLink } from "./gateway-link.ts";
 import { type GatewayPort, SHARD_DOWN } from "./gateway-port.ts";
 import { LinkTurn, type ShardSlot } from "./link-turn.ts";
+import { nodeConditions } from "./node-conditions.ts";
 import { NodeUpkeep } from "./node-upkeep.ts";
 import { defaultShards, openingsByShard, shardThreadCount } from "./placement.ts";
 import { ReaderThread } from "./reader-thread.ts";
@@ -120,8 +121,8 @@ export class BrokerNode implements GatewayPort {
       statuses: () => this.#statuses(),
       oldest: (shardId, limit) => this.#ask(shardId, "oldest", [limit]),
       drop: (shardId, files) => this.#ask(shardId, "drop", [files]),
-      onDiskLow: (low) => {
-        for (const thread of this.#threads) thread?.send({ kind: "disk", low });
+      onDiskRoom: () => {
+        for (const thread of this.#threads) if (thread !== undefined) this.#tellDiskRoom(thread);
       },
       topicName: (topicId) => this.#catalog.byId(topicId)?.name,
     });
@@ -204,13 +205,14 @@ export class BrokerNode implements GatewayPort {
   }
 
   async status(): Promise<NodeStatus> {
+    const { low, freeBytes, totalBytes } = this.#upkeep.disk;
     return {
       ready: this.ready,
       clusterId: this.#folder.clusterId,
       topics: [...this.#catalog.topics()].length,
       shards: await this.#statuses(),
       failedShards: this.#slots.filter((slot) => slot.failed !== undefined).map((slot) => slot.shardId),
-      disk: this.#upkeep.disk,
+      disk: { low, freeBytes, totalBytes },
       retentionTotalBytes: this.#upkeep.retentionTotalBytes,
     };
   }
@@ -236,7 +238,10 @@ export class BrokerNode implements GatewayPort {
   }
 
   get conditions(): readonly string[] {
-    return this.#upkeep.disk.low ? ["the disk is low: publishes are refused"] : [];
+    const shards = this.#slots.map(({ shardId, failed, link }) => {
+      return { shardId, hasFailed: failed !== undefined, refusal: link?.refusal };
+    });
+    return nodeConditions(this.#upkeep.disk.low, shards);
   }
 
   topicByName(name: string): Topic | undefined {
@@ -348,13 +353,18 @@ export class BrokerNode implements GatewayPort {
     reader.attach(thread, started.readerRing);
     const { recovered, refused } = await started.ready();
     for (const { shardId, message } of refused) this.#shardRefused(shardId, message);
-    if (this.#upkeep.disk.low) started.send({ kind: "disk", low: true });
+    this.#tellDiskRoom(started);
     for (const slot of slots) {
       if (slot.failed !== undefined) continue;
       const link = started.links.get(slot.shardId);
       if (link !== undefined) slot.link = new GatewayLink(link, started.doorbell, this.#requests);
     }
     return recovered;
+  }
+
+  #tellDiskRoom(thread: ShardThread): void {
+    const { low, roomBytes } = this.#upkeep.disk;
+    thread.send({ kind: "disk", low, roomBytes: roomBytes / this.#slots.length });
   }
 
   #onThreadMessage(thread: ShardThread, message: FromShardThread): void {

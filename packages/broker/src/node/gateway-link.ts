@@ -1,7 +1,7 @@
 import { copyBytes, type Doorbell, INSUFFICIENT_CAPACITY, OneToOneRingBuffer } from "@millrace/core";
 import { ENTRY_HEADER_BYTES, readU64, writeU64 } from "@millrace/journal/internal";
 import * as inbound from "../link/inbound-layout.ts";
-import { LINK_STATE, type LinkBuffers } from "../link/link-buffers.ts";
+import { LINK_STATE, type LinkBuffers, REFUSALS, type RefusalReason } from "../link/link-buffers.ts";
 import * as out from "../link/outbound-layout.ts";
 import type { GatewayHandler } from "./gateway-handler.ts";
 
@@ -40,6 +40,11 @@ export class GatewayLink {
     this.outbound = new OutboundReader(buffers.outbound, replies, () => {
       if (Atomics.exchange(this.#state, LINK_STATE.SHARD_WAITS, 0) === 1) shardDoorbell.ring();
     });
+  }
+
+  /** Why the shard refuses publishes at the moment; undefined while it takes them. */
+  get refusal(): RefusalReason | undefined {
+    return REFUSALS[Atomics.load(this.#state, LINK_STATE.REFUSAL)];
   }
 
   /** Byte index of a BATCH entry with room for `storedBytes` of payload, or INSUFFICIENT_CAPACITY. */

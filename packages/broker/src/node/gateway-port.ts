@@ -8,7 +8,7 @@ import type { PartitionBounds, Topic, TopicChanges, TopicConfig } from "../topic
 export interface GatewayPort {
   readonly shardCount: number;
   readonly ready: boolean;
-  /** What keeps it from serving everything although it is ready, for people; nothing usually. */
+  /** What keeps it from serving everything, whether it is ready or not, for people; nothing usually. */
   readonly conditions: readonly string[];
 
   /** By name or id; undefined when unknown. Synchronous: the node keeps a copy of the catalog. */

@@ -1,7 +1,7 @@
 import type { Logger } from "../logger.ts";
 import type { DroppedFiles } from "../shard/retention.ts";
 import type { ShardStatus } from "../shard/shard-requests.ts";
-import { type DiskState, DiskWatch } from "./disk-watch.ts";
+import { type DiskLook, DiskWatch } from "./disk-watch.ts";
 import { TotalRetention } from "./total-retention.ts";
 import { type MeasureVolume, measureVolume, retentionTotalFor, type VolumeSpace } from "./volume.ts";
 
@@ -18,7 +18,7 @@ export interface NodeUpkeepOptions {
   readonly oldest: (shardId: number, limit: number) => Promise<readonly (readonly [number, number])[]>;
   readonly drop: (shardId: number, files: number) => Promise<DroppedFiles>;
   /** Tells every shard. */
-  readonly onDiskLow: (low: boolean) => void;
+  readonly onDiskRoom: (look: DiskLook) => void;
   readonly topicName: (topicId: number) => string | undefined;
   /** Tests only. */
   readonly measure?: MeasureVolume;
@@ -39,6 +39,7 @@ export class NodeUpkeep {
     this.#watch = new DiskWatch({
       measure: () => measure(dataDir),
       onChange: (state) => this.#diskChanged(state),
+      onRoom: options.onDiskRoom,
     });
     this.#total = new TotalRetention({
       boundBytes: this.retentionTotalBytes,
@@ -50,7 +51,7 @@ export class NodeUpkeep {
     });
   }
 
-  get disk(): DiskState {
+  get disk(): DiskLook {
     return this.#watch.state;
   }
 
@@ -65,11 +66,10 @@ export class NodeUpkeep {
     this.#total.stop();
   }
 
-  #diskChanged({ low, freeBytes, totalBytes }: DiskState): void {
+  #diskChanged({ low, freeBytes, totalBytes }: DiskLook): void {
     const fields = { freeBytes, totalBytes };
     if (low) this.#options.logger.log("warn", "disk-low", { ...fields, effect: "publishes are refused" });
     else this.#options.logger.log("info", "disk-recovered", fields);
-    this.#options.onDiskLow(low);
   }
 
   #dropped(shardId: number, { files, bytes, partitions, starts }: DroppedFiles): void {

@@ -18,13 +18,15 @@ export interface SettlingJournal {
   startSettling(owner: SettlingOwner): void;
   takeSettlingWarnings(): string[];
   activeSegmentAgeMs(nowMs: number): number;
-  roll(): void;
+  roll(): boolean;
 }
 
 export interface SettlingContext {
   readonly state: ShardState;
   readonly journal: SettlingJournal;
   readonly log: (level: LogLevel, event: string, fields: Record<string, unknown>) => void;
+  /** There was no room for the next segment. */
+  readonly foundDiskFull: () => void;
   /** Stages a STATE entry without any change. */
   readonly stageNothing: () => void;
   /** Takes a checkpoint, and tells of it by `checkpointed`. */
@@ -155,13 +157,18 @@ export class ShardSettling implements SettlingOwner {
   }
 
   #roll(nowMs: number): void {
-    const { journal } = this.#context;
+    const { journal, foundDiskFull, stageNothing } = this.#context;
+    const position = journal.stagedPosition;
+    if (position > this.#restedPosition && !journal.roll()) {
+      // The segment goes on, and the next look tries again.
+      foundDiskFull();
+      return;
+    }
     if (nowMs < this.#spaceUntilMs && this.#spacePosition === undefined) {
-      this.#spacePosition = journal.stagedPosition;
+      this.#spacePosition = position;
       this.#lastSpaceRollMs = nowMs;
     }
-    if (journal.stagedPosition > this.#restedPosition) journal.roll();
-    this.#context.stageNothing();
+    stageNothing();
     this.#restedPosition = journal.stagedPosition;
   }
 

@@ -1,7 +1,7 @@
 import { copyBytes, type Doorbell, OneToOneRingBuffer } from "@millrace/core";
 import { writeU64 } from "@millrace/journal/internal";
 import { BROKER_LIMITS } from "../limits.ts";
-import { LINK_STATE, type LinkBuffers } from "../link/link-buffers.ts";
+import { LINK_STATE, type LinkBuffers, REFUSALS, type RefusalReason } from "../link/link-buffers.ts";
 import * as out from "../link/outbound-layout.ts";
 import type { Partition } from "./partition.ts";
 
@@ -32,6 +32,11 @@ export class ShardLink {
     this.#gatewayDoorbell = gatewayDoorbell;
     // A small ring keeps half of itself: tests fill it sooner.
     this.#tailCacheBytes = Math.min(BROKER_LIMITS.tailCacheBytes, this.inbound.capacity / 2);
+  }
+
+  /** The node shows why this shard refuses publishes; undefined = it takes them. */
+  tellRefusal(reason: RefusalReason | undefined): void {
+    Atomics.store(this.#state, LINK_STATE.REFUSAL, REFUSALS.indexOf(reason));
   }
 
   writeAck(

@@ -3,6 +3,7 @@ import { ERROR_CODES, MillraceError, type RestorePoint } from "@millrace/protoco
 import { BatchBuilder } from "@millrace/protocol/internal";
 import { Packr } from "msgpackr";
 import { BROKER_LIMITS } from "../limits.ts";
+import type { RefusalReason } from "../link/link-buffers.ts";
 import { offsetOutOfRange } from "../offset-out-of-range.ts";
 import { DURABILITY_FSYNCED, type Topic, type TopicChanges, type TopicConfig } from "../topic.ts";
 import { CATALOG_TOPIC_ID, unknownTopic } from "./catalog-state.ts";
@@ -11,7 +12,7 @@ import type { LogStarts } from "./log-starts.ts";
 import type { Partition } from "./partition.ts";
 import type { DroppedFiles } from "./retention.ts";
 import type { ShardState, StateChange } from "./shard-state.ts";
-import type { RefusalReason, Upkeep } from "./upkeep.ts";
+import type { Upkeep } from "./upkeep.ts";
 
 const packr = new Packr({ useRecords: false });
 

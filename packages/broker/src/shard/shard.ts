@@ -111,6 +111,7 @@ export class Shard {
       reserve: options.reserve,
       retentionCheckMs: options.retentionCheckMs,
       log: (level, event, fields) => options.log?.(level, event, { shardId: this.shardId, ...fields }),
+      tellRefusal: (reason) => this.#link.tellRefusal(reason),
       stageNothing: () => this.#stageChanges([]),
       checkpoint: () => this.checkpoint(false),
     });
@@ -188,9 +189,9 @@ export class Shard {
     return Math.max(1, Math.min(atMs - nowMs, this.#upkeep.nextTimerMs(nowMs)));
   }
 
-  /** The volume has become low, or has room again: publishes are refused meanwhile. */
-  setDiskLow(low: boolean): void {
-    this.#upkeep.setDiskLow(low);
+  /** Publishes are refused while the volume is low; once they have taken this room they wait until this is called again. */
+  setDiskRoom(low: boolean, roomBytes: number): void {
+    this.#upkeep.setDiskRoom(low, roomBytes);
   }
 
   /**
@@ -251,7 +252,7 @@ export class Shard {
       const position = ring.recordPosition;
       switch (words[(index >> 2) + 1]) {
         case inbound.INBOUND.BATCH:
-          if (!this.#finishing && !this.#upkeep.pressure.admits) return handled;
+          if (!this.#finishing && !this.#upkeep.admits) return handled;
           if (!this.#publisher.apply(index, position, this.#cycle, wallMs)) return handled;
           this.#upkeep.pressure.took(words[index >> 2] as number);
           break;
@@ -361,7 +362,10 @@ export class Shard {
 
   #flush(): number {
     const outcome = this.#journal.flush();
-    return outcome === DISK_FULL && this.#upkeep.releaseReserve() ? this.#journal.flush() : outcome;
+    if (outcome !== DISK_FULL || !this.#upkeep.releaseReserve()) return outcome;
+    const repeated = this.#journal.flush();
+    this.#upkeep.holdRoom(this.#clock.monotonicMs());
+    return repeated;
   }
 
   /**

@@ -2,6 +2,7 @@ import type { Journal } from "@millrace/journal";
 import { type DiskReserve, isDiskFull } from "@millrace/journal/internal";
 import { ERROR_CODES } from "@millrace/protocol";
 import { BROKER_LIMITS } from "../limits.ts";
+import type { RefusalReason } from "../link/link-buffers.ts";
 import type { LogLevel } from "../logger.ts";
 import { BackPressure } from "./back-pressure.ts";
 import type { Clock } from "./clock.ts";
@@ -9,9 +10,6 @@ import type { LogStarts } from "./log-starts.ts";
 import { Retention } from "./retention.ts";
 import { ShardSettling } from "./settling.ts";
 import type { ShardState } from "./shard-state.ts";
-
-/** Why a shard refuses publishes. */
-export type RefusalReason = "disk-full" | "disk-low" | "settling-behind";
 
 export interface UpkeepContext {
   readonly state: ShardState;
@@ -23,6 +21,8 @@ export interface UpkeepContext {
   /** Default BROKER_LIMITS.retentionCheckMs. */
   readonly retentionCheckMs: number | undefined;
   readonly log: (level: LogLevel, event: string, fields: Record<string, unknown>) => void;
+  /** Another reason to refuse publishes holds, or none any more. */
+  readonly tellRefusal: (reason: RefusalReason | undefined) => void;
   readonly stageNothing: () => void;
   readonly checkpoint: () => void;
 }
@@ -37,8 +37,16 @@ export class Upkeep {
   readonly #context: UpkeepContext;
   readonly #settling: ShardSettling;
   #diskLow = false;
+  /** Position behind which publishes wait for another look at the volume. */
+  #roomEnd = Number.POSITIVE_INFINITY;
   #refusal: RefusalReason | undefined;
   #started = false;
+  /** Bytes held behind the end of the journal, and whether there was room for all; see Journal.holdRoom. */
+  #heldBytes = 0;
+  #holdsAll = true;
+  #holdAtMs = 0;
+  /** Files have found no room since then. */
+  #filesWaitSinceMs = Number.POSITIVE_INFINITY;
 
   constructor(context: UpkeepContext) {
     this.#context = context;
@@ -47,7 +55,7 @@ export class Upkeep {
       ...(context.retentionCheckMs === undefined ? {} : { checkMs: context.retentionCheckMs }),
     });
     this.pressure = new BackPressure(context.segmentBytes);
-    this.#settling = new ShardSettling(context);
+    this.#settling = new ShardSettling({ ...context, foundDiskFull: () => this.releaseReserve() });
   }
 
   /** The shard was reconciled with the catalog: it knows all its partitions. */
@@ -65,14 +73,21 @@ export class Upkeep {
     if (givesUp) this.#settling.wantSpace(this.#context.clock.monotonicMs());
   }
 
-  /** The volume has become low, or has room again. */
-  setDiskLow(low: boolean): void {
-    if (this.#diskLow && !low) this.#context.reserve?.expectRoom();
+  /** The volume is low, or has room: for so many bytes of publishes, until this is called again. */
+  setDiskRoom(low: boolean, roomBytes: number): void {
+    const { reserve, journal } = this.#context;
+    if (this.#diskLow && !low) reserve?.expectRoom();
     this.#diskLow = low;
+    this.#roomEnd = low ? Number.POSITIVE_INFINITY : journal.stagedPosition + roomBytes;
   }
 
   checkpointed(position: number): void {
     this.#settling.checkpointed(position, this.#context.clock.monotonicMs());
+  }
+
+  /** Whether a publish is looked at now; else it waits, and what comes after it. */
+  get admits(): boolean {
+    return this.pressure.admits && this.#context.journal.stagedPosition < this.#roomEnd;
   }
 
   /** Why publishes are refused; undefined while they are taken. */
@@ -96,7 +111,8 @@ export class Upkeep {
   doWork(nowMs: number): number {
     const { journal, reserve } = this.#context;
     journal.adoptOnly = this.#isShort && !this.#settling.isCopyWorthwhile(nowMs);
-    if (this.#filesFindNoRoom) this.releaseReserve();
+    this.#makeRoomForFiles(nowMs);
+    this.holdRoom(nowMs);
     if (this.#mayRestore) reserve?.restore(nowMs);
     // What settling stages can wait, and while the journal is full it would only add to what waits.
     const settled = journal.isFull ? 0 : this.#settling.doWork(nowMs);
@@ -104,20 +120,51 @@ export class Upkeep {
   }
 
   nextTimerMs(nowMs: number): number {
+    const holdAtMs = this.#isShort && !this.#holdsAll ? this.#holdAtMs : Number.POSITIVE_INFINITY;
     const restoreAtMs = this.#mayRestore ? this.#context.reserve?.restoreAtMs : undefined;
     return Math.min(
       this.#settling.nextTimerMs(nowMs),
       this.retention.nextTimerMs(nowMs),
       this.pressure.nextTimerMs,
-      (restoreAtMs ?? Number.POSITIVE_INFINITY) - nowMs,
+      Math.min(holdAtMs, restoreAtMs ?? Number.POSITIVE_INFINITY) - nowMs,
     );
   }
 
   /** A write found the disk full. @returns whether there is room now, so that it may be tried again */
   releaseReserve(): boolean {
     const released = this.#context.reserve?.release() ?? false;
-    if (released) this.#context.log("warn", "reserve-released", {});
-    return released;
+    if (!released) return false;
+    this.#holdAtMs = 0;
+    this.#context.log("warn", "reserve-released", {});
+    return true;
+  }
+
+  /**
+   * While the disk is short, sees to it that what frees space finds room whatever others take: what is held cannot be taken,
+   * as what the reserve gives up can. Call it also right behind the write for which the reserve was given up.
+   */
+  holdRoom(nowMs: number): void {
+    const { journal, reserve } = this.#context;
+    const wanted = this.#isShort ? heldBytesFor(reserve?.sizeBytes ?? 0) : 0;
+    const isAnew = wanted !== this.#heldBytes;
+    if (!isAnew && (wanted === 0 || nowMs < this.#holdAtMs)) return;
+    this.#heldBytes = wanted;
+    this.#holdAtMs = nowMs + BROKER_LIMITS.heldRoomCheckMs;
+    this.#holdsAll = journal.holdRoom(wanted) || (this.releaseReserve() && journal.holdRoom(wanted));
+  }
+
+  /**
+   * The reserve is given up for files at once when they free what somebody has given up, else only if they have waited: while
+   * others fill the disk, they would take it.
+   */
+  #makeRoomForFiles(nowMs: number): void {
+    if (!this.#filesFindNoRoom) {
+      this.#filesWaitSinceMs = Number.POSITIVE_INFINITY;
+      return;
+    }
+    this.#filesWaitSinceMs = Math.min(this.#filesWaitSinceMs, nowMs);
+    const waited = nowMs - this.#filesWaitSinceMs >= BROKER_LIMITS.filesWaitMs;
+    if (waited || this.#settling.isCopyWorthwhile(nowMs)) this.releaseReserve();
   }
 
   /** What gives space back in the end has to be written first. */
@@ -139,7 +186,8 @@ export class Upkeep {
     if (refusal === this.#refusal) return;
     const before = this.#refusal;
     this.#refusal = refusal;
-    const { journal, log } = this.#context;
+    const { journal, log, tellRefusal } = this.#context;
+    tellRefusal(refusal);
     const { backlogBytes } = journal;
     // A low disk concerns all shards, and the node has said so.
     if (refusal !== undefined && refusal !== "disk-low") {
@@ -156,4 +204,9 @@ export class Upkeep {
     if (this.#diskLow) return "disk-low";
     return this.pressure.refuses ? "settling-behind" : undefined;
   }
+}
+
+function heldBytesFor(reserveBytes: number): number {
+  const { heldBytesMax, heldReservePart } = BROKER_LIMITS;
+  return Math.min(heldBytesMax, Math.floor(reserveBytes * heldReservePart));
 }

@@ -205,8 +205,9 @@ export class ShardThreadAgent implements Agent {
 
   #onControl(message: ToShardThread): void {
     if (message.kind === "job-done") this.#background.onDone(message.jobId, message.outcome);
-    else if (message.kind === "disk") for (const shard of this.#shards) shard.setDiskLow(message.low);
-    else this.#phase = "draining";
+    else if (message.kind === "disk") {
+      for (const shard of this.#shards) shard.setDiskRoom(message.low, message.roomBytes);
+    } else this.#phase = "draining";
   }
 
   /** One step of the end: everything committed and answered, then clean checkpoints, then the thread stops. */

@@ -15,7 +15,8 @@ export const CONTROL_WORDS = 32;
 export type ToShardThread =
   | { readonly kind: "job-done"; readonly jobId: number; readonly outcome: JobOutcome }
   /** The volume has become low, or has room again. */
-  | { readonly kind: "disk"; readonly low: boolean }
+  /** A shard takes no more than `roomBytes` of batches until it is told anew, unless the disk is low. */
+  | { readonly kind: "disk"; readonly low: boolean; readonly roomBytes: number }
   /** Finish what was taken, commit, answer, take clean checkpoints, end. */
   | { readonly kind: "drain" };
 

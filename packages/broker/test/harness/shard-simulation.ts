@@ -213,6 +213,8 @@ export class ShardSimulation {
       rig.storage.capacityBytes = this.#random.oneIn(3)
         ? used + this.#random.below(4000)
         : Number.POSITIVE_INFINITY;
+      const roomBytes = this.#random.oneIn(5) ? this.#random.below(4000) : Number.POSITIVE_INFINITY;
+      rig.shard.setDiskRoom(this.#random.oneIn(4), roomBytes);
     }
   }
 
@@ -236,6 +238,7 @@ export class ShardSimulation {
   #stopCleanly(): void {
     const { rig, world } = this;
     rig.storage.capacityBytes = Number.POSITIVE_INFINITY;
+    rig.shard.setDiskRoom(false, Number.POSITIVE_INFINITY);
     rig.clock.advance(1000);
     rig.stopCleanly();
     rig.gateway.hear();

@@ -45,6 +45,7 @@ t.test("a quarantined shard stays out of service, and the others are served", as
   const { node, failed, events } = await startNode(t, dataDir);
   t.same(failed, [1]);
   t.equal(node.ready, false, "which /readyz tells");
+  t.same(node.conditions, ["out of service until it is repaired: shard 1"], "and why");
   t.ok(events.includes("shard-quarantined"));
   t.match(await node.status(), { failedShards: [1], shards: [{ shardId: 0 }] });
   t.match(node.topicByName("a"), { topicId: topic.topicId });

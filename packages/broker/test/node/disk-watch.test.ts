@@ -1,17 +1,23 @@
 import t from "tap";
-import { type DiskState, DiskWatch } from "../../src/node/disk-watch.ts";
+import { type DiskLook, DiskWatch } from "../../src/node/disk-watch.ts";
 import type { VolumeSpace } from "../../src/node/volume.ts";
 
 function watchOf(): {
   watch: DiskWatch;
   volume: { totalBytes: number; freeBytes: number };
-  changes: DiskState[];
+  changes: DiskLook[];
+  rooms: number[];
 } {
   const volume = { totalBytes: 1000, freeBytes: 500 };
-  const changes: DiskState[] = [];
+  const changes: DiskLook[] = [];
   const measure = (): Promise<VolumeSpace> => Promise.resolve({ ...volume });
-  const watch = new DiskWatch({ measure, onChange: (state) => changes.push(state) });
-  return { watch, volume, changes };
+  const rooms: number[] = [];
+  const watch = new DiskWatch({
+    measure,
+    onChange: (state) => changes.push(state),
+    onRoom: ({ roomBytes }) => rooms.push(roomBytes),
+  });
+  return { watch, volume, changes, rooms };
 }
 
 t.test("a disk becomes low once, and is not before it has clearly more room again", async (t) => {
@@ -25,6 +31,24 @@ t.test("a disk becomes low once, and is not before it has clearly more room agai
   volume.freeBytes = 63;
   await watch.check();
   t.match(changes, [{ low: true }, { low: false, freeBytes: 63 }], "from 1.25 times that on");
+});
+
+t.test("the nearer the mark, the sooner the next look, and the less may be written until then", async (t) => {
+  const { watch, volume, rooms } = watchOf();
+  const GIB = 2 ** 30;
+  volume.totalBytes = 100 * GIB;
+  const waits: number[] = [];
+  for (const freeGib of [50, 5, 3, 1.5, 1.5, 0.9, 1.2, 1.25]) {
+    volume.freeBytes = freeGib * GIB;
+    await watch.check();
+    waits.push(watch.checkAfterMs);
+  }
+  t.same(waits, [1000, 1000, 50, 50, 50, 1000, 1000, 50], "while it is low nothing is published");
+  t.same(
+    rooms.map((bytes) => bytes / GIB),
+    [1, 0.25, 0.25, 0, 0.125],
+    "half of what is left, told each time: part of it may have been used up without leaving a trace",
+  );
 });
 
 t.test("a look that says nothing changes nothing", async (t) => {
@@ -48,6 +72,7 @@ t.test("a file system that takes its time is asked once", async (t) => {
       });
     },
     onChange: () => {},
+    onRoom: () => {},
   });
   const first = watch.check();
   await watch.check();

@@ -60,6 +60,7 @@ t.test("what was taken is written to a full disk, and stored batches are acknowl
   t.match(rig.gateway.take("ack"), [{ firstSequence: 3, baseOffset: 3 }]);
   t.same(eventsOf(rig), ["reserve-released", "publishes-refused"], "once for each change");
   t.equal(rig.answer("status", []).refusing, "disk-full");
+  t.equal(rig.gateway.link.refusal, "disk-full", "which the node shows");
 });
 
 t.test("topics are changed, truncated and deleted on a full disk, but not created", async (t) => {
@@ -103,7 +104,7 @@ t.test("deletion makes room by itself, then the reserve comes back and publishes
 
 t.test("while the disk is low publishes wait, and the reserve stays", async (t) => {
   const { rig, topicId } = rigOf();
-  rig.shard.setDiskLow(true);
+  rig.shard.setDiskRoom(true, 0);
   publish(rig, topicId, 0);
   t.match(rig.gateway.take("publish-error"), [{ error: "DISK_FULL", retryAfterMs: 500 }]);
   t.equal(rig.journal.adoptOnly, true);
@@ -111,10 +112,63 @@ t.test("while the disk is low publishes wait, and the reserve stays", async (t) 
   t.match(rig.answer("alterTopic", ["full", { retentionMs: 60_000 }]), { retentionMs: 60_000 });
   t.ok(hasReserve(rig));
   t.same(eventsOf(rig), [], "the node has said it for all shards");
-  rig.shard.setDiskLow(false);
+  rig.shard.setDiskRoom(false, Number.POSITIVE_INFINITY);
   publish(rig, topicId, 0);
   t.match(rig.gateway.take("ack"), [{ baseOffset: 0 }]);
   t.equal(rig.journal.adoptOnly, false);
+});
+
+t.test("topics are truncated and deleted on a disk of which others have taken the reserve too", async (t) => {
+  const { rig, topicId } = rigOf();
+  for (let sequence = 0; sequence < 10; sequence += 1) publish(rig, topicId, sequence);
+  rig.shard.setDiskRoom(true, 0);
+  rig.settle();
+  rig.storage.unlink(`${rig.directory}/reserve`);
+  rig.storage.capacityBytes = 0;
+  t.match(rig.answer("truncate", [topicId, [[0, 5]]]), [[5, 10]]);
+  for (let left = 60_000; left > 0; left -= 500) {
+    rig.clock.advance(500);
+    rig.settle();
+  }
+  t.match(rig.answer("deleteTopic", ["full"]), { topic: { topicId } });
+  t.equal(rig.answer("close", [topicId]), 1);
+  t.notOk(rig.journal.isFull);
+
+  rig.storage.capacityBytes = Number.POSITIVE_INFINITY;
+  rig.shard.setDiskRoom(false, Number.POSITIVE_INFINITY);
+  for (let left = 60_000; left > 0; left -= 500) {
+    rig.clock.advance(500);
+    rig.settle();
+  }
+  t.equal(rig.answer("status", []).refusing, null);
+  t.ok(hasReserve(rig));
+  const names = rig.storage.contents().map(({ path }) => path);
+  t.same(
+    names.filter((name) => name.includes("/held-")),
+    [],
+    "what was held is given back",
+  );
+  rig.crash("power");
+  rig.open();
+  rig.reconcile([]);
+  t.same(rig.answer("catalog", [0]), [], "the deletion was durable");
+});
+
+t.test("publishes take no more room than the last look has left them", async (t) => {
+  const { rig, topicId } = rigOf();
+  rig.shard.setDiskRoom(false, 1000);
+  for (let sequence = 0; sequence < 6; sequence += 1) publish(rig, topicId, sequence);
+  const acked = (): number => rig.gateway.take("ack").reduce((sum, { count }) => sum + count, 0);
+  t.equal(acked(), 3, "the third has passed it");
+  t.same(rig.gateway.events, [], "the others wait, and are not refused");
+  rig.shard.setDiskRoom(false, 1000);
+  rig.settle();
+  t.equal(acked(), 3, "for another look");
+  rig.shard.setDiskRoom(false, 0);
+  publish(rig, topicId, 6);
+  rig.shard.setDiskRoom(true, 0);
+  rig.settle();
+  t.match(rig.gateway.take("publish-error"), [{ error: "DISK_FULL", firstSequence: 6 }]);
 });
 
 t.test("a failed sync is remembered on a full disk too", async (t) => {
