@@ -91,7 +91,8 @@ function isBounded({ low, roomBytes }: DiskLook): boolean {
   return !low && roomBytes < Number.POSITIVE_INFINITY;
 }
 
+/** Not nothing, exactly at the mark: publishes would wait instead of being refused. */
 function roomFor(bytes: number): number {
   const { diskNearBytes, diskNearPart } = BROKER_LIMITS;
-  return bytes < diskNearBytes ? bytes * diskNearPart : Number.POSITIVE_INFINITY;
+  return bytes < diskNearBytes ? Math.max(1, bytes * diskNearPart) : Number.POSITIVE_INFINITY;
 }
