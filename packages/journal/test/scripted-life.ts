@@ -22,7 +22,9 @@ import { checkReads, checkRecovered } from "./simulation-checks.ts";
 import { QuietJournal } from "./space-check.ts";
 
 const SEGMENT_BYTES = 4096;
-const RESERVE_BYTES = 4096;
+/** Room for an ended segment and its index, and for what is held. */
+const RESERVE_BYTES = 16_384;
+const HELD_BYTES = 2_400;
 const REWRITE_BYTES = 500;
 const PAYLOAD_MAX = 300;
 const ROUND_MS = 2_000;
@@ -35,12 +37,15 @@ const STEPS_MAX = 500;
 
 /** Everything that a scripted life does, whatever its seed; see `ScriptedLife.covered`. */
 export const COVERED: readonly string[] = [
+  "changes and a segment in held room",
   "checkpoint",
+  "checkpoint in held room",
   "checkpoint without room",
   "deletion of a topic",
   "dropped files",
   "full disk",
   "manifest",
+  "manifest in held room",
   "manifest without room",
   "prefix of the journal removed",
   "reserve given up",
@@ -195,9 +200,7 @@ class Script {
 
   /** What has ended waits long enough. */
   private settle(): void {
-    const { clock } = this.world;
-    clock.nowMs += SETTLE_AFTER_MS;
-    this.rest();
+    this.pass(SETTLE_AFTER_MS);
     this.checkpoint();
   }
 
@@ -247,13 +250,13 @@ class Script {
   }
 
   /**
-   * Others take what the disk has left: writes find no room, so the reserve is given up, for changes that free space. Then
-   * that is taken too, until there is room again.
+   * Others take what the disk has left: writes find no room, so the reserve is given up, and room is held in it for changes,
+   * a segment and a manifest that free space. Then others take the rest, until there is room again.
    */
   private fillDisk(): void {
-    const { world, shard, reserve, opened } = this;
+    const { shard, reserve, opened } = this;
     const { journal } = opened;
-    const { storage } = world;
+    const { storage } = this.world;
     storage.capacityBytes = storage.usedBytes;
     for (let i = 0; i < STEPS_MAX && !journal.isFull; i++) {
       this.stage(shard.partitions[i % shard.partitions.length] as ModelPartition);
@@ -266,28 +269,46 @@ class Script {
     expect(!journal.isFull, () => "the reserve gave no room");
     shard.roll(journal);
     this.checkpoint();
-    // No room at all, while segments are due; then room for what settling makes of them, but not for the manifest.
-    shard.stageChanges(journal, []);
-    this.rest();
-    journal.checkpoint(shard.encodeState(), false);
+    expect(journal.holdRoom(HELD_BYTES), () => "the reserve gave no room to be held");
     storage.capacityBytes = storage.usedBytes;
-    world.clock.nowMs += SETTLE_AFTER_MS;
-    this.rest();
+    this.writeInHeldRoom();
+    // Room for what settling makes of the segments that are due, but not for the manifest.
     storage.capacityBytes += 4 * SEGMENT_BYTES;
     this.takesRoomFrom = "settle";
-    world.clock.nowMs += SETTLE_AFTER_MS;
-    this.rest();
+    this.pass(SETTLE_AFTER_MS);
     this.takesRoomFrom = undefined;
+    // What failed for want of room is tried again, in what is held.
+    this.pass(SETTLE_AFTER_MS);
+    storage.capacityBytes = Number.POSITIVE_INFINITY;
+    this.pass(SETTLE_AFTER_MS);
+    expect(journal.holdRoom(HELD_BYTES), () => "room is not held anew");
+    storage.capacityBytes = storage.usedBytes;
+    this.checkpoint();
     storage.capacityBytes = Number.POSITIVE_INFINITY;
     journal.adoptOnly = false;
+    journal.holdRoom(0);
     reserve.expectRoom();
-    for (let i = 0; i < 4; i++) {
-      world.clock.nowMs += ROUND_MS;
-      this.rest();
-    }
-    reserve.restore(world.clock.nowMs);
+    for (let i = 0; i < 4; i++) this.pass(ROUND_MS);
+    reserve.restore(this.world.clock.nowMs);
     this.rest();
     expect(!reserve.isSpent, () => "the reserve is not made again");
+  }
+
+  /** Nobody else has room; nor have settling and a checkpoint. */
+  private writeInHeldRoom(): void {
+    const { shard } = this;
+    const { journal } = this.opened;
+    this.checkpoint();
+    shard.roll(journal);
+    this.rest();
+    expect(!journal.isFull, () => "held room was not there");
+    this.covered.add("changes and a segment in held room");
+    this.pass(SETTLE_AFTER_MS);
+  }
+
+  private pass(ms: number): void {
+    this.world.clock.nowMs += ms;
+    this.rest();
   }
 
   /** The owner's orderly end. */
@@ -343,6 +364,8 @@ function happened(job: BackgroundJob, error?: Error, result?: BackgroundResult):
     return result.files.map(({ adopted }) => (adopted ? "settle: adopted" : "settle: sorted"));
   }
   if (job.kind === "write-file") {
+    if (job.overwrites === true && !isFull)
+      return [`${job.path.endsWith(".ckpt") ? "checkpoint" : "manifest"} in held room`];
     return [job.path.endsWith(".ckpt") ? `checkpoint${without}` : `manifest${without}`];
   }
   if (job.kind === "prepare-segment") return job.path.includes("reserve") && !isFull ? ["reserve made"] : [];
