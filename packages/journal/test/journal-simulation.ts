@@ -42,8 +42,8 @@ const STEPS = {
   requestSync: 2,
   sync: 2,
   job: 5,
-  checkpoint: 1.5,
-  disk: 0.2,
+  checkpoint: 2,
+  disk: 0.5,
   reads: 0.2,
   truncate: 0.4,
   retention: 0.6,
@@ -189,7 +189,7 @@ class Simulation {
     storage.shortWriteChance = random.pick([0, 0, 0.3]);
     const syncFails = random.chance(0.1);
     this.syncFails = syncFails;
-    const steps = 20 + random.below(320);
+    const steps = 20 + random.below(520);
     try {
       for (let step = 0; step < steps && !storage.hasCrashed; step++) {
         if (syncFails && step === steps >> 1) storage.failSyncIn = random.below(3);
