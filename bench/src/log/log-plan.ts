@@ -7,7 +7,10 @@ export interface LogPlan {
   readonly aloneBytes: number;
   /** The interleaved data, of `INTERLEAVED_TOPICS` topics. */
   readonly interleavedBytes: number;
-  /** Topics that one sample of `replay-interleaved` replays, one after the other. */
+  /**
+   * Topics that one sample of `replay-interleaved` replays, one after the other. A sample begins with a broker just started,
+   * whose code is still being compiled: it takes seconds, so that this does not decide it.
+   */
   readonly interleavedReplays: number;
   readonly neighbourMs: number;
   /** Pairs of windows with and without replays, and starts after a kill. */
@@ -30,7 +33,7 @@ export const FULL: LogPlan = {
   ingestMs: 60_000,
   aloneBytes: 4 * GIB,
   interleavedBytes: 20 * GB,
-  interleavedReplays: 8,
+  interleavedReplays: 64,
   neighbourMs: 10_000,
   shortRounds: 5,
   settleTimeoutMs: 300_000,
