@@ -25,6 +25,13 @@ export const BROKER_LIMITS = {
   unfinishedColdReadsMax: 64,
   /** Files that the reader thread has not used for so long are closed. */
   coldFilesIdleMs: 2_000,
+  /** Pieces of memory that a read-ahead thread fills for its reader thread, and their size. */
+  aheadSlots: 8,
+  aheadSlotBytes: 1_048_576,
+  /** A reader thread that waits longer than this for one reads for itself. */
+  aheadWaitMs: 5_000,
+  /** A journal that has grown within this time has live traffic, to which cold reads leave the disk. */
+  liveWritesMs: 500,
   /** Time after which waiting cold reads are offered again. */
   coldReadRetryMs: 5,
   /** One answer to a read, and one tail delivery, unless a single entry is larger. */

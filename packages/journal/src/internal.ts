@@ -54,6 +54,7 @@ export { JournalIndex, type JournalLocation, type SealedSegment } from "./lookup
 export { decodeFence, FENCE_FILE } from "./ownership/fence.ts";
 export { QUARANTINE_FILE } from "./ownership/quarantine.ts";
 export { ColdReader, type ColdReadRequest, type SettledPart } from "./read/cold-reader.ts";
+export { DiskMeter } from "./read/disk-meter.ts";
 export {
   READ_DAMAGED,
   READ_FAILED,
@@ -63,6 +64,7 @@ export {
   TIME_NOT_FOUND,
 } from "./read/read-outcomes.ts";
 export { shardDirectoryName } from "./read/shard-directory.ts";
+export type { AheadSlots, SharedDisk } from "./read/shared-disk.ts";
 export type { RecoveryReport, ReplayHandler } from "./recovery/recovery.ts";
 export { chainSegments, type LiveSegment } from "./segment/segment-chain.ts";
 export { SEGMENT_HEADER_BYTES, sidecarFileName } from "./segment/segment-layout.ts";
@@ -112,7 +114,7 @@ export {
   releaseReserve,
 } from "./storage/disk-reserve.ts";
 export { RealStorage } from "./storage/real-storage.ts";
-export { isDiskFull, type OpenMode, readFile, type Storage } from "./storage/storage.ts";
+export { isDiskFull, type OpenMode, readFile, readFully, type Storage } from "./storage/storage.ts";
 export { SyncThread } from "./sync/sync-thread.ts";
 export { InlineSyncer, type Syncer, type SyncerContext, type SyncerFactory } from "./sync/syncer.ts";
 export type { Hole } from "./verify/damage-walk.ts";

@@ -19,12 +19,10 @@ export const JOURNAL_LIMITS = {
   sparsePointBytesMax: 16_384,
   /** One read of a cold reader, unless a single entry is larger. */
   coldReadBytes: 262_144,
-  /** The same past the page cache, where nothing is read ahead. */
-  coldDirectReadBytes: 1_048_576,
-  /** A read through the page cache that brings less than this in a ms has waited for the disk … */
-  coldSlowBytesPerMs: 1_800_000,
-  /** … if it was for so much. */
-  coldTimedBytesMin: 65_536,
+  /** The same where nothing is read ahead: past the page cache, and where a stretch begins. */
+  coldLongReadBytes: 1_048_576,
+  /** What one read of a stream has brought into the page cache for the next. */
+  coldAheadBytesMax: 2_097_152,
   /** Bytes read past the page cache after which one read looks whether the file is in it by now. */
   coldProbeBytes: 33_554_432,
   /** Extents of an unsealed segment in one location. */

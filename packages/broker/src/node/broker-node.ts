@@ -344,6 +344,7 @@ export class BrokerNode implements GatewayPort {
       shardCount: this.#slots.length,
       gatewayDoorbell: this.#doorbellBuffer,
       readerDoorbell: reader.doorbellBuffer,
+      liveWrites: reader.liveWritesBuffer,
       storage: this.#storage,
       onPoke: () => this.#turn.schedule(),
       onMessage: (message) => this.#onThreadMessage(started, message),

@@ -2,10 +2,13 @@ import { Worker } from "node:worker_threads";
 import { Doorbell, OneToOneRingBuffer } from "@millrace/core";
 import { BROKER_LIMITS } from "../limits.ts";
 import { LINK_STATE } from "../link/link-buffers.ts";
+import { allocateAhead } from "../reader/ahead-slots.ts";
+import { LiveWrites } from "../reader/live-writes.ts";
 import {
   CONTROL_PENDING,
   CONTROL_WORDS,
   type LogMessage,
+  type ReadAheadThreadData,
   type ReaderThreadData,
   type ToReaderThread,
 } from "../thread/thread-messages.ts";
@@ -25,17 +28,20 @@ export interface ReaderThreadOptions {
 /** The node's reader thread, which reads what has left the tail caches. Main thread. */
 export class ReaderThread {
   readonly doorbellBuffer: SharedArrayBuffer = Doorbell.allocate();
+  /** Where shard threads say that they write. */
+  readonly liveWritesBuffer: SharedArrayBuffer = LiveWrites.allocate();
   readonly #options: ReaderThreadOptions;
   readonly #doorbell: Doorbell;
   readonly #control: SharedArrayBuffer = new SharedArrayBuffer(CONTROL_WORDS * 4);
   #outbound: OutboundReader;
   #worker: Worker;
+  #readAhead: Worker;
   #ending = false;
 
   constructor(options: ReaderThreadOptions) {
     this.#options = options;
     this.#doorbell = new Doorbell(this.doorbellBuffer);
-    [this.#worker, this.#outbound] = this.#start();
+    [this.#worker, this.#outbound, this.#readAhead] = this.#start();
   }
 
   get outbound(): OutboundReader {
@@ -49,18 +55,20 @@ export class ReaderThread {
 
   /** After it died: a new thread with a fresh outbound ring, to which the shard threads must be attached again. */
   restart(): void {
-    [this.#worker, this.#outbound] = this.#start();
+    void this.#readAhead.terminate();
+    [this.#worker, this.#outbound, this.#readAhead] = this.#start();
   }
 
   async terminate(): Promise<void> {
     this.#ending = true;
-    await this.#worker.terminate();
+    await Promise.all([this.#worker.terminate(), this.#readAhead.terminate()]);
   }
 
-  #start(): [Worker, OutboundReader] {
+  #start(): [Worker, OutboundReader, Worker] {
     const outbound = OneToOneRingBuffer.allocate(BROKER_LIMITS.outboundRingBytes);
     const state = new SharedArrayBuffer(LINK_STATE.WORDS * 4);
     const words = new Int32Array(state);
+    const ahead: ReadAheadThreadData = { buffers: allocateAhead(), doorbell: Doorbell.allocate() };
     const workerData: ReaderThreadData = {
       shardsDirectory: this.#options.shardsDirectory,
       threads: this.#options.threads,
@@ -69,6 +77,8 @@ export class ReaderThread {
       doorbell: this.doorbellBuffer,
       control: this.#control,
       gatewayDoorbell: this.#options.gatewayDoorbell,
+      liveWrites: this.liveWritesBuffer,
+      ahead,
     };
     const worker = new Worker(new URL("../thread/reader-thread-worker.js", import.meta.url), {
       workerData,
@@ -90,7 +100,25 @@ export class ReaderThread {
     const reader = new OutboundReader(outbound, this.#options.replies, () => {
       if (Atomics.exchange(words, LINK_STATE.SHARD_WAITS, 0) === 1) this.#doorbell.ring();
     });
-    return [worker, reader];
+    return [worker, reader, this.#startReadAhead(ahead)];
+  }
+
+  /** The reader thread waits for what it has begun: without it that would have to be started anew, too. */
+  #startReadAhead(workerData: ReadAheadThreadData): Worker {
+    const worker = new Worker(new URL("../thread/read-ahead-worker.js", import.meta.url), {
+      workerData,
+      execArgv: [],
+      name: "millrace-read-ahead",
+    });
+    let failure: Error | undefined;
+    worker.on("error", (error) => {
+      failure = error instanceof Error ? error : new Error(String(error));
+    });
+    worker.on("exit", (code) => {
+      if (this.#ending || worker !== this.#readAhead) return;
+      this.#options.onDied(failure ?? new Error(`read-ahead thread ended with code ${code}`));
+    });
+    return worker;
   }
 
   #send(message: ToReaderThread): void {

@@ -24,6 +24,7 @@ export interface ShardThreadOptions {
   readonly shardCount: number;
   readonly gatewayDoorbell: SharedArrayBuffer;
   readonly readerDoorbell: SharedArrayBuffer;
+  readonly liveWrites: SharedArrayBuffer;
   readonly storage: ShardStorageSizes;
   /** The thread published something into a ring while the main thread slept. */
   readonly onPoke: () => void;
@@ -62,6 +63,7 @@ export class ShardThread {
       gatewayDoorbell: options.gatewayDoorbell,
       readerRing: this.readerRing,
       readerDoorbell: options.readerDoorbell,
+      liveWrites: options.liveWrites,
       storage: options.storage,
     };
     // The compiled file: workers need real files, and rewriteRelativeImportExtensions leaves URLs alone.

@@ -1,15 +1,17 @@
 import {
+  type AheadSlots,
   ColdReader,
+  DiskMeter,
   READ_DAMAGED,
   READ_FAILED,
   READ_MOVED,
   READ_NEEDS_ROOM,
   READ_UNFINISHED,
   RealStorage,
+  type SharedDisk,
   TIME_NOT_FOUND,
 } from "@millrace/journal/internal";
 import type { MillraceError } from "@millrace/protocol";
-import { SYSTEM_CLOCK } from "../system-clock.ts";
 import type { ColdReadMessage } from "./cold-read-message.ts";
 import {
   type ColdEntries,
@@ -19,16 +21,29 @@ import {
   READ,
   UNFINISHED,
 } from "./cold-read-server.ts";
+import type { LiveWrites } from "./live-writes.ts";
+
+/** A reader that leaves the disk to those who publish. Reader thread only, and opened there. */
+export function openColdReader(
+  shardsDirectory: string,
+  liveWrites: LiveWrites,
+  slots: AheadSlots,
+): ColdReader {
+  const meter = DiskMeter.open();
+  const disk: SharedDisk | undefined = meter && {
+    isBusy: () => liveWrites.isBusy,
+    bytesRead: () => meter.bytesRead(),
+    slots,
+  };
+  return new ColdReader(new RealStorage(), shardsDirectory, disk);
+}
 
 /** Cold entries from the journal's files. Reader thread only. */
 export class JournalColdEntries implements ColdEntries {
   readonly #reader: ColdReader;
   readonly #result: ColdReadResult = { ...NO_ENTRIES };
 
-  constructor(
-    shardsDirectory: string,
-    reader: ColdReader = new ColdReader(new RealStorage(), shardsDirectory, SYSTEM_CLOCK),
-  ) {
+  constructor(reader: ColdReader) {
     this.#reader = reader;
   }
 

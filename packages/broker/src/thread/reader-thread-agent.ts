@@ -2,9 +2,11 @@ import type { MessagePort } from "node:worker_threads";
 import { type Agent, AgentRunner, Doorbell, OneToOneRingBuffer } from "@millrace/core";
 import { BROKER_LIMITS } from "../limits.ts";
 import { LINK_STATE } from "../link/link-buffers.ts";
+import { SharedAheadSlots } from "../reader/ahead-slots.ts";
 import { type ColdReadMessage, decodeColdRead } from "../reader/cold-read-message.ts";
 import { ColdReadServer } from "../reader/cold-read-server.ts";
-import { JournalColdEntries } from "../reader/journal-cold-entries.ts";
+import { JournalColdEntries, openColdReader } from "../reader/journal-cold-entries.ts";
+import { LiveWrites } from "../reader/live-writes.ts";
 import type { Clock } from "../shard/clock.ts";
 import { SYSTEM_CLOCK } from "../system-clock.ts";
 import { ThreadControl } from "./thread-control.ts";
@@ -28,15 +30,25 @@ export class ReaderThreadAgent implements Agent {
   readonly #server: ColdReadServer;
   readonly #entries: JournalColdEntries;
   readonly #clock: Clock;
+  readonly #liveWrites: LiveWrites;
   /** Decoded, and waiting for room in the outbound ring. */
   #blocked: ColdReadMessage | undefined;
   /** Their searches go on, one step of one of them in each round. */
   readonly #unfinished: ColdReadMessage[] = [];
   #sweepAtMs = 0;
+  #restUntilMs = 0;
 
   private constructor(data: ReaderThreadData, port: MessagePort, clock: Clock) {
     this.#clock = clock;
-    this.#entries = new JournalColdEntries(data.shardsDirectory);
+    this.#liveWrites = new LiveWrites(data.liveWrites, clock);
+    const { buffers, doorbell } = data.ahead;
+    this.#entries = new JournalColdEntries(
+      openColdReader(
+        data.shardsDirectory,
+        this.#liveWrites,
+        new SharedAheadSlots(buffers, new Doorbell(doorbell)),
+      ),
+    );
     this.#control = new ThreadControl(port, data.control);
     this.#requests = new Array<OneToOneRingBuffer | undefined>(data.threads).fill(undefined);
     this.#outbound = new OneToOneRingBuffer(data.outbound);
@@ -63,6 +75,35 @@ export class ReaderThreadAgent implements Agent {
     let work = this.#control.poll((message) => {
       this.#requests[message.thread] = new OneToOneRingBuffer(message.ring);
     });
+    if (this.#liveWrites.isBusy) work += this.#readWithRests();
+    else work += this.#readInTurn();
+    if (this.#entries.holdsFiles) this.#sweep();
+    return work;
+  }
+
+  nextTimerMs(): number {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs < this.#restUntilMs) return this.#restUntilMs - nowMs;
+    return this.#entries.holdsFiles ? this.#sweepAtMs - nowMs : Number.POSITIVE_INFINITY;
+  }
+
+  onClose(): void {}
+
+  /** While others write: rests as long as a round has taken, so that disk and cores are theirs half of the time at least. */
+  #readWithRests(): number {
+    const startedMs = this.#clock.monotonicMs();
+    if (startedMs < this.#restUntilMs) return 0;
+    const work = this.#readInTurn();
+    if (work > 0) {
+      const endedMs = this.#clock.monotonicMs();
+      this.#restUntilMs = endedMs + (endedMs - startedMs);
+    }
+    return work;
+  }
+
+  /** One read of each shard thread; or, if there is none, what the last stream will want next. */
+  #readInTurn(): number {
+    let work = 0;
     if (this.#blocked !== undefined) {
       const message = this.#blocked;
       this.#blocked = undefined;
@@ -87,16 +128,8 @@ export class ReaderThreadAgent implements Agent {
       work += 1;
     }
     if (work === 0 && this.#blocked === undefined && this.#server.readAhead()) work = 1;
-    if (this.#entries.holdsFiles) this.#sweep();
     return work;
   }
-
-  nextTimerMs(): number {
-    if (!this.#entries.holdsFiles) return Number.POSITIVE_INFINITY;
-    return this.#sweepAtMs - this.#clock.monotonicMs();
-  }
-
-  onClose(): void {}
 
   /** Answers the message, or keeps it. @returns whether it did anything */
   #serve(message: ColdReadMessage): boolean {

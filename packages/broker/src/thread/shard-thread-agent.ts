@@ -3,6 +3,7 @@ import { type Agent, AgentRunner, Doorbell, OneToOneRingBuffer } from "@millrace
 import { Journal, RealStorage, SyncThread } from "@millrace/journal";
 import { DiskReserve, releaseReserve } from "@millrace/journal/internal";
 import { MillraceError } from "@millrace/protocol";
+import { LiveWrites } from "../reader/live-writes.ts";
 import { RingColdReads } from "../reader/ring-cold-reads.ts";
 import { Shard } from "../shard/shard.ts";
 import { ShardRecovery } from "../shard/shard-recovery.ts";
@@ -42,7 +43,10 @@ export class ShardThreadAgent implements Agent {
   readonly #background: PortBackground;
   readonly #doorbell: Doorbell;
   readonly #readerRing: OneToOneRingBuffer;
+  readonly #liveWrites: LiveWrites;
   readonly #shards: Shard[] = [];
+  /** Of all journals together, when it was looked at last. */
+  #writtenPositions = 0;
   #runner: AgentRunner | undefined;
   #phase: DrainPhase = "serving";
 
@@ -52,6 +56,7 @@ export class ShardThreadAgent implements Agent {
     this.#control = new ThreadControl(port, data.control);
     this.#doorbell = new Doorbell(data.doorbell);
     this.#readerRing = new OneToOneRingBuffer(data.readerRing);
+    this.#liveWrites = new LiveWrites(data.liveWrites, SYSTEM_CLOCK);
     this.#background = new PortBackground((jobId, job, transfer) =>
       port.postMessage({ kind: "job", jobId, job } satisfies FromShardThread, transfer),
     );
@@ -88,10 +93,12 @@ export class ShardThreadAgent implements Agent {
 
   doWork(): number {
     let work = this.#control.poll((message) => this.#onControl(message));
+    let written = 0;
     for (let i = 0; i < this.#shards.length; i += 1) {
       const shard = this.#shards[i] as Shard;
       try {
         work += shard.doWork();
+        written += shard.journal.writtenPosition;
       } catch (error) {
         if (!(error instanceof MillraceError && error.code === "JOURNAL_FAILED")) throw error;
         this.#shards.splice(i, 1);
@@ -104,6 +111,10 @@ export class ShardThreadAgent implements Agent {
           message: error.message,
         });
       }
+    }
+    if (written !== this.#writtenPositions) {
+      this.#writtenPositions = written;
+      this.#liveWrites.note();
     }
     if (this.#phase !== "serving") work += this.#drain();
     return work;

@@ -1,6 +1,7 @@
 import type { BackgroundJob } from "@millrace/journal";
 import type { LinkBuffers } from "../link/link-buffers.ts";
 import type { LogLevel } from "../logger.ts";
+import type { AheadBuffers } from "../reader/ahead-slots.ts";
 import type { JobOutcome } from "./job-outcome.ts";
 
 /**
@@ -78,6 +79,7 @@ export interface ShardThreadData {
   readonly gatewayDoorbell: SharedArrayBuffer;
   readonly readerRing: SharedArrayBuffer;
   readonly readerDoorbell: SharedArrayBuffer;
+  readonly liveWrites: SharedArrayBuffer;
   readonly storage: ShardStorageSizes;
 }
 
@@ -97,6 +99,13 @@ export interface ReaderThreadData {
   readonly doorbell: SharedArrayBuffer;
   readonly control: SharedArrayBuffer;
   readonly gatewayDoorbell: SharedArrayBuffer;
+  readonly liveWrites: SharedArrayBuffer;
+  readonly ahead: ReadAheadThreadData;
+}
+
+export interface ReadAheadThreadData {
+  readonly buffers: AheadBuffers;
+  readonly doorbell: SharedArrayBuffer;
 }
 
 /** Main thread -> reader thread. */

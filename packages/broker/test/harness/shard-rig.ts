@@ -263,7 +263,7 @@ export class ShardRig {
     this.#coldOutbound = new OneToOneRingBuffer(outbound);
     this.#coldReader = this.gateway.reader(outbound);
     this.#coldServer = new ColdReadServer(
-      new JournalColdEntries(SHARDS_DIRECTORY, new ColdReader(storage, SHARDS_DIRECTORY)),
+      new JournalColdEntries(new ColdReader(storage, SHARDS_DIRECTORY)),
       this.#coldOutbound,
       (_event, fields) => this.readFailures.push(`${fields.code}: ${fields.error}`),
     );

@@ -3,6 +3,7 @@ import { JOURNAL_LIMITS } from "../limits.ts";
 import type { JournalLocation } from "../lookup/journal-index.ts";
 import { segmentFileName } from "../segment/segment-layout.ts";
 import { errorCodeOf, type Storage } from "../storage/storage.ts";
+import { AheadStretches } from "./ahead-stretches.ts";
 import { EntryDelivery, TimeSearch } from "./entry-visitors.ts";
 import {
   type EntryVisitor,
@@ -12,10 +13,10 @@ import {
   WALK_UNWRITTEN,
   WALKED,
 } from "./entry-walk.ts";
-import type { ReadClock } from "./file-access.ts";
 import { FileIndexCache } from "./file-index-cache.ts";
 import type { Begin } from "./file-stretches.ts";
 import { journalPlace } from "./journal-places.ts";
+import { LookAhead } from "./look-ahead.ts";
 import { OpenFileCache } from "./open-file-cache.ts";
 import {
   READ_DAMAGED,
@@ -35,6 +36,7 @@ import {
   SettledReader,
 } from "./settled-reader.ts";
 import { shardDirectoryName } from "./shard-directory.ts";
+import type { SharedDisk } from "./shared-disk.ts";
 
 /** Which manifest of a shard to look in. Plain data. */
 export interface SettledPart {
@@ -101,15 +103,19 @@ export class ColdReader {
   /** The file that is looked at, for errors. */
   private path = "";
 
-  /** @param clock without it everything is read through the page cache. */
-  constructor(storage: Storage, shardsDirectory: string, clock?: ReadClock) {
+  /** @param disk without it everything is read through the page cache. */
+  constructor(storage: Storage, shardsDirectory: string, disk?: SharedDisk) {
     this.shardsDirectory = shardsDirectory;
     this.catalog = new SettledCatalog(storage, shardsDirectory);
+    const files = new OpenFileCache(storage);
+    const indexes = new FileIndexCache(storage);
+    const ahead = disk?.slots && new AheadStretches(disk.slots);
     this.means = {
       storage,
-      files: new OpenFileCache(storage),
-      indexes: new FileIndexCache(storage),
-      walk: new EntryWalk(storage, clock),
+      files,
+      indexes,
+      walk: new EntryWalk(storage, disk, ahead),
+      lookAhead: disk && ahead && new LookAhead(files, indexes, disk, ahead),
       positions: new ReadPositions(),
     };
     this.settled = new SettledReader(this.means);

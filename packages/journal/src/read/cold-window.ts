@@ -1,7 +1,9 @@
 import { ENTRY_ALIGNMENT } from "../entry/entry-layout.ts";
 import { JOURNAL_LIMITS } from "../limits.ts";
 import { errorCodeOf, readFully, type Storage } from "../storage/storage.ts";
-import type { FileAccess, ReadClock } from "./file-access.ts";
+import type { AheadStretches } from "./ahead-stretches.ts";
+import type { FileAccess } from "./file-access.ts";
+import type { SharedDisk } from "./shared-disk.ts";
 
 /** Offsets and lengths of reads past the page cache are multiples of this: no disk has larger blocks. */
 const DIRECT_ALIGNMENT = 4_096;
@@ -10,33 +12,42 @@ const SHIFT_STEP = 16;
 const UNKNOWN = -1;
 
 /**
- * A stretch of a file in private memory, which moves forward with its reader, through the page cache or past it. Offsets
- * are those of the file; an entry that is 8-aligned there is 8-aligned here.
+ * A stretch of a file in memory, which moves forward with its reader: what was read ahead of it, where there is such, else
+ * private memory that it fills through the page cache or past it. Offsets are those of the file; an entry that is 8-aligned
+ * there is 8-aligned here.
  */
 export class ColdWindow {
   bytes: Buffer = Buffer.alloc(0);
   words: Int32Array = new Int32Array(0);
   private readonly storage: Storage;
-  private readonly clock: ReadClock | undefined;
+  private readonly disk: SharedDisk | undefined;
+  private readonly ahead: AheadStretches | undefined;
+  /** Its own; `bytes` may show other memory. */
   private memory: ArrayBuffer = new ArrayBuffer(0);
   /** First byte of `memory` into which the disk may write; UNKNOWN until it was tried. */
   private shift: number = UNKNOWN;
+  private showsAhead = false;
   private access: FileAccess | undefined;
-  private mayBypass = false;
+  private immutable = false;
   /** File offset of the first byte. */
   private start = 0;
   private filled = 0;
+  /** Behind the bytes that were asked for last. */
+  private usedTo = 0;
 
-  constructor(storage: Storage, clock: ReadClock | undefined) {
+  /** @param disk without it everything is read through the page cache. @param ahead what is read ahead of the window. */
+  constructor(storage: Storage, disk: SharedDisk | undefined, ahead?: AheadStretches) {
     this.storage = storage;
-    this.clock = clock;
-    this.allocate(clock === undefined ? JOURNAL_LIMITS.coldReadBytes : JOURNAL_LIMITS.coldDirectReadBytes);
+    this.disk = disk;
+    this.ahead = ahead;
+    this.allocate(JOURNAL_LIMITS.coldLongReadBytes);
   }
 
-  /** Begins with another file. @param immutable what was read once stays as it is. */
+  /** Begins with another file, or anew. @param immutable what was read once stays as it is. */
   attach(access: FileAccess, immutable: boolean): void {
     this.access = access;
-    this.mayBypass = immutable && this.clock !== undefined;
+    this.immutable = immutable;
+    this.showOwn();
     this.start = 0;
     this.filled = 0;
   }
@@ -47,21 +58,33 @@ export class ColdWindow {
    */
   load(offset: number, length: number, readEnd: number): number {
     const index = offset - this.start;
+    this.usedTo = offset + length;
     if (index >= 0 && index + length <= this.filled) return index;
     const access = this.access as FileAccess;
-    if (this.mayBypass) {
+    const { ahead } = this;
+    if (ahead !== undefined && this.immutable && ahead.take(access, offset, length)) {
+      return this.showAhead(ahead, offset);
+    }
+    this.showOwn();
+    const disk = this.immutable ? this.disk : undefined;
+    if (disk?.isBusy()) {
       const fd = access.direct();
       if (fd >= 0 && this.readDirect(access, fd, offset, length, readEnd)) return offset - this.start;
     }
     const aligned = offset - (offset % ENTRY_ALIGNMENT);
     const needed = offset - aligned + length;
     if (needed > this.bytes.length) this.allocate(needed);
-    const wanted = Math.max(needed, Math.min(JOURNAL_LIMITS.coldReadBytes, readEnd - aligned));
+    // The kernel reads ahead of consecutive reads only: one that begins elsewhere asks for all it will need.
+    const isNext = aligned <= this.start + this.filled && offset >= this.start && this.filled > 0;
+    const wantedMax = isNext ? JOURNAL_LIMITS.coldReadBytes : JOURNAL_LIMITS.coldLongReadBytes;
+    // What is being read ahead need not be read here.
+    const wantedEnd = Math.min(readEnd, ahead?.nextStart(access, offset) ?? readEnd);
+    const wanted = Math.max(needed, Math.min(wantedMax, wantedEnd - aligned));
     this.start = aligned;
     this.filled = 0;
-    const startedMs = this.mayBypass ? (this.clock as ReadClock).monotonicMs() : 0;
+    const before = disk?.bytesRead() ?? 0;
     this.filled = readFully(this.storage, access.fd, this.bytes, 0, wanted, aligned);
-    if (this.mayBypass) access.noteCached(this.filled, (this.clock as ReadClock).monotonicMs() - startedMs);
+    if (disk !== undefined) access.noteCached(disk.bytesRead() > before);
     return this.filled < needed ? -1 : offset - aligned;
   }
 
@@ -114,6 +137,23 @@ export class ColdWindow {
     return false;
   }
 
+  private showAhead(ahead: AheadStretches, offset: number): number {
+    this.bytes = ahead.bytes;
+    this.words = ahead.words;
+    this.start = ahead.start;
+    this.filled = ahead.length;
+    this.showsAhead = true;
+    return offset - this.start;
+  }
+
+  /** Nothing of what it shows then counts, unless it was its own. */
+  private showOwn(): void {
+    if (!this.showsAhead) return;
+    this.showsAhead = false;
+    this.ahead?.leave(this.usedTo);
+    this.show(Math.max(0, this.shift));
+  }
+
   /** Bytes that a read past the page cache may bring, wherever it begins in memory. */
   private capacity(): number {
     return this.memory.byteLength - DIRECT_ALIGNMENT;
@@ -123,14 +163,13 @@ export class ColdWindow {
     this.memory = new ArrayBuffer(roundUp(bytes) + DIRECT_ALIGNMENT);
     this.shift = UNKNOWN;
     this.show(0);
-    this.start = 0;
-    this.filled = 0;
   }
 
   private show(shift: number): void {
     const length = this.capacity();
     this.bytes = Buffer.from(this.memory, shift, length);
     this.words = new Int32Array(this.memory, shift, length >> 2);
+    this.start = 0;
     this.filled = 0;
   }
 }

@@ -13,9 +13,10 @@ import {
   readU64,
 } from "../entry/entry-layout.ts";
 import type { Storage } from "../storage/storage.ts";
+import type { AheadStretches } from "./ahead-stretches.ts";
 import { ColdWindow } from "./cold-window.ts";
-import type { ReadClock } from "./file-access.ts";
 import type { ReadableFile } from "./open-file-cache.ts";
+import type { SharedDisk } from "./shared-disk.ts";
 
 /** Where entries of one partition stand in one file. Offsets are those of the file. */
 export interface Place {
@@ -68,7 +69,7 @@ export const WALK_UNWRITTEN = 3;
 export const WALK_DAMAGED = -1;
 
 /** Stretches that lie as close as this are read together. */
-const GAP_BYTES_MAX = 4_096;
+export const GAP_BYTES_MAX = 4_096;
 const READ_BYTES_MIN = 16_384;
 
 /** Visits a partition's entries in a place and checks every byte that it shows. One thread. */
@@ -80,8 +81,8 @@ export class EntryWalk {
   private file: ReadableFile | undefined;
   private outcome: number = WALKED;
 
-  constructor(storage: Storage, clock: ReadClock | undefined) {
-    this.window = new ColdWindow(storage, clock);
+  constructor(storage: Storage, disk: SharedDisk | undefined, ahead: AheadStretches | undefined) {
+    this.window = new ColdWindow(storage, disk, ahead);
   }
 
   /** @returns WALKED, WALK_STOPPED, WALK_LIMITED, WALK_UNWRITTEN or WALK_DAMAGED. @throws what the storage throws */

@@ -1,30 +1,23 @@
 import { JOURNAL_LIMITS } from "../limits.ts";
 import type { Storage } from "../storage/storage.ts";
 
-/** Time for a cold reader; undefined: it reads through the page cache only. */
-export interface ReadClock {
-  /** Fractions of a millisecond count. */
-  monotonicMs(): number;
-}
-
 const NOT_OPENED = -1;
 const IMPOSSIBLE = -2;
-/** A slow read counts more than a fast one, and it takes more than one slow read: threads are interrupted, too. */
-const SLOW_SCORE = 2;
-const COLD_SCORE = 3;
 
 /**
- * How one file is read: through the page cache, or past it once its reads are as slow as a disk. What is old then
- * neither drives out what is new nor lets the kernel read megabytes ahead, behind which a sync has to wait. Now and then a
- * read goes through the cache again, since somebody else may have brought the file there.
+ * How one file is read while others write: through the page cache, or past it when the disk has to be asked. What is old
+ * then neither drives out what is new nor lets the kernel read megabytes ahead, behind which a sync has to wait. Now and
+ * then a read goes through the cache again, since somebody else may have brought the file there.
  */
 export class FileAccess {
   readonly fd: number;
   private readonly storage: Storage;
   private readonly path: string;
   private directFd = NOT_OPENED;
-  private score = 0;
+  /** The last read through the page cache asked the disk. */
+  private isCold = false;
   private directBytes = 0;
+  private closed = false;
 
   constructor(storage: Storage, path: string, fd: number) {
     this.storage = storage;
@@ -32,12 +25,16 @@ export class FileAccess {
     this.fd = fd;
   }
 
+  get isClosed(): boolean {
+    return this.closed;
+  }
+
   /** The file descriptor for a read past the page cache; negative: read through it. */
   direct(): number {
-    if (this.score < COLD_SCORE || this.directFd === IMPOSSIBLE) return NOT_OPENED;
+    if (!this.isCold || this.directFd === IMPOSSIBLE) return NOT_OPENED;
     if (this.directBytes >= JOURNAL_LIMITS.coldProbeBytes) {
       this.directBytes = 0;
-      this.score = COLD_SCORE - 1;
+      this.isCold = false;
       return NOT_OPENED;
     }
     if (this.directFd === NOT_OPENED) {
@@ -51,11 +48,9 @@ export class FileAccess {
     return this.directFd;
   }
 
-  /** A read through the page cache took so long. */
-  noteCached(bytes: number, elapsedMs: number): void {
-    if (bytes < JOURNAL_LIMITS.coldTimedBytesMin) return;
-    const isSlow = elapsedMs * JOURNAL_LIMITS.coldSlowBytesPerMs > bytes;
-    this.score = isSlow ? Math.min(COLD_SCORE, this.score + SLOW_SCORE) : Math.max(0, this.score - 1);
+  /** A read went through the page cache. */
+  noteCached(fromDisk: boolean): void {
+    this.isCold = fromDisk;
   }
 
   noteDirect(bytes: number): void {
@@ -69,6 +64,7 @@ export class FileAccess {
   }
 
   close(): void {
+    this.closed = true;
     this.storage.close(this.fd);
     if (this.directFd >= 0) this.storage.close(this.directFd);
     this.directFd = IMPOSSIBLE;

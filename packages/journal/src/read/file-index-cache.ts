@@ -55,8 +55,8 @@ interface CachedIndex {
 
 /** What a map entry costs besides its words. */
 const OVERHEAD_BYTES = 256;
-/** Header and table are read with one call where they fit. */
-const FIRST_READ_BYTES = 4_096;
+/** Header and table are read with one call where they fit; points that come along are in the page cache when they are wanted. */
+const FIRST_READ_BYTES = 131_072;
 
 /** Reads the indexes of files partition by partition and keeps what was used last. One thread. */
 export class FileIndexCache {

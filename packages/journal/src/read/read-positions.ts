@@ -1,5 +1,6 @@
 import { JOURNAL_LIMITS } from "../limits.ts";
 import type { SettledName } from "../settled/settled-layout.ts";
+import type { Ahead } from "./look-ahead.ts";
 
 /** Where a read ended, so that the next one of the same stream need not search. */
 export interface ReadPosition {
@@ -10,6 +11,8 @@ export interface ReadPosition {
   readonly settled: SettledName | undefined;
   /** Nothing of the partition is behind it in the file. */
   readonly exhausted: boolean;
+  /** What was asked for ahead of it. */
+  readonly ahead?: Ahead | undefined;
 }
 
 /**

@@ -67,6 +67,11 @@ export class SettledFileTable {
     };
   }
 
+  /** False: the file has nothing of the topic, whatever its index says. */
+  mayHold(at: number, topicId: number): boolean {
+    return (this.firstTopicId[at] as number) <= topicId && (this.lastTopicId[at] as number) >= topicId;
+  }
+
   /** Index of the file with this name, or -1. */
   find({ basePosition, epoch, part }: SettledName): number {
     let low = 0;

@@ -8,6 +8,8 @@ import type { SettledFileTable } from "./settled-catalog.ts";
 
 /** A place in a settled file. */
 export interface SettledPlace extends Place {
+  /** Of the partition. */
+  readonly points: PartitionPoints;
   /** File offset behind the partition's last entry. */
   readonly sectionEnd: number;
 }
@@ -44,6 +46,7 @@ export function settledPlace(
     stretches,
     dataEnd: source.indexAt,
     immutable: true,
+    points,
     sectionEnd: pointsEnd(points),
   };
 }

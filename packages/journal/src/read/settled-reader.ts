@@ -4,6 +4,7 @@ import type { EntryDelivery, TimeSearch } from "./entry-visitors.ts";
 import { type EntryFilter, type EntryWalk, WALK_DAMAGED, WALK_LIMITED, WALKED } from "./entry-walk.ts";
 import type { FileIndexCache } from "./file-index-cache.ts";
 import type { Begin } from "./file-stretches.ts";
+import type { Ahead, LookAhead } from "./look-ahead.ts";
 import type { OpenFileCache } from "./open-file-cache.ts";
 import { READ_DAMAGED, READ_UNFINISHED } from "./read-outcomes.ts";
 import type { ReadPositions } from "./read-positions.ts";
@@ -18,6 +19,8 @@ export interface ReadMeans {
   readonly indexes: FileIndexCache;
   readonly walk: EntryWalk;
   readonly positions: ReadPositions;
+  /** Undefined: nobody reads ahead. */
+  readonly lookAhead: LookAhead | undefined;
 }
 
 /** Which entries of which shard. */
@@ -72,6 +75,8 @@ export class SettledReader {
         begin = { by: "place", value: known.at };
       }
     }
+    let ahead: Ahead | undefined = known?.ahead;
+    let hasLooked = false;
     for (;;) {
       if (at === NO_FILE) {
         at = this.search(request, table, delivery.nextOffset, false, from);
@@ -79,6 +84,12 @@ export class SettledReader {
         begin = { by: "offset", value: delivery.nextOffset };
       }
       const place = this.place(request, table, at, begin, delivery.roomBytes);
+      if (place !== undefined && !hasLooked) {
+        hasLooked = true;
+        const { points, stretches } = place;
+        const stream = { table, at, points, from: stretches[0] ?? 0, topicId, partition };
+        ahead = this.means.lookAhead?.look(stream, delivery.roomBytes, ahead);
+      }
       const outcome = place === undefined ? WALK_DAMAGED : this.means.walk.run(place, request, delivery);
       if (place === undefined || outcome === WALK_DAMAGED) return this.damaged(this.means.walk.endedAt);
       const endedAt = this.means.walk.endedAt;
@@ -88,6 +99,7 @@ export class SettledReader {
         at: endedAt,
         settled: table.name(at),
         exhausted,
+        ahead,
       });
       if (outcome !== WALKED) return outcome === WALK_LIMITED ? SETTLED_LIMITED : SETTLED_DONE;
       // The index says that the file reaches the offset.

@@ -103,10 +103,8 @@ export class SettledSearch {
 
   /** What the table alone says. A file whose greatest time is too early cannot be it, whatever it holds. */
   private mayHold(at: number): boolean {
-    const { firstTopicId, lastTopicId, lastTime } = this.table;
-    if ((firstTopicId[at] as number) > this.topicId || (lastTopicId[at] as number) < this.topicId)
-      return false;
-    return !this.byTime || (lastTime[at] as number) >= this.value;
+    if (!this.table.mayHold(at, this.topicId)) return false;
+    return !this.byTime || (this.table.lastTime[at] as number) >= this.value;
   }
 }
 

@@ -8,6 +8,7 @@ import {
   TIME_NOT_FOUND,
 } from "../../src/internal.ts";
 import { seedOfRun } from "../seed-of-run.ts";
+import { FakeDisk, FakeSlots } from "./fake-disk.ts";
 import { deliveredEntries, type ModelEntry, SettledJournal } from "./settled-journal.ts";
 
 const PARTITIONS = [
@@ -116,10 +117,20 @@ for (let run = 0; run < seeds.count(12); run++) {
   t.test(`reads what was written, wherever it has gone: seed ${seed}`, async (t) => {
     const random = new SeededRandom(seed);
     const world = new SettledJournal(t.testdir(), random);
-    const reader = new ColdReader(new RealStorage(), world.directory.slice(0, -5));
+    const slots = new FakeSlots(1 + random.below(8), 8 * (1 + random.below(2_000)));
+    const disk = new FakeDisk(
+      () => random.chance(0.3),
+      () => random.chance(0.5),
+      slots,
+    );
+    slots.takes = () => random.chance(0.95);
+    slots.works = () => random.chance(0.95);
+    const shards = world.directory.slice(0, -5);
+    const reader = new ColdReader(new RealStorage(), shards, random.chance(0.8) ? disk : undefined);
     const streams = Array.from({ length: 8 }, () => ({ key: random.pick(PARTITIONS), offset: 0 }));
     world.appendRandom(150);
     for (let step = 0; step < 400; step++) {
+      if (random.chance(0.5)) slots.fill(random.below(slots.count));
       const choice = random.below(100);
       if (choice < 8) world.appendRandom(1 + random.below(20));
       else if (choice < 12 && world.backlog > 0) {
