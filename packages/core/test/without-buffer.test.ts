@@ -6,7 +6,7 @@ import t from "tap";
 const SCRIPT = `
   delete globalThis.Buffer;
   const { OneToOneRingBuffer, copyBytes } = await import(process.argv[1]);
-  const ring = new OneToOneRingBuffer(OneToOneRingBuffer.allocate(8192));
+  const ring = OneToOneRingBuffer.attach(OneToOneRingBuffer.allocate(8192));
   const source = Uint8Array.from({ length: 1000 }, (_, i) => i & 255);
   for (const length of [0, 5, 100, 1000]) {
     ring.write(1, source.subarray(0, length));

@@ -39,9 +39,9 @@ export class ReaderThreadAgent implements Agent {
     this.#entries = new JournalColdEntries(data.shardsDirectory);
     this.#control = new ThreadControl(port, data.control);
     this.#requests = new Array<OneToOneRingBuffer | undefined>(data.threads).fill(undefined);
-    this.#outbound = new OneToOneRingBuffer(data.outbound);
+    this.#outbound = OneToOneRingBuffer.attach(data.outbound);
     this.#state = new Int32Array(data.state);
-    this.#gatewayDoorbell = new Doorbell(data.gatewayDoorbell, () => port.postMessage(null));
+    this.#gatewayDoorbell = Doorbell.attach(data.gatewayDoorbell, () => port.postMessage(null));
     this.#server = new ColdReadServer(this.#entries, this.#outbound, (event, fields) => {
       port.postMessage({ kind: "log", level: "error", event, fields } satisfies LogMessage);
     });
@@ -51,7 +51,7 @@ export class ReaderThreadAgent implements Agent {
   static start(data: ReaderThreadData, port: MessagePort): void {
     const agent = new ReaderThreadAgent(data, port, SYSTEM_CLOCK);
     let failure: unknown;
-    const runner = new AgentRunner(agent, new Doorbell(data.doorbell), (error) => {
+    const runner = new AgentRunner(agent, Doorbell.attach(data.doorbell), (error) => {
       failure = error;
       runner.close();
     });
@@ -61,7 +61,7 @@ export class ReaderThreadAgent implements Agent {
 
   doWork(): number {
     let work = this.#control.poll((message) => {
-      this.#requests[message.thread] = new OneToOneRingBuffer(message.ring);
+      this.#requests[message.thread] = OneToOneRingBuffer.attach(message.ring);
     });
     if (this.#blocked !== undefined) {
       const message = this.#blocked;

@@ -50,8 +50,8 @@ export class ShardThreadAgent implements Agent {
     this.#data = data;
     this.#port = port;
     this.#control = new ThreadControl(port, data.control);
-    this.#doorbell = new Doorbell(data.doorbell);
-    this.#readerRing = new OneToOneRingBuffer(data.readerRing);
+    this.#doorbell = Doorbell.attach(data.doorbell);
+    this.#readerRing = OneToOneRingBuffer.attach(data.readerRing);
     this.#background = new PortBackground((jobId, job, transfer) =>
       port.postMessage({ kind: "job", jobId, job } satisfies FromShardThread, transfer),
     );
@@ -147,12 +147,12 @@ export class ShardThreadAgent implements Agent {
       state,
       journal,
       link,
-      gatewayDoorbell: new Doorbell(this.#data.gatewayDoorbell, () => this.#port.postMessage(null)),
+      gatewayDoorbell: Doorbell.attach(this.#data.gatewayDoorbell, () => this.#port.postMessage(null)),
       coldReads: new RingColdReads(
         shardId,
         journal,
         this.#readerRing,
-        new Doorbell(this.#data.readerDoorbell),
+        Doorbell.attach(this.#data.readerDoorbell),
       ),
       clock: SYSTEM_CLOCK,
       segmentBytes,

@@ -1,8 +1,8 @@
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import t from "tap";
-import { Doorbell } from "../src/index.ts";
+import { Doorbell } from "../../src/index.ts";
+import { seedOfRun } from "../seeded.ts";
 import { COUNTERS_BYTES, type DoorbellWorkerData, PING_WORD, PONG_WORD } from "./doorbell-worker.ts";
-import { seedOfRun } from "./seeded.ts";
 
 const ROUNDS = 10_000;
 /** A lost wake-up stops the game for good; a round trip takes far less than a millisecond. */
@@ -88,7 +88,7 @@ t.test("no wake-up is lost between a worker thread and an event loop", async (t)
   const [own, other] = [Doorbell.allocate(), Doorbell.allocate()];
   const workerData: DoorbellWorkerData = { ...game, own, other, port: port2, serves: true };
   const worker = new Worker(workerFile, { workerData, transferList: [port2] });
-  answer(port1, game, new Doorbell(other), new Doorbell(own));
+  answer(port1, game, Doorbell.attach(other), Doorbell.attach(own));
   t.equal(await finish([worker], game.counters, STALLED_MS), "finished", `MILLRACE_SEED=${game.seed}`);
   await worker.terminate();
   port1.close();

@@ -1,5 +1,5 @@
 import t from "tap";
-import { OneToOneRingBuffer } from "../src/index.ts";
+import { OneToOneRingBuffer } from "../../src/index.ts";
 import {
   CAPACITY_WORD,
   DATA_START,
@@ -9,7 +9,7 @@ import {
   OVERHEAD_BYTES,
   TAIL_WORD,
   VERSION_WORD,
-} from "../src/ring-layout.ts";
+} from "../../src/ring/ring-layout.ts";
 
 function spoilt(word: number, value: number): SharedArrayBuffer {
   const buffer = OneToOneRingBuffer.allocate(1024);
@@ -37,7 +37,7 @@ t.test("head, tail and data are on lines of their own", async (t) => {
 
 t.test("the constructor refuses what is no ring", async (t) => {
   const refuse = (buffer: unknown, message: RegExp): void => {
-    t.throws(() => new OneToOneRingBuffer(buffer as SharedArrayBuffer), { message });
+    t.throws(() => OneToOneRingBuffer.attach(buffer as SharedArrayBuffer), { message });
   };
   refuse(undefined, /needs a SharedArrayBuffer: got \[object Undefined\]/);
   refuse(new ArrayBuffer(4096), /got \[object ArrayBuffer\]/);

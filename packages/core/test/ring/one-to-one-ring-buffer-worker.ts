@@ -1,7 +1,7 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { Doorbell, INSUFFICIENT_CAPACITY, OneToOneRingBuffer } from "../src/index.ts";
-import { RECORD_HEADER_BYTES } from "../src/ring-layout.ts";
-import { type Seeded, seeded } from "./seeded.ts";
+import { Doorbell, INSUFFICIENT_CAPACITY, OneToOneRingBuffer } from "../../src/index.ts";
+import { RECORD_HEADER_BYTES } from "../../src/ring/ring-layout.ts";
+import { type Seeded, seeded } from "../seeded.ts";
 
 /** One side of the stress test. Both sides know the seed, so the consumer knows what each record must hold. */
 export interface RingWorkerData {
@@ -42,9 +42,9 @@ function wordCount(random: Seeded, lengthMax: number): number {
 }
 
 function produce(data: RingWorkerData): void {
-  const ring = new OneToOneRingBuffer(data.ring);
-  const records = new Doorbell(data.records);
-  const space = new Doorbell(data.space);
+  const ring = OneToOneRingBuffer.attach(data.ring);
+  const records = Doorbell.attach(data.records);
+  const space = Doorbell.attach(data.space);
   const random = seeded(data.seed);
   const pace = seeded(data.seed + 1);
   for (let sequence = 0; sequence < data.count; sequence++) {
@@ -65,9 +65,9 @@ function produce(data: RingWorkerData): void {
 }
 
 function consume(data: RingWorkerData): string {
-  const ring = new OneToOneRingBuffer(data.ring);
-  const records = new Doorbell(data.records);
-  const space = new Doorbell(data.space);
+  const ring = OneToOneRingBuffer.attach(data.ring);
+  const records = Doorbell.attach(data.records);
+  const space = Doorbell.attach(data.space);
   const random = seeded(data.seed);
   const pace = seeded(data.seed + 2);
   const { words } = ring;

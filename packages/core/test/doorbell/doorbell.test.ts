@@ -1,11 +1,11 @@
 import t from "tap";
-import { Doorbell } from "../src/index.ts";
+import { Doorbell } from "../../src/index.ts";
 
 t.test("only a sleeper is rung, and once", async (t) => {
   const buffer = Doorbell.allocate();
   let woken = 0;
-  const sleeper = new Doorbell(buffer);
-  const ringer = new Doorbell(buffer, () => {
+  const sleeper = Doorbell.attach(buffer);
+  const ringer = Doorbell.attach(buffer, () => {
     woken++;
   });
   t.equal(ringer.ring(), false, "awake from the start");
@@ -21,7 +21,7 @@ t.test("only a sleeper is rung, and once", async (t) => {
 });
 
 t.test("wait returns at once when it was rung in between, and at its timeout otherwise", async (t) => {
-  const doorbell = new Doorbell(Doorbell.allocate());
+  const doorbell = Doorbell.attach(Doorbell.allocate());
   doorbell.prepareSleep();
   doorbell.ring();
   doorbell.wait(Number.POSITIVE_INFINITY);
@@ -35,15 +35,15 @@ t.test("wait returns at once when it was rung in between, and at its timeout oth
 });
 
 t.test("misuse is refused with the values", async (t) => {
-  const doorbell = new Doorbell(Doorbell.allocate());
+  const doorbell = Doorbell.attach(Doorbell.allocate());
   t.throws(() => doorbell.wait(Number.NaN), { message: /timeoutMs=NaN/ });
-  const forLoop = new Doorbell(doorbell.buffer, () => undefined);
+  const forLoop = Doorbell.attach(doorbell.buffer, () => undefined);
   t.throws(() => forLoop.wait(1), { message: /event loop/ });
-  t.throws(() => new Doorbell(new ArrayBuffer(256) as unknown as SharedArrayBuffer), {
+  t.throws(() => Doorbell.attach(new ArrayBuffer(256) as unknown as SharedArrayBuffer), {
     message: /got \[object ArrayBuffer\]/,
   });
-  t.throws(() => new Doorbell(new SharedArrayBuffer(8)), {
+  t.throws(() => Doorbell.attach(new SharedArrayBuffer(8)), {
     message: /byteLength=8 \(expected 256\) magic=unread/,
   });
-  t.throws(() => new Doorbell(new SharedArrayBuffer(256)), { message: /magic=0 / });
+  t.throws(() => Doorbell.attach(new SharedArrayBuffer(256)), { message: /magic=0 / });
 });

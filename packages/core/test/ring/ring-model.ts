@@ -1,5 +1,5 @@
-import { INSUFFICIENT_CAPACITY, OneToOneRingBuffer } from "../src/index.ts";
-import { RECORD_HEADER_BYTES } from "../src/ring-layout.ts";
+import { INSUFFICIENT_CAPACITY, OneToOneRingBuffer } from "../../src/index.ts";
+import { RECORD_HEADER_BYTES } from "../../src/ring/ring-layout.ts";
 
 /** What the ring must hold: the plain arrays that run beside it. */
 interface ModelRecord {
@@ -158,9 +158,9 @@ export class RingModel {
   checkHeld(): void {
     for (const record of this.held) this.compare(record);
     const { producer, consumer } = this;
-    const used = consumer.capacityUsed();
-    same(producer.capacityUsed(), used, "capacityUsed of both sides");
-    check(used >= 0 && used <= producer.capacity, `capacityUsed ${used}`);
+    const used = consumer.size();
+    same(producer.size(), used, "size of both sides");
+    check(used >= 0 && used <= producer.capacity, `size ${used}`);
     check(
       producer.freeSpace() <= producer.capacity - used,
       `freeSpace ${producer.freeSpace()} with ${used} used`,
@@ -180,7 +180,7 @@ export class RingModel {
     while (this.readOne());
     this.checkHeld();
     this.release(this.held.length);
-    same(this.consumer.capacityUsed(), 0, "capacityUsed of a drained ring");
+    same(this.consumer.size(), 0, "size of a drained ring");
     same(this.producer.freeSpace(), this.producer.capacity, "freeSpace of a drained ring");
   }
 
@@ -193,7 +193,7 @@ export class RingModel {
 
   /** A commit may have published the run: the shared tail tells whether it did, and then it must be all of it. */
   private notePublished(): void {
-    if (this.producer.freeSpace() + this.producer.capacityUsed() === this.producer.capacity) {
+    if (this.producer.freeSpace() + this.producer.size() === this.producer.capacity) {
       this.movePublished(this.committed.length);
     }
   }

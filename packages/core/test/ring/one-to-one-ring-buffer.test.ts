@@ -1,5 +1,5 @@
 import t from "tap";
-import { INSUFFICIENT_CAPACITY, OneToOneRingBuffer } from "../src/index.ts";
+import { INSUFFICIENT_CAPACITY, OneToOneRingBuffer } from "../../src/index.ts";
 
 interface Pair {
   producer: OneToOneRingBuffer;
@@ -8,7 +8,7 @@ interface Pair {
 
 function pair(capacity: number, startPosition = 0): Pair {
   const buffer = OneToOneRingBuffer.allocate(capacity, startPosition);
-  return { producer: new OneToOneRingBuffer(buffer), consumer: new OneToOneRingBuffer(buffer) };
+  return { producer: OneToOneRingBuffer.attach(buffer), consumer: OneToOneRingBuffer.attach(buffer) };
 }
 
 function texts(ring: OneToOneRingBuffer, limit?: number): string[] {
@@ -178,9 +178,9 @@ t.test("an instance that attaches later goes on where the ring stands", async (t
   consumer.advance();
   consumer.release();
   producer.write(1, Buffer.from("never published"));
-  const late: OneToOneRingBuffer = new OneToOneRingBuffer(consumer.buffer);
+  const late: OneToOneRingBuffer = OneToOneRingBuffer.attach(consumer.buffer);
   t.equal(late.freeSpace(), 1024 - 32);
-  t.equal(late.capacityUsed(), 32);
+  t.equal(late.size(), 32);
   t.same(texts(late), ["1:1", "1:2"]);
   late.write(1, Buffer.from("late"));
   late.publish();
@@ -208,7 +208,7 @@ t.test("read keeps to its limit, and counts a record whose handler throws as rea
 });
 
 t.test("one instance can serve both sides in one thread", async (t) => {
-  const ring = new OneToOneRingBuffer(OneToOneRingBuffer.allocate(128));
+  const ring = OneToOneRingBuffer.attach(OneToOneRingBuffer.allocate(128));
   for (let i = 0; i < 1000; i++) {
     ring.write(1, Buffer.from(String(i)));
     ring.publish();

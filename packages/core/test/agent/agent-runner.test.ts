@@ -1,5 +1,5 @@
 import t from "tap";
-import { type Agent, AgentRunner, Doorbell } from "../src/index.ts";
+import { type Agent, AgentRunner, Doorbell } from "../../src/index.ts";
 
 interface Script {
   doWork?: (round: number, runner: AgentRunner) => number;
@@ -17,7 +17,7 @@ interface Outcome {
 function scripted(script: Script, onError?: (error: unknown, runner: AgentRunner) => void): Outcome {
   const log: string[] = [];
   const errors: unknown[] = [];
-  const doorbell = new Doorbell(Doorbell.allocate());
+  const doorbell = Doorbell.attach(Doorbell.allocate());
   let round = 0;
   const agent: Agent = {
     name: "scripted",

@@ -1,5 +1,5 @@
 import t from "tap";
-import { OneToOneRingBuffer } from "../src/index.ts";
+import { OneToOneRingBuffer } from "../../src/index.ts";
 import { RingModel } from "./ring-model.ts";
 
 /**
@@ -49,7 +49,7 @@ function releaseOf(model: RingModel, count: number): boolean {
 }
 
 function replay(startPosition: number, path: readonly number[]): RingModel | undefined {
-  const model = new RingModel(CAPACITY, startPosition, (buffer) => new OneToOneRingBuffer(buffer));
+  const model = new RingModel(CAPACITY, startPosition, (buffer) => OneToOneRingBuffer.attach(buffer));
   // Five records of 32 bytes, four of them held: the rest of the ring is what the steps fight over.
   for (let i = 0; i < 5; i++) {
     model.tryClaim(24);

@@ -1,8 +1,8 @@
 import { Worker } from "node:worker_threads";
 import t from "tap";
-import { Doorbell, OneToOneRingBuffer } from "../src/index.ts";
+import { Doorbell, OneToOneRingBuffer } from "../../src/index.ts";
+import { seedOfRun } from "../seeded.ts";
 import type { RingWorkerData } from "./one-to-one-ring-buffer-worker.ts";
-import { seedOfRun } from "./seeded.ts";
 
 /** Far beyond the second or so that a case takes: a thread that nobody woke sleeps for ever. */
 const STALLED_MS = 60_000;
@@ -29,7 +29,7 @@ for (const { name, capacity, lengthMax, count } of CASES) {
     const workers: Worker[] = [];
     const outcome = await new Promise<string>((resolve) => {
       const timer = setTimeout(() => {
-        const ring = new OneToOneRingBuffer(shared.ring);
+        const ring = OneToOneRingBuffer.attach(shared.ring);
         resolve(`stalled: head=${ring.headPosition} tail=${ring.tail()}`);
       }, STALLED_MS);
       for (const role of ["consumer", "producer"] as const) {
@@ -47,6 +47,6 @@ for (const { name, capacity, lengthMax, count } of CASES) {
     });
     await Promise.all(workers.map((worker) => worker.terminate()));
     t.equal(outcome, "ok", `MILLRACE_SEED=${seed}`);
-    t.equal(new OneToOneRingBuffer(shared.ring).headPosition > 0, true);
+    t.equal(OneToOneRingBuffer.attach(shared.ring).headPosition > 0, true);
   });
 }

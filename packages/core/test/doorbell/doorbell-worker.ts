@@ -1,6 +1,6 @@
 import { type MessagePort, workerData } from "node:worker_threads";
-import { Doorbell } from "../src/index.ts";
-import { seeded } from "./seeded.ts";
+import { Doorbell } from "../../src/index.ts";
+import { seeded } from "../seeded.ts";
 
 /** A player of ping-pong: writes its own counter, rings the other, and sleeps until the other's counter has followed. */
 export interface DoorbellWorkerData {
@@ -29,8 +29,8 @@ function dawdle(counters: Int32Array, turns: number): void {
 function play(data: DoorbellWorkerData): void {
   const counters = new Int32Array(data.counters);
   const port = data.port;
-  const own = new Doorbell(data.own);
-  const other = new Doorbell(data.other, port === undefined ? undefined : () => port.postMessage(null));
+  const own = Doorbell.attach(data.own);
+  const other = Doorbell.attach(data.other, port === undefined ? undefined : () => port.postMessage(null));
   const random = seeded(data.seed + (data.serves ? 0 : 1));
   const [mine, theirs] = data.serves ? [PING_WORD, PONG_WORD] : [PONG_WORD, PING_WORD];
 

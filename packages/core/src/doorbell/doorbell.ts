@@ -1,4 +1,4 @@
-import { LINE_BYTES } from "./ring-layout.ts";
+import { LINE_BYTES } from "../ring/ring-layout.ts";
 
 /**
  * The bytes of a doorbell:
@@ -39,10 +39,16 @@ export class Doorbell {
   }
 
   /**
+   * An instance over memory from `allocate`. Each thread attaches for itself.
+   *
    * @param wake given when the sleeper is an event loop: reaches it from this thread, and must not throw.
    * @throws TypeError when the buffer does not come from `Doorbell.allocate`.
    */
-  constructor(buffer: SharedArrayBuffer, wake?: () => void) {
+  static attach(buffer: SharedArrayBuffer, wake?: () => void): Doorbell {
+    return new Doorbell(buffer, wake);
+  }
+
+  private constructor(buffer: SharedArrayBuffer, wake: (() => void) | undefined) {
     if (!(buffer instanceof SharedArrayBuffer)) {
       throw new TypeError(
         `doorbell needs a SharedArrayBuffer: got ${Object.prototype.toString.call(buffer)}`,

@@ -1,8 +1,8 @@
 import t from "tap";
-import { OneToOneRingBuffer } from "../src/index.ts";
-import { alignRecord, HEAD_WORD, RECORD_HEADER_BYTES, TAIL_WORD } from "../src/ring-layout.ts";
+import { OneToOneRingBuffer } from "../../src/index.ts";
+import { alignRecord, HEAD_WORD, RECORD_HEADER_BYTES, TAIL_WORD } from "../../src/ring/ring-layout.ts";
+import { seeded, seedOfRun } from "../seeded.ts";
 import { type MakeRing, RingModel } from "./ring-model.ts";
-import { seeded, seedOfRun } from "./seeded.ts";
 
 const ROUNDS = 1000;
 const STEPS = 1500;
@@ -63,7 +63,7 @@ t.test("random steps agree with plain arrays", async (t) => {
   const base = seedOfRun();
   t.comment(`MILLRACE_SEED=${base}`);
   t.equal(
-    firstFailure(base, ROUNDS, (buffer) => new OneToOneRingBuffer(buffer)),
+    firstFailure(base, ROUNDS, (buffer) => OneToOneRingBuffer.attach(buffer)),
     undefined,
   );
 });
@@ -124,7 +124,7 @@ class NarrowPositions extends OneToOneRingBuffer {
 
 for (const Broken of [EagerHead, LateTail, ForgottenPadding, DirtyGap, NarrowPositions]) {
   t.test(`canary: the fuzz notices ${Broken.name}`, async (t) => {
-    const failure = firstFailure(1, 50, (buffer) => new Broken(buffer));
+    const failure = firstFailure(1, 50, (buffer) => Broken.attach(buffer));
     t.match(failure?.message, /^MILLRACE_SEED=\d+ capacity=/);
     t.comment(failure?.message ?? "not noticed");
   });

@@ -1,4 +1,4 @@
-import { copyBytes } from "./copy-bytes.ts";
+import { copyBytes } from "../copy-bytes.ts";
 import {
   alignRecord,
   DATA_START,
@@ -80,8 +80,17 @@ export class OneToOneRingBuffer {
     return allocateRing(capacityBytes, startPosition);
   }
 
-  /** @throws TypeError or RangeError when the buffer does not come from `allocate`, was cut, or holds impossible positions. */
-  constructor(buffer: SharedArrayBuffer) {
+  /**
+   * An instance over memory from `allocate`, for one side of the ring. Each thread attaches for itself.
+   *
+   * @throws TypeError when the buffer is no ring or has another layout; RangeError when it was cut or holds impossible positions.
+   */
+  static attach(buffer: SharedArrayBuffer): OneToOneRingBuffer {
+    return new this(buffer);
+  }
+
+  /** See `attach`. */
+  protected constructor(buffer: SharedArrayBuffer) {
     const ring = attachRing(buffer);
     const capacity = ring.capacity;
     this.buffer = buffer;
@@ -353,7 +362,7 @@ export class OneToOneRingBuffer {
    * Bytes published and not released, headers and padding included; a snapshot that errs upwards, for metrics and limits.
    * Any thread.
    */
-  capacityUsed(): number {
+  size(): number {
     const head = Atomics.load(this.control, HEAD_WORD);
     const used = (Atomics.load(this.control, TAIL_WORD) - head) | 0;
     return Math.min(used, this.capacity);

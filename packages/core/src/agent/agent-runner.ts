@@ -1,4 +1,4 @@
-import type { Doorbell } from "./doorbell.ts";
+import type { Doorbell } from "../doorbell/doorbell.ts";
 
 /** Rounds without work before the thread sleeps: a record that follows shortly is then found without a wake-up. */
 const IDLE_ROUNDS_MAX = 16;
