@@ -1,4 +1,4 @@
-import { LINE_BYTES } from "../ring/ring-layout.ts";
+import { LINE_BYTES } from "../shared-header.ts";
 
 /**
  * The bytes of a doorbell:

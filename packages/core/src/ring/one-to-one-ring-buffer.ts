@@ -1,25 +1,34 @@
 import { copyBytes } from "../copy-bytes.ts";
+import { CORE_LIMITS } from "../limits.ts";
+import {
+  ControlledAction,
+  type ControlledMessageHandler,
+  INSUFFICIENT_CAPACITY,
+  type MessageHandler,
+  NO_CLAIM,
+  type RingBuffer,
+} from "./ring-buffer.ts";
+import {
+  refuseAction,
+  refuseAdvance,
+  refuseClaim,
+  refuseDamaged,
+  refuseIndex,
+  refuseRecord,
+  refuseRelease,
+  refuseShorter,
+} from "./ring-errors.ts";
 import {
   alignRecord,
   DATA_START,
   HEAD_WORD,
+  ONE_TO_ONE_GEOMETRY,
   PADDING_TYPE,
   RECORD_ALIGNMENT,
   RECORD_HEADER_BYTES,
-  RECORDS_PER_RING_MIN,
   TAIL_WORD,
-  UNPUBLISHED_BYTES_MAX,
 } from "./ring-layout.ts";
 import { allocateRing, attachRing } from "./ring-memory.ts";
-
-/**
- * Outcome of `tryClaim` and `write`: the ring is full. That is back-pressure, not an error. What was committed has been
- * published; retry after the consumer has released something.
- */
-export const INSUFFICIENT_CAPACITY: number = -2;
-
-/** No claim is open. */
-const NO_CLAIM = -1;
 
 /**
  * A queue of byte records in shared memory from exactly one producer thread to exactly one consumer thread.
@@ -34,7 +43,7 @@ const NO_CLAIM = -1;
  * OneToOneRingBuffer, with the tail published in runs instead of record by record: a sequentially consistent store,
  * the only kind that JavaScript has, costs as much as a small record.
  */
-export class OneToOneRingBuffer {
+export class OneToOneRingBuffer implements RingBuffer {
   /** The shared memory, to hand to the other thread. */
   readonly buffer: SharedArrayBuffer;
   /** Bytes of the data region; a power of two. */
@@ -77,13 +86,14 @@ export class OneToOneRingBuffer {
    * @throws RangeError
    */
   static allocate(capacityBytes: number, startPosition = 0): SharedArrayBuffer {
-    return allocateRing(capacityBytes, startPosition);
+    return allocateRing(ONE_TO_ONE_GEOMETRY, capacityBytes, startPosition);
   }
 
   /**
    * An instance over memory from `allocate`, for one side of the ring. Each thread attaches for itself.
    *
-   * @throws TypeError when the buffer is no ring or has another layout; RangeError when it was cut or holds impossible positions.
+   * @throws TypeError when the buffer is no one-to-one ring or has another layout; RangeError when it was cut or holds
+   * impossible positions.
    */
   static attach(buffer: SharedArrayBuffer): OneToOneRingBuffer {
     return new this(buffer);
@@ -91,11 +101,11 @@ export class OneToOneRingBuffer {
 
   /** See `attach`. */
   protected constructor(buffer: SharedArrayBuffer) {
-    const ring = attachRing(buffer);
+    const ring = attachRing(ONE_TO_ONE_GEOMETRY, buffer);
     const capacity = ring.capacity;
     this.buffer = buffer;
     this.capacity = capacity;
-    this.maxMessageLength = capacity / RECORDS_PER_RING_MIN - RECORD_HEADER_BYTES;
+    this.maxMessageLength = capacity / CORE_LIMITS.recordsPerRingMin - RECORD_HEADER_BYTES;
     this.bytes =
       typeof Buffer === "undefined"
         ? (new Uint8Array(buffer, DATA_START, capacity) as Buffer)
@@ -103,7 +113,7 @@ export class OneToOneRingBuffer {
     this.words = new Int32Array(buffer, DATA_START, capacity >> 2);
     this.control = ring.control;
     this.mask = capacity - 1;
-    this.publishBytes = Math.min(UNPUBLISHED_BYTES_MAX, capacity / RECORDS_PER_RING_MIN);
+    this.publishBytes = Math.min(CORE_LIMITS.unpublishedBytesMax, capacity / CORE_LIMITS.recordsPerRingMin);
 
     const used = (ring.tail - ring.head) | 0;
     this.headStart = ring.head >>> 0;
@@ -325,10 +335,7 @@ export class OneToOneRingBuffer {
    * @param handler gets the type, and index and length of the payload, which is valid during the call.
    * @returns the number of records handled.
    */
-  read(
-    handler: (type: number, index: number, length: number) => void,
-    limit: number = Number.MAX_SAFE_INTEGER,
-  ): number {
+  read(handler: MessageHandler, limit: number = Number.MAX_SAFE_INTEGER): number {
     this.poll();
     const words = this.words;
     let count = 0;
@@ -349,6 +356,55 @@ export class OneToOneRingBuffer {
       this.release();
     }
     return count;
+  }
+
+  /**
+   * Consumer: as `read`, but the handler says after each record how to go on; see ControlledAction. A record whose handler
+   * throws, or returns something else, counts as read. After an ABORT the record is the first of the next read.
+   *
+   * @returns the number of records read. @throws TypeError for another return value, and what the handler throws.
+   */
+  controlledRead(handler: ControlledMessageHandler, limit: number = Number.MAX_SAFE_INTEGER): number {
+    this.poll();
+    const words = this.words;
+    let count = 0;
+    try {
+      while (count < limit) {
+        const index = this.next();
+        if (index < 0) break;
+        const word = index >> 2;
+        let action: ControlledAction = ControlledAction.CONTINUE;
+        try {
+          action = handler(
+            words[word + 1] as number,
+            index + RECORD_HEADER_BYTES,
+            (words[word] as number) - RECORD_HEADER_BYTES,
+          );
+        } finally {
+          if (action !== ControlledAction.ABORT) {
+            count++;
+            this.advance();
+          }
+        }
+        if (action === ControlledAction.CONTINUE) continue;
+        if (action === ControlledAction.COMMIT) this.release();
+        else if (action === ControlledAction.ABORT || action === ControlledAction.BREAK) break;
+        else refuseAction(action);
+      }
+    } finally {
+      this.release();
+    }
+    return count;
+  }
+
+  /**
+   * Consumer: nothing to do, ever. What a dead producer did not publish is invisible and in nobody's way; a new producer
+   * attaches and goes on behind the last published record.
+   *
+   * @returns false
+   */
+  unblock(): boolean {
+    return false;
   }
 
   /** Position up to which records are published; loads the tail. Producer or consumer. */
@@ -380,39 +436,4 @@ export class OneToOneRingBuffer {
     this.moved = true;
     Atomics.store(this.control, TAIL_WORD, this.tailLow);
   }
-}
-
-function refuseRecord(type: number, length: number, maxMessageLength: number): never {
-  throw new RangeError(
-    `record must have a positive int32 type and 0 to ${maxMessageLength} bytes: type=${type} length=${length}`,
-  );
-}
-
-function refuseClaim(claimIndex: number): never {
-  throw new Error(`the last claim must be committed or aborted first: index=${claimIndex}`);
-}
-
-function refuseIndex(index: number, claimIndex: number): never {
-  throw new Error(`not the open claim: index=${index} open=${claimIndex === NO_CLAIM ? "none" : claimIndex}`);
-}
-
-function refuseShorter(length: number, claimed: number): never {
-  throw new RangeError(`payload must not exceed its claim: length=${length} claimed=${claimed}`);
-}
-
-function refuseDamaged(length: number, index: number, readPosition: number, readable: number): never {
-  throw new Error(
-    `damaged ring: record length=${length} index=${index} readPosition=${readPosition} readable=${readable}`,
-  );
-}
-
-function refuseAdvance(readPosition: number): never {
-  throw new Error(`advance needs a record from next: readPosition=${readPosition}`);
-}
-
-function refuseRelease(position: number, headPosition: number, readPosition: number): never {
-  throw new RangeError(
-    `release must be a record's edge from headPosition to readPosition: position=${position} ` +
-      `headPosition=${headPosition} readPosition=${readPosition}`,
-  );
 }

@@ -1,15 +1,9 @@
 import t from "tap";
 import { OneToOneRingBuffer } from "../../src/index.ts";
-import {
-  CAPACITY_WORD,
-  DATA_START,
-  HEAD_WORD,
-  LINE_BYTES,
-  MAGIC_WORD,
-  OVERHEAD_BYTES,
-  TAIL_WORD,
-  VERSION_WORD,
-} from "../../src/ring/ring-layout.ts";
+import { DATA_START, HEAD_WORD, ONE_TO_ONE_GEOMETRY, TAIL_WORD } from "../../src/ring/ring-layout.ts";
+import { CAPACITY_WORD, LINE_BYTES, MAGIC_WORD, VERSION_WORD } from "../../src/shared-header.ts";
+
+const OVERHEAD_BYTES = ONE_TO_ONE_GEOMETRY.overheadBytes;
 
 function spoilt(word: number, value: number): SharedArrayBuffer {
   const buffer = OneToOneRingBuffer.allocate(1024);
@@ -41,13 +35,16 @@ t.test("the constructor refuses what is no ring", async (t) => {
   };
   refuse(undefined, /needs a SharedArrayBuffer: got \[object Undefined\]/);
   refuse(new ArrayBuffer(4096), /got \[object ArrayBuffer\]/);
-  refuse(new SharedArrayBuffer(0), /too small for a ring: byteLength=0 minimum=640/);
-  refuse(new SharedArrayBuffer(1024 + OVERHEAD_BYTES), /not a ring: magic=0x0 expected=0x4752524d/);
+  refuse(new SharedArrayBuffer(0), /too small for a one-to-one ring: byteLength=0 minimum=16/);
+  refuse(
+    new SharedArrayBuffer(1024 + OVERHEAD_BYTES),
+    /not a one-to-one ring: magic=0x0 expected=0x4d53524d/,
+  );
   refuse(spoilt(VERSION_WORD, 9), /version=9 expected=1/);
   refuse(spoilt(CAPACITY_WORD, 1000), /capacity=1000/);
   refuse(
     spoilt(CAPACITY_WORD, 2048),
-    /truncated or foreign ring: byteLength=1536 expected=2560 capacity=2048/,
+    /truncated or foreign one-to-one ring: byteLength=1536 expected=2560 capacity=2048/,
   );
   refuse(spoilt(TAIL_WORD, -8), /head=0 tail=-8/);
   refuse(spoilt(TAIL_WORD, 2048), /head=0 tail=2048 capacity=1024/);
