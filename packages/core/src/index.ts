@@ -1,6 +1,15 @@
-export { type Agent, AgentRunner } from "./agent/agent-runner.ts";
+export { type Agent, ROUND_FAILED } from "./agent/agent.ts";
+export { AgentInvoker } from "./agent/agent-invoker.ts";
+export { AgentRunner } from "./agent/agent-runner.ts";
+export { BackoffIdleStrategy, type BackoffOptions } from "./agent/backoff-idle-strategy.ts";
+export { BusySpinIdleStrategy } from "./agent/busy-spin-idle-strategy.ts";
+export { DoorbellIdleStrategy } from "./agent/doorbell-idle-strategy.ts";
+export { EventLoopRunner, type EventLoopRunnerOptions, type PokePort } from "./agent/event-loop-runner.ts";
+export type { IdleStrategy } from "./agent/idle-strategy.ts";
+export { YieldingIdleStrategy } from "./agent/yielding-idle-strategy.ts";
 export { copyBytes } from "./copy-bytes.ts";
 export { Doorbell } from "./doorbell/doorbell.ts";
+export { ManyToOneRingBuffer } from "./ring/many-to-one-ring-buffer.ts";
 export { OneToOneRingBuffer } from "./ring/one-to-one-ring-buffer.ts";
 export {
   ControlledAction,

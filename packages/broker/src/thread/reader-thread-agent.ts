@@ -1,5 +1,5 @@
 import type { MessagePort } from "node:worker_threads";
-import { type Agent, AgentRunner, Doorbell, OneToOneRingBuffer } from "@millrace/core";
+import { type Agent, AgentRunner, Doorbell, DoorbellIdleStrategy, OneToOneRingBuffer } from "@millrace/core";
 import { BROKER_LIMITS } from "../limits.ts";
 import { LINK_STATE } from "../link/link-buffers.ts";
 import { type ColdReadMessage, decodeColdRead } from "../reader/cold-read-message.ts";
@@ -51,10 +51,14 @@ export class ReaderThreadAgent implements Agent {
   static start(data: ReaderThreadData, port: MessagePort): void {
     const agent = new ReaderThreadAgent(data, port, SYSTEM_CLOCK);
     let failure: unknown;
-    const runner = new AgentRunner(agent, Doorbell.attach(data.doorbell), (error) => {
-      failure = error;
-      runner.close();
-    });
+    const runner = new AgentRunner(
+      agent,
+      new DoorbellIdleStrategy(Doorbell.attach(data.doorbell)),
+      (error) => {
+        failure = error;
+        runner.close();
+      },
+    );
     runner.run();
     throw failure;
   }

@@ -1,5 +1,5 @@
 import type { MessagePort } from "node:worker_threads";
-import { type Agent, AgentRunner, Doorbell, OneToOneRingBuffer } from "@millrace/core";
+import { type Agent, AgentRunner, Doorbell, DoorbellIdleStrategy, OneToOneRingBuffer } from "@millrace/core";
 import { Journal, RealStorage, SyncThread } from "@millrace/journal";
 import { DiskReserve, releaseReserve } from "@millrace/journal/internal";
 import { MillraceError } from "@millrace/protocol";
@@ -76,7 +76,7 @@ export class ShardThreadAgent implements Agent {
     }
     agent.#say({ kind: "ready", ...started });
     let failure: unknown;
-    const runner = new AgentRunner(agent, agent.#doorbell, (error) => {
+    const runner = new AgentRunner(agent, new DoorbellIdleStrategy(agent.#doorbell), (error) => {
       failure = error;
       runner.close();
     });

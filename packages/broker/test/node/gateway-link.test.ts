@@ -17,9 +17,9 @@ function link(): { gateway: GatewayLink; shard: ShardLink; rings: { gateway: num
   const sleeper = (side: "gateway" | "shard"): Doorbell => {
     const doorbell: Doorbell = Doorbell.attach(Doorbell.allocate(), () => {
       rings[side] += 1;
-      doorbell.prepareSleep();
+      doorbell.park();
     });
-    doorbell.prepareSleep();
+    doorbell.park();
     return doorbell;
   };
   return {

@@ -1,5 +1,5 @@
 import t from "tap";
-import { type Agent, AgentRunner, Doorbell } from "../../src/index.ts";
+import { type Agent, AgentRunner, Doorbell, DoorbellIdleStrategy } from "../../src/index.ts";
 
 interface Script {
   doWork?: (round: number, runner: AgentRunner) => number;
@@ -31,7 +31,7 @@ function scripted(script: Script, onError?: (error: unknown, runner: AgentRunner
       script.onClose?.();
     },
   };
-  const runner = new AgentRunner(agent, doorbell, (error) => {
+  const runner = new AgentRunner(agent, new DoorbellIdleStrategy(doorbell), (error) => {
     errors.push(error);
     onError?.(error, runner);
   });
