@@ -4,14 +4,14 @@ export const CORE_LIMITS = {
   ringCapacityBytesMin: 128,
   /** Largest ring, in bytes: differences of positions must stay positive as int32. */
   ringCapacityBytesMax: 1_073_741_824,
+  /** Smallest broadcast whose records have a payload at all, in bytes; the largest is that of rings. */
+  broadcastCapacityBytesMin: 256,
   /** A record takes at most this part of a ring's capacity, so that a claim never waits for an empty ring. */
   recordsPerRingMin: 8,
   /** Producer of a one-to-one ring: the tail is published at the latest when this many bytes are committed. */
   unpublishedBytesMax: 65_536,
   /** Consumer of a many-to-one ring: `read` zeroes and gives back space at the latest after this many bytes. */
   unreleasedBytesMax: 65_536,
-  /** `unblock` looks at a gap this many times before it believes that nobody writes into it. */
-  unblockLooks: 4_096,
 } as const;
 
 if (CORE_LIMITS.ringCapacityBytesMax >= 2 ** 31) {
@@ -20,6 +20,11 @@ if (CORE_LIMITS.ringCapacityBytesMax >= 2 ** 31) {
 if (CORE_LIMITS.ringCapacityBytesMin / CORE_LIMITS.recordsPerRingMin <= 8) {
   throw new RangeError(
     "ringCapacityBytesMin must leave room for a payload behind a record's 8 bytes of header",
+  );
+}
+if (CORE_LIMITS.broadcastCapacityBytesMin / CORE_LIMITS.recordsPerRingMin <= 16) {
+  throw new RangeError(
+    "broadcastCapacityBytesMin must leave room for a payload behind a record's 16 bytes of header",
   );
 }
 if (CORE_LIMITS.recordsPerRingMin < 4) {

@@ -2,6 +2,7 @@ import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { AWAKE, STATE_WORD } from "../../src/doorbell/doorbell-layout.ts";
 import { Doorbell } from "../../src/index.ts";
 import { seeded } from "../seeded.ts";
+import { passGate } from "../start-gate.ts";
 
 /** The three ways to sleep: Atomics.wait, a poke to the event loop, Atomics.waitAsync. */
 export type SleeperKind = "blocked" | "parked" | "async";
@@ -137,17 +138,9 @@ async function play(data: PlayerData): Promise<void> {
   poke?.close();
 }
 
-/** Threads take long to start: without a gate the first would be done before the last begins. */
-function awaitAll(counters: Int32Array, parties: number): void {
-  const gate = counters.length - 1;
-  let passed = Atomics.add(counters, gate, 1) + 1;
-  if (passed === parties) Atomics.notify(counters, gate);
-  for (; passed < parties; passed = Atomics.load(counters, gate)) Atomics.wait(counters, gate, passed);
-}
-
 function ringAll(data: RingerData): void {
   const counters = new Int32Array(data.counters);
-  awaitAll(counters, data.ringers + 1);
+  passGate(counters, counters.length - 1, data.ringers + 1);
   const bell = Doorbell.attach(data.bell);
   const random = seeded(data.seed + data.ringer);
   let woken = 0;
@@ -161,7 +154,7 @@ function ringAll(data: RingerData): void {
 
 function beRung(data: RungData): void {
   const counters = new Int32Array(data.counters);
-  awaitAll(counters, data.ringers + 1);
+  passGate(counters, counters.length - 1, data.ringers + 1);
   const bell = Doorbell.attach(data.bell);
   const state = new Int32Array(data.bell);
   const allDone = (seen: Int32Array): boolean => {
