@@ -5,7 +5,10 @@ import t from "tap";
 /** What a browser has: shared memory and Atomics, but no Buffer. */
 const SCRIPT = `
   delete globalThis.Buffer;
-  const { OneToOneRingBuffer, copyBytes } = await import(process.argv[1]);
+  const { BroadcastTransmitter, CopyBroadcastReceiver, OneToOneRingBuffer, copyBytes } = await import(process.argv[1]);
+  const broadcast = BroadcastTransmitter.allocate(8192);
+  const transmitter = BroadcastTransmitter.attach(broadcast);
+  const receiver = CopyBroadcastReceiver.attach(broadcast);
   const ring = OneToOneRingBuffer.attach(OneToOneRingBuffer.allocate(8192));
   const source = Uint8Array.from({ length: 1000 }, (_, i) => i & 255);
   for (const length of [0, 5, 100, 1000]) {
@@ -16,11 +19,16 @@ const SCRIPT = `
       copyBytes(copy, 0, ring.bytes, index, got);
       if (got !== length || copy.some((byte, i) => byte !== source[i])) throw new Error("record of " + length);
     });
+    transmitter.transmit(1, source.subarray(0, length));
+    receiver.receive((type, bytes, got) => {
+      if (got !== length || bytes.subarray(0, got).some((byte, i) => byte !== source[i])) throw new Error("broadcast of " + length);
+    });
   }
+  if (receiver.sequence !== 3) throw new Error("broadcast: " + receiver.sequence);
   console.log(typeof Buffer, ring.readPosition);
 `;
 
-t.test("rings and copies work where there is no Buffer", async (t) => {
+t.test("rings, broadcasts and copies work where there is no Buffer", async (t) => {
   const index = new URL("../src/index.js", import.meta.url).href;
   const run = promisify(execFile);
   const { stdout } = await run(process.execPath, ["--input-type=module", "-e", SCRIPT, index]);

@@ -15,7 +15,7 @@ import {
   type SleeperKind,
 } from "./doorbell-worker.ts";
 
-const ROUNDS = 1_000;
+const ROUNDS = 400;
 /** A lost wake-up stops the game for good; a round trip takes far less than a millisecond. */
 const STALLED_MS = 20_000;
 const CANARY_STALLED_MS = 500;
