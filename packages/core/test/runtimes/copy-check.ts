@@ -1,0 +1,50 @@
+import { copyBytes } from "../../src/index.ts";
+
+const LENGTHS = [0, 1, 7, 8, 9, 31, 32, 33, 63, 64, 65, 159, 160, 161, 255, 256, 1000, 4096, 4103];
+const SIZE = 4200;
+
+/**
+ * Copies every length at every alignment between private and shared memory, with the way of copying that this platform has.
+ *
+ * @returns how many copies were made. @throws Error at the first wrong byte.
+ */
+export function checkCopies(): number {
+  const memories = [(): ArrayBufferLike => new ArrayBuffer(SIZE), () => new SharedArrayBuffer(SIZE)];
+  let copies = 0;
+  for (const makeSource of memories) {
+    for (const makeTarget of memories) {
+      const source = new Uint8Array(makeSource());
+      for (let i = 0; i < SIZE; i++) source[i] = 1 + (i % 251);
+      const target = asTarget(makeTarget());
+      for (const length of LENGTHS) {
+        for (let i = 0; i < 64; i++) {
+          copyOnce(target, i & 7, source, i >> 3, length);
+          copies++;
+        }
+      }
+    }
+  }
+  return copies;
+}
+
+/** What copyBytes is given: a Buffer where there is one. */
+function asTarget(memory: ArrayBufferLike): Buffer {
+  const bytes = new Uint8Array(memory);
+  return typeof Buffer === "undefined" ? (bytes as Buffer) : Buffer.from(memory as ArrayBuffer);
+}
+
+function copyOnce(
+  target: Buffer,
+  targetStart: number,
+  source: Uint8Array,
+  sourceStart: number,
+  length: number,
+): void {
+  target.fill(0);
+  copyBytes(target, targetStart, source, sourceStart, length);
+  for (let i = 0; i < SIZE; i++) {
+    const inside = i >= targetStart && i < targetStart + length;
+    const wanted = inside ? source[sourceStart + i - targetStart] : 0;
+    if (target[i] !== wanted) throw new Error(`byte ${i} of ${length}, ${sourceStart} -> ${targetStart}`);
+  }
+}
