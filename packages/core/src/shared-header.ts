@@ -46,6 +46,21 @@ const KIND_NAMES: Readonly<Record<number, string>> = {
 };
 
 /**
+ * Zeroed shared memory. Any thread.
+ *
+ * @throws Error where the platform withholds it: browsers do from pages that are not cross-origin isolated.
+ */
+export function allocateShared(byteLength: number): SharedArrayBuffer {
+  if (typeof SharedArrayBuffer === "undefined") {
+    throw new Error(
+      "SharedArrayBuffer is not defined: a browser offers it only to pages that are cross-origin isolated, that is served with the " +
+        "headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp",
+    );
+  }
+  return new SharedArrayBuffer(byteLength);
+}
+
+/**
  * Writes the header. Whoever allocates, before any other thread has the memory.
  *
  * @param capacity of the structure, in its own unit; 0 where it has none.
@@ -72,7 +87,7 @@ export function checkHeader(
   bytesFor: (capacity: number) => number | undefined,
 ): number {
   const name = KIND_NAMES[kind];
-  if (!(buffer instanceof SharedArrayBuffer)) {
+  if (typeof SharedArrayBuffer === "undefined" || !(buffer instanceof SharedArrayBuffer)) {
     throw new TypeError(`${name} needs a SharedArrayBuffer: got ${Object.prototype.toString.call(buffer)}`);
   }
   if (buffer.byteLength < SHARED_HEADER_BYTES) {

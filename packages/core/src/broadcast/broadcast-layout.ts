@@ -1,5 +1,5 @@
 import { CORE_LIMITS } from "../limits.ts";
-import { checkHeader, LINE_BYTES, SharedKind, writeHeader } from "../shared-header.ts";
+import { allocateShared, checkHeader, LINE_BYTES, SharedKind, writeHeader } from "../shared-header.ts";
 
 /**
  * The bytes of a broadcast buffer.
@@ -85,7 +85,7 @@ export function allocateBroadcast(capacityBytes: number, startPosition: number):
       `startPosition must be a multiple of ${BROADCAST_ALIGNMENT}: startPosition=${startPosition}`,
     );
   }
-  const buffer = new SharedArrayBuffer(capacityBytes + OVERHEAD_BYTES);
+  const buffer = allocateShared(capacityBytes + OVERHEAD_BYTES);
   writeHeader(buffer, SharedKind.BROADCAST, capacityBytes);
   return buffer;
 }

@@ -1,3 +1,4 @@
+import { allocateShared } from "../shared-header.ts";
 import {
   alignBroadcast,
   BROADCAST_DATA_START,
@@ -47,7 +48,7 @@ export class BroadcastReceiver {
   private readonly intent: BroadcastPosition;
   private readonly tail: BroadcastPosition;
   private readonly latest: BroadcastPosition;
-  private readonly fence: Int32Array = new Int32Array(new SharedArrayBuffer(4));
+  private readonly fence: Int32Array = new Int32Array(allocateShared(4));
 
   /** Of the current record, and of the one that comes after it. */
   private cursor: number;

@@ -1,4 +1,4 @@
-import { checkHeader, SharedKind, writeHeader } from "../shared-header.ts";
+import { allocateShared, checkHeader, SharedKind, writeHeader } from "../shared-header.ts";
 import { AWAKE, BLOCKED, DOORBELL_BYTES, PARKED, STATE_WORD } from "./doorbell-layout.ts";
 
 /** Atomics.waitAsync of ES2024, which not every platform has. */
@@ -36,7 +36,7 @@ export class Doorbell {
 
   /** Memory for one sleeping thread, which starts awake. */
   static allocate(): SharedArrayBuffer {
-    const buffer = new SharedArrayBuffer(DOORBELL_BYTES);
+    const buffer = allocateShared(DOORBELL_BYTES);
     writeHeader(buffer, SharedKind.DOORBELL, 0);
     return buffer;
   }

@@ -1,5 +1,5 @@
 import { CORE_LIMITS } from "../limits.ts";
-import { checkHeader, type SharedKind, writeHeader } from "../shared-header.ts";
+import { allocateShared, checkHeader, type SharedKind, writeHeader } from "../shared-header.ts";
 
 /** Records start at multiples of this, and so do positions. */
 const POSITION_STEP_BYTES = 8;
@@ -48,7 +48,7 @@ export function allocateRing(
       `startPosition must be a multiple of ${POSITION_STEP_BYTES}: startPosition=${startPosition}`,
     );
   }
-  const buffer = new SharedArrayBuffer(capacityBytes + geometry.overheadBytes);
+  const buffer = allocateShared(capacityBytes + geometry.overheadBytes);
   writeHeader(buffer, geometry.kind, capacityBytes);
   const control = new Int32Array(buffer);
   const position = (startPosition / geometry.positionUnitBytes) | 0;
