@@ -12,6 +12,17 @@ export const CORE_LIMITS = {
   unpublishedBytesMax: 65_536,
   /** Consumer of a many-to-one ring: `read` zeroes and gives back space at the latest after this many bytes. */
   unreleasedBytesMax: 65_536,
+  /** Each ring of a channel that was told nothing else, in bytes. */
+  channelCapacityBytes: 1_048_576,
+  /** Event loop end of a channel: records handed over in one go, unless told otherwise. */
+  channelRecordsPerTurn: 1024,
+  /** Event loop end of a channel: goes in a row that pokes may bring about before the loop's other work must have had its turn. */
+  channelTurnsPerLoop: 16,
+  /** End of a channel that blocks: looks before it sleeps. */
+  channelSpins: 64,
+  /** End of a channel that blocks: time between looks whether its peer's thread is still there; doubles from the first to the last. */
+  channelProbeMsMin: 50,
+  channelProbeMsMax: 1000,
 } as const;
 
 if (CORE_LIMITS.ringCapacityBytesMax >= 2 ** 31) {
