@@ -24,7 +24,7 @@ const nativeFill: typeof Buffer.prototype.fill | undefined =
  * @throws RangeError when a region leaves its array; nothing has been copied then.
  */
 export function copyBytes(
-  target: Buffer,
+  target: Uint8Array,
   targetStart: number,
   source: Uint8Array,
   sourceStart: number,

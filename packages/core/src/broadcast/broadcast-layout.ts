@@ -1,3 +1,4 @@
+import { type ByteView, byteView } from "../byte-view.ts";
 import { CORE_LIMITS } from "../limits.ts";
 import { allocateShared, checkHeader, LINE_BYTES, SharedKind, writeHeader } from "../shared-header.ts";
 
@@ -98,10 +99,8 @@ export function checkBroadcast(buffer: SharedArrayBuffer): number {
 }
 
 /** The data region as bytes; a Buffer where the platform has one. */
-export function broadcastBytes(buffer: SharedArrayBuffer, capacity: number): Buffer {
-  return typeof Buffer === "undefined"
-    ? (new Uint8Array(buffer, BROADCAST_DATA_START, capacity) as Buffer)
-    : Buffer.from(buffer, BROADCAST_DATA_START, capacity);
+export function broadcastBytes(buffer: SharedArrayBuffer, capacity: number): ByteView {
+  return byteView(buffer, BROADCAST_DATA_START, capacity);
 }
 
 function isCapacity(bytes: number): boolean {

@@ -1,3 +1,4 @@
+import type { ByteView } from "../byte-view.ts";
 import { allocateShared } from "../shared-header.ts";
 import {
   alignBroadcast,
@@ -41,7 +42,7 @@ export class BroadcastReceiver {
   /** Longest payload in bytes: capacity / 8 - 16. */
   readonly maxMessageLength: number;
   /** The data region; `index` is an index into it. Only the transmitter writes here. */
-  readonly bytes: Buffer;
+  readonly bytes: ByteView;
   /** The data region as 32-bit words: `words[index >> 2]`. */
   readonly words: Int32Array;
 

@@ -1,3 +1,4 @@
+import type { ByteView } from "../byte-view.ts";
 import { copyBytes } from "../copy-bytes.ts";
 import { NO_CLAIM } from "../ring/ring-buffer.ts";
 import { refuseClaim, refuseIndex, refuseRecord } from "../ring/ring-errors.ts";
@@ -41,7 +42,7 @@ export class BroadcastTransmitter {
   /** Longest payload in bytes: capacity / 8 - 16. */
   readonly maxMessageLength: number;
   /** The data region; every `index` of this class is an index into it. */
-  readonly bytes: Buffer;
+  readonly bytes: ByteView;
   /** The data region as 32-bit words: `words[index >> 2]`. */
   readonly words: Int32Array;
 

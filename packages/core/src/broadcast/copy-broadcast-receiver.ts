@@ -1,3 +1,4 @@
+import { type ByteView, byteView } from "../byte-view.ts";
 import { copyBytes } from "../copy-bytes.ts";
 import { BroadcastReceiver } from "./broadcast-receiver.ts";
 
@@ -14,7 +15,7 @@ export type BroadcastHandler = (type: number, bytes: Uint8Array, length: number)
 export class CopyBroadcastReceiver {
   private readonly receiver: BroadcastReceiver;
   private readonly onLapped: (missed: number) => void;
-  private readonly copy: Buffer;
+  private readonly copy: ByteView;
   private missedTold = 0;
 
   /**
@@ -35,10 +36,7 @@ export class CopyBroadcastReceiver {
     this.receiver = receiver;
     this.onLapped = onLapped;
     const { maxMessageLength } = receiver;
-    this.copy =
-      typeof Buffer === "undefined"
-        ? (new Uint8Array(maxMessageLength) as Buffer)
-        : Buffer.alloc(maxMessageLength);
+    this.copy = byteView(new ArrayBuffer(maxMessageLength), 0, maxMessageLength);
   }
 
   /** Sequence of the record last handed over, from 0 on; see BroadcastReceiver. */

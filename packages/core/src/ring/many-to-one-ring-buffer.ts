@@ -1,3 +1,4 @@
+import { type ByteView, byteView } from "../byte-view.ts";
 import { copyBytes } from "../copy-bytes.ts";
 import { CORE_LIMITS } from "../limits.ts";
 import { zeroBytes } from "../zero-bytes.ts";
@@ -53,7 +54,7 @@ export class ManyToOneRingBuffer implements RingBuffer {
   readonly buffer: SharedArrayBuffer;
   readonly capacity: number;
   readonly maxMessageLength: number;
-  readonly bytes: Buffer;
+  readonly bytes: ByteView;
   readonly words: Int32Array;
 
   private readonly control: Int32Array;
@@ -106,10 +107,7 @@ export class ManyToOneRingBuffer implements RingBuffer {
     this.buffer = buffer;
     this.capacity = capacity;
     this.maxMessageLength = capacity / CORE_LIMITS.recordsPerRingMin - RECORD_HEADER_BYTES;
-    this.bytes =
-      typeof Buffer === "undefined"
-        ? (new Uint8Array(buffer, MANY_DATA_START, capacity) as Buffer)
-        : Buffer.from(buffer, MANY_DATA_START, capacity);
+    this.bytes = byteView(buffer, MANY_DATA_START, capacity);
     this.words = new Int32Array(buffer, MANY_DATA_START, capacity >> 2);
     this.control = control;
     this.headCache = Atomics.load(control, MANY_HEAD_CACHE_WORD);

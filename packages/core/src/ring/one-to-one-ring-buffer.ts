@@ -1,3 +1,4 @@
+import { type ByteView, byteView } from "../byte-view.ts";
 import { copyBytes } from "../copy-bytes.ts";
 import { CORE_LIMITS } from "../limits.ts";
 import {
@@ -51,7 +52,7 @@ export class OneToOneRingBuffer implements RingBuffer {
   /** Longest payload in bytes: capacity / 8 - 8. */
   readonly maxMessageLength: number;
   /** The data region; every `index` of this class is an index into it. */
-  readonly bytes: Buffer;
+  readonly bytes: ByteView;
   /** The data region as 32-bit words: `words[index >> 2]`. */
   readonly words: Int32Array;
 
@@ -106,10 +107,7 @@ export class OneToOneRingBuffer implements RingBuffer {
     this.buffer = buffer;
     this.capacity = capacity;
     this.maxMessageLength = capacity / CORE_LIMITS.recordsPerRingMin - RECORD_HEADER_BYTES;
-    this.bytes =
-      typeof Buffer === "undefined"
-        ? (new Uint8Array(buffer, DATA_START, capacity) as Buffer)
-        : Buffer.from(buffer, DATA_START, capacity);
+    this.bytes = byteView(buffer, DATA_START, capacity);
     this.words = new Int32Array(buffer, DATA_START, capacity >> 2);
     this.control = ring.control;
     this.mask = capacity - 1;

@@ -109,7 +109,7 @@ async function isolatedOutcome(): Promise<IsolatedOutcome> {
 function copySpeeds(): Record<string, number> {
   const speeds: Record<string, number> = {};
   const source = new Uint8Array(65_536 + 8);
-  const target = new Uint8Array(new SharedArrayBuffer(65_536 + 8)) as Buffer;
+  const target = new Uint8Array(new SharedArrayBuffer(65_536 + 8));
   for (const bytes of [64, 1024, 16_384]) {
     for (const shift of [0, 1]) {
       // The clock of an isolated page ticks every 5 us.

@@ -6,8 +6,10 @@ import { allocateExchange, Echo, Origin } from "./exchange.ts";
 
 t.test("the check program for other runtimes passes on this one", async (t) => {
   const file = fileURLToPath(new URL("./check.js", import.meta.url));
-  const { NODE_OPTIONS: _, ...env } = process.env;
-  const child = spawn(process.execPath, [file], { env, stdio: ["ignore", "pipe", "pipe"] });
+  // tap puts a loader of its own into every process that is spawned; `env` takes it away.
+  const child = spawn("env", ["-u", "NODE_OPTIONS", process.execPath, file], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   t.teardown(() => child.kill("SIGKILL"));
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {

@@ -15,7 +15,7 @@ export function checkCopies(): number {
     for (const makeTarget of memories) {
       const source = new Uint8Array(makeSource());
       for (let i = 0; i < SIZE; i++) source[i] = 1 + (i % 251);
-      const target = asTarget(makeTarget());
+      const target = new Uint8Array(makeTarget());
       for (const length of LENGTHS) {
         for (let i = 0; i < 64; i++) {
           copyOnce(target, i & 7, source, i >> 3, length);
@@ -27,14 +27,8 @@ export function checkCopies(): number {
   return copies;
 }
 
-/** What copyBytes is given: a Buffer where there is one. */
-function asTarget(memory: ArrayBufferLike): Buffer {
-  const bytes = new Uint8Array(memory);
-  return typeof Buffer === "undefined" ? (bytes as Buffer) : Buffer.from(memory as ArrayBuffer);
-}
-
 function copyOnce(
-  target: Buffer,
+  target: Uint8Array,
   targetStart: number,
   source: Uint8Array,
   sourceStart: number,
