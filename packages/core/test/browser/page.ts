@@ -1,13 +1,8 @@
 // What the test page does. Its outcome is the promise `millraceOutcome`, which the test awaits.
 import { BroadcastTransmitter, copyBytes, Doorbell, OneToOneRingBuffer } from "../../src/index.ts";
+import { exchangeOverChannel } from "../runtimes/channel-exchange.ts";
 import { checkCopies } from "../runtimes/copy-check.ts";
-import {
-  allocateExchange,
-  type ExchangeMemory,
-  Origin,
-  runParking,
-  runWaitingAsync,
-} from "../runtimes/exchange.ts";
+import { allocateExchange, Origin, runParking, runWaitingAsync } from "../runtimes/exchange.ts";
 import { checkStructures } from "../runtimes/structures-check.ts";
 import type { PartyMessage } from "./party-worker.ts";
 
@@ -15,7 +10,7 @@ import type { PartyMessage } from "./party-worker.ts";
 interface WebWorker {
   onmessage: (event: { data: string }) => void;
   onerror: (event: { message: string }) => void;
-  postMessage(message: PartyMessage): void;
+  postMessage(message: PartyMessage, transfer: object[]): void;
   terminate(): void;
 }
 
@@ -50,7 +45,7 @@ class Peer {
   readonly done: Promise<void>;
   private poked: () => void = () => {};
 
-  constructor(role: PartyMessage["role"], memory: ExchangeMemory) {
+  constructor(message: PartyMessage) {
     this.worker = new platform.Worker(new URL("./party-worker.js", import.meta.url), { type: "module" });
     this.done = new Promise((resolve, reject) => {
       this.worker.onerror = (event) => reject(new Error(`worker: ${event.message}`));
@@ -60,7 +55,7 @@ class Peer {
         else reject(new Error(data));
       };
     });
-    this.worker.postMessage({ role, memory });
+    this.worker.postMessage(message, message.role === "channel" ? [message.channel.port] : []);
   }
 
   onPoke(woken: () => void): void {
@@ -70,16 +65,25 @@ class Peer {
 
 async function workerToWorker(): Promise<void> {
   const memory = allocateExchange(RECORDS, SEED);
-  const peers = [new Peer("echo", memory), new Peer("origin", memory)];
+  const peers = [new Peer({ role: "echo", memory }), new Peer({ role: "origin", memory })];
   await Promise.all(peers.map((peer) => peer.done));
   for (const peer of peers) peer.worker.terminate();
 }
 
 async function pageToWorker(run: (party: Origin, peer: Peer) => Promise<void>): Promise<void> {
   const memory = allocateExchange(RECORDS, SEED + 1);
-  const peer = new Peer("echo", memory);
+  const peer = new Peer({ role: "echo", memory });
   await Promise.all([run(new Origin(memory), peer), peer.done]);
   peer.worker.terminate();
+}
+
+async function overChannel(): Promise<void> {
+  let peer: Peer | undefined;
+  await exchangeOverChannel(RECORDS, SEED + 2, (channel) => {
+    peer = new Peer({ role: "channel", channel });
+  });
+  await peer?.done;
+  peer?.worker.terminate();
 }
 
 async function isolatedOutcome(): Promise<IsolatedOutcome> {
@@ -91,6 +95,8 @@ async function isolatedOutcome(): Promise<IsolatedOutcome> {
   passed.push("worker <-> worker");
   await pageToWorker((party, peer) => runParking(party, (woken) => peer.onPoke(woken)));
   passed.push("parked page <-> worker");
+  await overChannel();
+  passed.push("page <-> worker over a channel");
   const canWaitAsync = Doorbell.canWaitAsync();
   if (canWaitAsync) {
     await pageToWorker((party) => runWaitingAsync(party));

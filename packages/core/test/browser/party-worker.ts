@@ -1,10 +1,11 @@
+import type { ChannelDescriptor } from "../../src/index.ts";
+import { echoOverChannel } from "../runtimes/channel-exchange.ts";
 import { Echo, type ExchangeMemory, Origin, runBlocking } from "../runtimes/exchange.ts";
 
-/** One party of an exchange in a Web Worker. Pokes and the outcome go to the page as messages. */
-export interface PartyMessage {
-  readonly role: "origin" | "echo";
-  readonly memory: ExchangeMemory;
-}
+/** What a Web Worker does. Pokes and the outcome go to the page as messages. */
+export type PartyMessage =
+  | { readonly role: "origin" | "echo"; readonly memory: ExchangeMemory }
+  | { readonly role: "channel"; readonly channel: ChannelDescriptor };
 
 /** What this file uses of a DedicatedWorkerGlobalScope. */
 const scope = globalThis as unknown as {
@@ -12,12 +13,13 @@ const scope = globalThis as unknown as {
   postMessage(message: string): void;
 };
 
-scope.onmessage = ({ data: { role, memory } }) => {
+scope.onmessage = ({ data }) => {
   try {
     const poke = (): void => scope.postMessage("poke");
-    runBlocking(role === "origin" ? new Origin(memory, poke) : new Echo(memory, poke));
+    if (data.role === "channel") echoOverChannel(data.channel);
+    else runBlocking(data.role === "origin" ? new Origin(data.memory, poke) : new Echo(data.memory, poke));
     scope.postMessage("done");
   } catch (error) {
-    scope.postMessage(`${role}: ${String(error)}`);
+    scope.postMessage(`${data.role}: ${String(error)}`);
   }
 };

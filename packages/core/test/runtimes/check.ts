@@ -2,8 +2,9 @@
 // each thing it has checked; any failure is an error and an exit code other than 0.
 import { Worker } from "node:worker_threads";
 import { Doorbell } from "../../src/index.ts";
+import { exchangeOverChannel } from "./channel-exchange.ts";
 import { checkCopies } from "./copy-check.ts";
-import { allocateExchange, type ExchangeMemory, Origin, runParking, runWaitingAsync } from "./exchange.ts";
+import { allocateExchange, Origin, runParking, runWaitingAsync } from "./exchange.ts";
 import type { ExchangeWorkerData } from "./exchange-worker.ts";
 import { checkStructures } from "./structures-check.ts";
 
@@ -16,9 +17,11 @@ class Peer {
   readonly done: Promise<void>;
   private poked: () => void = () => {};
 
-  constructor(role: ExchangeWorkerData["role"], memory: ExchangeMemory) {
-    const workerData: ExchangeWorkerData = { role, memory };
-    this.worker = new Worker(new URL("./exchange-worker.js", import.meta.url), { workerData });
+  constructor(workerData: ExchangeWorkerData) {
+    this.worker = new Worker(new URL("./exchange-worker.js", import.meta.url), {
+      workerData,
+      transferList: workerData.role === "channel" ? [workerData.channel.port] : [],
+    });
     this.done = new Promise((resolve, reject) => {
       this.worker.on("error", reject);
       this.worker.on("message", (message: string) => {
@@ -35,16 +38,27 @@ class Peer {
 
 async function workerToWorker(): Promise<void> {
   const memory = allocateExchange(RECORDS, SEED);
-  const peers = [new Peer("echo", memory), new Peer("origin", memory)];
+  const peers = [new Peer({ role: "echo", memory }), new Peer({ role: "origin", memory })];
   await Promise.all(peers.map((peer) => peer.done));
   await Promise.all(peers.map((peer) => peer.worker.terminate()));
 }
 
 async function loopToWorker(run: (party: Origin, peer: Peer) => Promise<void>): Promise<void> {
   const memory = allocateExchange(RECORDS, SEED + 1);
-  const peer = new Peer("echo", memory);
+  const peer = new Peer({ role: "echo", memory });
   await Promise.all([run(new Origin(memory), peer), peer.done]);
   await peer.worker.terminate();
+}
+
+async function overChannel(): Promise<void> {
+  let peer: Peer | undefined;
+  await exchangeOverChannel(RECORDS, SEED + 2, (channel) => {
+    peer = new Peer({ role: "channel", channel });
+    // Its error must not go unheard while the exchange stalls.
+    peer.done.catch((error) => console.error(error));
+  });
+  await peer?.done;
+  await peer?.worker.terminate();
 }
 
 console.log(`ok copyBytes: ${checkCopies()} copies`);
@@ -60,4 +74,6 @@ if (Doorbell.canWaitAsync()) {
 } else {
   console.log("skipped waitAsync: this platform has none");
 }
+await overChannel();
+console.log(`ok event loop <-> worker over a channel: ${RECORDS} records there and back`);
 console.log("check passed");

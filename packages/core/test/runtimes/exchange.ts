@@ -4,7 +4,7 @@ import { type Seeded, seeded } from "../seeded.ts";
 /** Neither browser nor Node in particular: this file imports nothing but the package and uses no global of either. */
 
 /** A lost wake-up would be slept through for ever; the exchange takes a second or so. */
-const STALLED_MS = 30_000;
+export const STALLED_MS = 30_000;
 const RECORDS_PER_STEP = 64;
 
 /** What the two parties share. Structured-cloneable. */
@@ -30,7 +30,7 @@ export function allocateExchange(count: number, seed: number): ExchangeMemory {
 }
 
 /** A payload is a sequence, bytes made from it, and an FNV-1a checksum over both; every length from 8 bytes on. */
-function fill(payload: Uint8Array, sequence: number): void {
+export function fillPayload(payload: Uint8Array, sequence: number): void {
   const length = payload.length - 4;
   for (let i = 0; i < length; i++)
     payload[i] = i < 4 ? sequence >>> (8 * i) : Math.imul(sequence + i, 0x9e3779b1);
@@ -38,13 +38,14 @@ function fill(payload: Uint8Array, sequence: number): void {
   for (let i = 0; i < 4; i++) payload[length + i] = sum >>> (8 * i);
 }
 
-function checksum(payload: Uint8Array, length: number): number {
+export function checksum(payload: Uint8Array, length: number): number {
   let sum = 0x811c9dc5;
   for (let i = 0; i < length; i++) sum = Math.imul(sum ^ (payload[i] as number), 0x01000193);
   return sum;
 }
 
-function lengthOf(random: Seeded): number {
+/** From 8 to 503 bytes. */
+export function lengthOf(random: Seeded): number {
   return 8 + random.below(496);
 }
 
@@ -105,21 +106,21 @@ export class Origin implements Party {
   private sendInPlace(): boolean {
     const index = this.out.tryClaim(1 + (this.sent & 0xff), this.nextLength);
     if (index === INSUFFICIENT_CAPACITY) return false;
-    fill(this.out.bytes.subarray(index, index + this.nextLength), this.sent);
+    fillPayload(this.out.bytes.subarray(index, index + this.nextLength), this.sent);
     this.out.commit(index);
     return true;
   }
 
   private sendCopy(): boolean {
     const payload = new Uint8Array(this.nextLength);
-    fill(payload, this.sent);
+    fillPayload(payload, this.sent);
     return this.out.write(1 + (this.sent & 0xff), payload) !== INSUFFICIENT_CAPACITY;
   }
 
   private check(type: number, index: number, length: number): void {
     const sequence = this.received++;
     const wanted = this.expected.subarray(0, lengthOf(this.expectedLengths));
-    fill(wanted, sequence);
+    fillPayload(wanted, sequence);
     if (type !== 2 + (sequence & 0xff)) throw new Error(`record ${sequence}: type ${type}`);
     if (length !== wanted.length)
       throw new Error(`record ${sequence}: ${length} bytes, not ${wanted.length}`);
