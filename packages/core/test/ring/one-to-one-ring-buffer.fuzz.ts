@@ -1,12 +1,20 @@
 import t from "tap";
-import { OneToOneRingBuffer } from "../../src/index.ts";
+import { ControlledAction, type ControlledMessageHandler, OneToOneRingBuffer } from "../../src/index.ts";
 import { alignRecord, HEAD_WORD, RECORD_HEADER_BYTES, TAIL_WORD } from "../../src/ring/ring-layout.ts";
-import { seeded, seedOfRun } from "../seeded.ts";
-import { type MakeRing, RingModel } from "./ring-model.ts";
+import { type Seeded, seeded, seedOfRun } from "../seeded.ts";
+import { type Answer, type MakeRing, RingModel } from "./ring-model.ts";
 
 const ROUNDS = 1000;
 const STEPS = 1500;
 const CAPACITIES = [128, 256, 512, 4096, 65536];
+
+const { ABORT, BREAK, COMMIT, CONTINUE } = ControlledAction;
+const PLAIN: readonly Answer[] = [CONTINUE, CONTINUE, CONTINUE, CONTINUE, CONTINUE, CONTINUE, "throw"];
+const CONTROLLED: readonly Answer[] = [CONTINUE, CONTINUE, CONTINUE, COMMIT, ABORT, BREAK, "throw"];
+
+function answers(random: Seeded, among: readonly Answer[]): Answer[] {
+  return Array.from({ length: random.below(6) }, () => among[random.below(among.length)] as Answer);
+}
 
 /** One run of random steps. @throws Error that carries the seed, where ring and model differ. */
 function fuzz(seed: number, steps: number, makeRing: MakeRing): void {
@@ -29,11 +37,13 @@ function fuzz(seed: number, steps: number, makeRing: MakeRing): void {
         else model.commit();
         continue;
       }
-      const choice = random.below(12);
+      const choice = random.below(14);
       if (choice < 5) model.tryClaim(random.below(bound));
       else if (choice === 5) model.publish();
       else if (choice === 6) model.poll();
       else if (choice < 10) model.readOne();
+      else if (choice === 12) model.readWith(answers(random, PLAIN), false);
+      else if (choice === 13 && !holding) model.readWith(answers(random, CONTROLLED), true);
       else if (choice === 10 && !(holding && random.below(4) !== 0)) {
         model.release(random.below(model.heldCount + 1));
       } else model.checkHeld();
@@ -122,7 +132,17 @@ class NarrowPositions extends OneToOneRingBuffer {
   }
 }
 
-for (const Broken of [EagerHead, LateTail, ForgottenPadding, DirtyGap, NarrowPositions]) {
+/** An aborted record is read all the same. */
+class ForgottenAbort extends OneToOneRingBuffer {
+  override controlledRead(handler: ControlledMessageHandler, limit?: number): number {
+    return super.controlledRead((type, index, length) => {
+      const action = handler(type, index, length);
+      return action === ABORT ? BREAK : action;
+    }, limit);
+  }
+}
+
+for (const Broken of [EagerHead, LateTail, ForgottenPadding, DirtyGap, NarrowPositions, ForgottenAbort]) {
   t.test(`canary: the fuzz notices ${Broken.name}`, async (t) => {
     const failure = firstFailure(1, 50, (buffer) => Broken.attach(buffer));
     t.match(failure?.message, /^MILLRACE_SEED=\d+ capacity=/);

@@ -1,4 +1,4 @@
-import { INSUFFICIENT_CAPACITY, OneToOneRingBuffer } from "../../src/index.ts";
+import { ControlledAction, INSUFFICIENT_CAPACITY, OneToOneRingBuffer } from "../../src/index.ts";
 import { RECORD_HEADER_BYTES } from "../../src/ring/ring-layout.ts";
 
 /** What the ring must hold: the plain arrays that run beside it. */
@@ -9,6 +9,9 @@ interface ModelRecord {
   position: number;
   index: number;
 }
+
+/** What a handler does about a record. */
+export type Answer = ControlledAction | "throw";
 
 export type MakeRing = (buffer: SharedArrayBuffer) => OneToOneRingBuffer;
 
@@ -152,6 +155,51 @@ export class RingModel {
     else ring.release(next.position);
     this.held.splice(0, count);
     same(ring.headPosition, next === undefined ? ring.readPosition : next.position, "headPosition");
+  }
+
+  /**
+   * One call of `read` (or of `controlledRead`, where an action is one) that is answered with `answers` in turn; it ends at the
+   * limit, which is their number.
+   */
+  readWith(answers: readonly Answer[], controlled: boolean): void {
+    const ring = this.consumer;
+    const expected = [...this.published];
+    let calls = 0;
+    let counted = 0;
+    let ended = false;
+    const handler = (type: number, index: number, length: number): ControlledAction => {
+      const answer = answers[calls] as Answer;
+      const record = expected[calls];
+      check(record !== undefined && !ended, `handler called ${calls + 1} times`);
+      same(type, record?.type, "type that a handler gets");
+      same(length, record?.payload.length, "length that a handler gets");
+      const got = ring.bytes.subarray(index, index + length);
+      check(
+        got.equals(record?.payload ?? new Uint8Array(0)),
+        `payload of ${length} bytes that a handler gets`,
+      );
+      calls++;
+      if (answer !== ControlledAction.ABORT) counted++;
+      ended =
+        answer === "throw" ||
+        (controlled && (answer === ControlledAction.ABORT || answer === ControlledAction.BREAK));
+      if (answer === "throw") throw new Error("from the handler");
+      return answer;
+    };
+    try {
+      const count = controlled
+        ? ring.controlledRead(handler, answers.length)
+        : ring.read(handler, answers.length);
+      same(count, counted, "number of records read");
+    } catch (error) {
+      if ((error as Error).message !== "from the handler") throw error;
+      same(answers[calls - 1], "throw", "the last answer");
+    }
+    check(ended || calls === Math.min(answers.length, expected.length), `handler called ${calls} times`);
+    this.published.splice(0, counted);
+    this.polled = this.published.length;
+    this.held.length = 0;
+    same(ring.headPosition, ring.readPosition, "headPosition after a read");
   }
 
   /** Every record that is not released must still be there, and the sums must agree. */
