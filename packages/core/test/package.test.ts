@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,6 +11,17 @@ const PACKAGE = fileURLToPath(new URL("../../", import.meta.url));
 const REPOSITORY = join(PACKAGE, "..", "..");
 const TSC = join(REPOSITORY, "node_modules", "typescript", "bin", "tsc");
 const NODE_TYPES = join(REPOSITORY, "node_modules", "@types");
+
+const MANIFEST = JSON.parse(readFileSync(join(PACKAGE, "package.json"), "utf8")) as {
+  exports: Record<string, unknown>;
+  dependencies?: Record<string, string>;
+  peerDependencies?: Record<string, string>;
+};
+
+/** What users may import besides the package itself. */
+const SUBPATHS = Object.keys(MANIFEST.exports)
+  .filter((path) => ![".", "./internal", "./package.json"].includes(path))
+  .map((path) => `@millrace/core/${path.slice(2)}`);
 
 /** What a command prints, errors included; rejects when it fails, with `stdout` as a property. */
 async function run(command: string, args: readonly string[], cwd: string): Promise<string> {
@@ -26,7 +38,7 @@ interface Packed {
   readonly files: readonly { readonly path: string }[];
 }
 
-/** A fresh project whose node_modules holds nothing but the package as npm would publish it. */
+/** A fresh project whose node_modules holds the package as npm would publish it and its peers, nothing else. */
 async function freshProject(t: Test): Promise<{ folder: string; files: string[] }> {
   const folder = await mkdtemp(join(tmpdir(), "millrace-package-"));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
@@ -38,6 +50,9 @@ async function freshProject(t: Test): Promise<{ folder: string; files: string[] 
   const target = join(folder, "node_modules", "@millrace", "core");
   await mkdir(target, { recursive: true });
   await run("tar", ["-xzf", tarball.filename, "-C", target, "--strip-components=1"], folder);
+  for (const peer of Object.keys(MANIFEST.peerDependencies ?? {})) {
+    await symlink(join(PACKAGE, "node_modules", peer), join(folder, "node_modules", peer), "junction");
+  }
   await writeFile(join(folder, "package.json"), '{ "name": "fresh", "private": true, "type": "commonjs" }');
   return { folder, files: tarball.files.map((file) => file.path) };
 }
@@ -91,10 +106,7 @@ t.test("a fresh project with the packed package", async (t) => {
       files.filter((file) => /^(dist\/)?test\/|tsbuildinfo/.test(file)),
       [],
     );
-    const manifest = JSON.parse(await readFile(join(PACKAGE, "package.json"), "utf8")) as {
-      dependencies?: Record<string, string>;
-    };
-    t.same(manifest.dependencies ?? {}, {}, "no dependency");
+    t.same(MANIFEST.dependencies ?? {}, {}, "no dependency");
   });
 
   t.test("can be imported and required", async (t) => {
@@ -117,28 +129,40 @@ t.test("a fresh project with the packed package", async (t) => {
     t.equal((await run(process.execPath, ["deep.mjs"], folder)).trim(), "ERR_PACKAGE_PATH_NOT_EXPORTED");
   });
 
+  t.test("subpaths can be imported and required", async (t) => {
+    for (const specifier of SUBPATHS) {
+      await writeFile(
+        join(folder, "sub.mjs"),
+        `import("${specifier}").then((all) => console.log(typeof all));`,
+      );
+      await writeFile(join(folder, "sub.cjs"), `console.log(typeof require("${specifier}"));`);
+      for (const file of ["sub.mjs", "sub.cjs"]) {
+        t.equal((await run(process.execPath, [file], folder)).trim(), "object", `${specifier} from ${file}`);
+      }
+    }
+  });
+
   t.test("has types for every kind of resolution", async (t) => {
-    const base = { strict: true, noEmit: true, target: "es2023" };
     const node = { types: ["node"], typeRoots: [NODE_TYPES], lib: ["es2023"] };
     const browser = { types: [], lib: ["es2023", "dom"] };
-    const configurations: Record<string, { file: string; compilerOptions: Record<string, unknown> }> = {
-      "nodenext, esm": { file: "typed.mts", compilerOptions: { ...node, module: "nodenext" } },
-      "nodenext, require": { file: "typed.cts", compilerOptions: { ...node, module: "nodenext" } },
-      bundler: {
-        file: "typed.ts",
-        compilerOptions: { ...node, module: "preserve", moduleResolution: "bundler" },
-      },
-      "bundler, browser without Node's types": {
-        file: "typed.ts",
-        compilerOptions: { ...browser, module: "preserve", moduleResolution: "bundler" },
-      },
-    };
-    for (const [name, { file, compilerOptions }] of Object.entries(configurations)) {
-      await writeFile(join(folder, file), TYPED);
-      const config = { compilerOptions: { ...base, ...compilerOptions }, files: [file] };
-      await writeFile(join(folder, "tsconfig.json"), JSON.stringify(config));
+    const bundler = { module: "preserve", moduleResolution: "bundler" };
+    const configurations = [
+      { name: "nodenext, esm", file: "typed.mts", platform: node, module: { module: "nodenext" } },
+      { name: "nodenext, require", file: "typed.cts", platform: node, module: { module: "nodenext" } },
+      { name: "bundler, Node", file: "typed.ts", platform: node, module: bundler },
+      { name: "bundler, browser without Node's types", file: "typed.ts", platform: browser, module: bundler },
+    ];
+    for (const { name, file, platform, module } of configurations) {
+      // The types of msgpackr itself need Node's.
+      const subpaths = SUBPATHS.filter((path) => platform === node || !path.endsWith("/messagepack"));
+      const imports = subpaths
+        .map((path, i) => `import * as sub${i} from "${path}";\nvoid sub${i};\n`)
+        .join("");
+      const compilerOptions = { strict: true, noEmit: true, target: "es2023", ...platform, ...module };
+      await writeFile(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: [file] }));
+      await writeFile(join(folder, file), imports + TYPED);
       t.equal(await complaintsOfTsc(folder), "", name);
-      await writeFile(join(folder, file), TYPED + MISTAKE);
+      await writeFile(join(folder, file), imports + TYPED + MISTAKE);
       t.match(await complaintsOfTsc(folder), /TS2322/, `${name}: a mistake is noticed`);
     }
   });
