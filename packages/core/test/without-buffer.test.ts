@@ -34,3 +34,15 @@ t.test("rings, broadcasts and copies work where there is no Buffer", async (t) =
   const { stdout } = await run(process.execPath, ["--input-type=module", "-e", SCRIPT, index]);
   t.equal(stdout.trim(), `undefined ${8 + 16 + 112 + 1008}`);
 });
+
+t.test("without a Buffer copies are right at every length and alignment", async (t) => {
+  const script = "delete globalThis.Buffer; console.log((await import(process.argv[1])).checkCopies());";
+  const check = new URL("./runtimes/copy-check.js", import.meta.url).href;
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    "--input-type=module",
+    "-e",
+    script,
+    check,
+  ]);
+  t.ok(Number(stdout) > 4000, `${stdout.trim()} copies`);
+});
