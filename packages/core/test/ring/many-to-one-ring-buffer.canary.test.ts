@@ -84,7 +84,7 @@ const CANARIES: readonly Canary[] = [
 
 for (const canary of CANARIES) {
   t.test(`canary: ${canary.name}`, async (t) => {
-    const enumeration = await Enumeration.of(canary);
+    const enumeration = await Enumeration.ofMutation(canary);
     let message = "not noticed";
     try {
       canary.notice(enumeration);

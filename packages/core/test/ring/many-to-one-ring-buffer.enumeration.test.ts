@@ -6,7 +6,7 @@ import { Enumeration } from "./stepwise/many-to-one-enumeration.ts";
  * compiled code itself; from start positions at the end of the data region and where the 32-bit positions wrap.
  */
 t.test("two producers and the consumer, in every order", async (t) => {
-  const enumeration = await Enumeration.of(undefined, (text) => t.comment(text));
+  const enumeration = await Enumeration.ofRing(false, (text) => t.comment(text));
   enumeration.live();
   enumeration.deaths();
   enumeration.blocked();

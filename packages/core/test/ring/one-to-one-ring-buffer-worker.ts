@@ -5,7 +5,8 @@ import { type Seeded, seeded } from "../seeded.ts";
 
 /** One side of the stress test. Both sides know the seed, so the consumer knows what each record must hold. */
 export interface RingWorkerData {
-  role: "producer" | "consumer";
+  /** A victim publishes all its records, commits some more, opens a claim and waits to be terminated. */
+  role: "producer" | "consumer" | "victim";
   ring: SharedArrayBuffer;
   /** Rung when there are records. */
   records: SharedArrayBuffer;
@@ -96,9 +97,21 @@ function consume(data: RingWorkerData): string {
   return "ok";
 }
 
+function fallSilent(data: RingWorkerData): void {
+  const ring = OneToOneRingBuffer.attach(data.ring);
+  const payload = new Uint8Array(8).fill(1);
+  for (let i = 0; i < data.count; i++) ring.write(1, payload);
+  ring.publish();
+  ring.write(2, payload);
+  ring.words[ring.tryClaim(3, 16) >> 2] = -1;
+  parentPort?.postMessage("claimed");
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+}
+
 const data = workerData as RingWorkerData;
 try {
   if (data.role === "producer") produce(data);
+  else if (data.role === "victim") fallSilent(data);
   else parentPort?.postMessage(consume(data));
 } catch (error) {
   parentPort?.postMessage(`${data.role}: ${(error as Error).stack}`);

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import t from "tap";
 import { Doorbell, OneToOneRingBuffer } from "../../src/index.ts";
@@ -50,3 +51,26 @@ for (const { name, capacity, lengthMax, count } of CASES) {
     t.equal(OneToOneRingBuffer.attach(shared.ring).headPosition > 0, true);
   });
 }
+
+t.test("what a terminated producer did not publish is in nobody's way", async (t) => {
+  const count = 5;
+  const shared = {
+    ring: OneToOneRingBuffer.allocate(1024, 2 ** 32 - 64),
+    records: Doorbell.allocate(),
+    space: Doorbell.allocate(),
+  };
+  const workerData: RingWorkerData = { ...shared, role: "victim", count, lengthMax: 8, seed: 0 };
+  const victim = new Worker(new URL("./one-to-one-ring-buffer-worker.js", import.meta.url), { workerData });
+  t.same(await once(victim, "message"), ["claimed"]);
+  await victim.terminate();
+  const consumer = OneToOneRingBuffer.attach(shared.ring);
+  const successor = OneToOneRingBuffer.attach(shared.ring);
+  t.equal(consumer.size(), count * 16);
+  successor.write(7, Buffer.from("goes on"));
+  successor.publish();
+  t.equal(consumer.unblock(), false);
+  const types: number[] = [];
+  consumer.read((type) => types.push(type));
+  t.same(types, [1, 1, 1, 1, 1, 7]);
+  t.equal(consumer.size(), 0);
+});

@@ -7,13 +7,11 @@ import {
 } from "./many-to-one-scenario.ts";
 import { importStepwise, type Mutation } from "./stepwise-source.ts";
 
-/** What is enumerated by default, and more where MILLRACE_STRESS_SECONDS is set. */
 const COMPILED = new URL("../../../src/ring/many-to-one-ring-buffer.js", import.meta.url);
 const RING_BYTES = 128;
 /** Positions count units of 8 bytes in 32 bits. */
 const WRAP = 2 ** 35;
 const SIGN = 2 ** 34;
-const THOROUGH = process.env.MILLRACE_STRESS_SECONDS !== undefined;
 
 const commit = (length: number): Produced => ({ length, end: "commit" });
 const abort = (length: number): Produced => ({ length, end: "abort" });
@@ -33,30 +31,30 @@ function from(
   return edges.flatMap((edge) => units.map((before) => ({ ...scenario, startPosition: edge - 8 * before })));
 }
 
-const LIVE: readonly Scenario[] = [
+const live = (thorough: boolean): Scenario[] => [
   ...from([WRAP], [2], {
     name: "payloads that end inside a word",
     before: [],
     producers: [[shorten(8, 3)], [shorten(8, 8)]],
     consumer: "rr",
   }),
-  ...from(THOROUGH ? [RING_BYTES, WRAP, SIGN] : [WRAP], THOROUGH ? [3, 2, 1, 0] : [1, 0], {
+  ...from(thorough ? [RING_BYTES, WRAP, SIGN] : [WRAP], thorough ? [3, 2, 1, 0] : [1, 0], {
     name: "records of one and two units",
     before: [],
     producers: [[commit(8)], [commit(0), commit(8)]],
     consumer: "rr",
   }),
-  ...from([WRAP], THOROUGH ? [3, 2, 1, 0] : [1], {
+  ...from([WRAP], thorough ? [3, 2, 1, 0] : [1], {
     name: "aborted and shortened claims",
-    before: THOROUGH ? [0] : [],
+    before: thorough ? [0] : [],
     producers: [[abort(8), commit(0)], [shorten(8, 0)]],
-    consumer: THOROUGH ? "rr" : "r",
+    consumer: thorough ? "rr" : "r",
   }),
-  ...from([WRAP], THOROUGH ? [3, 2, 1, 0] : [1], {
+  ...from([WRAP], thorough ? [3, 2, 1, 0] : [1], {
     name: "a ring that is full but for two units",
     before: [8, 8, 8, 8, 8, 8, 8],
-    producers: [[commit(8)], [commit(THOROUGH ? 8 : 0)]],
-    consumer: THOROUGH ? "22" : "2",
+    producers: [[commit(8)], [commit(thorough ? 8 : 0)]],
+    consumer: thorough ? "22" : "2",
   }),
 ];
 
@@ -64,8 +62,8 @@ const LIVE: readonly Scenario[] = [
 const STEPS_MAX = 16;
 
 /** The first producer dies after each number of steps. */
-const DEATHS: readonly Scenario[] = [
-  ...from([WRAP], THOROUGH ? [3, 2, 1, 0] : [2, 1], {
+const deaths = (thorough: boolean): Scenario[] => [
+  ...from([WRAP], thorough ? [3, 2, 1, 0] : [2, 1], {
     name: "a death at any step, found when all is quiet",
     before: [],
     producers: [[commit(8)], [commit(8)]],
@@ -90,12 +88,13 @@ const DEATHS: readonly Scenario[] = [
  * unwritten claim between the dead one and the end of the region: here a living thread may stand still for as long as it takes,
  * which `unblock` must not be told of.
  */
-const BLOCKED: readonly Scenario[] = from([WRAP], THOROUGH ? [8, 2, 1] : [8, 1], {
-  name: "a death at the head, found while others claim behind it",
-  before: [],
-  producers: [[commit(8)], [commit(8), commit(0)]],
-  consumer: "uurr",
-});
+const blocked = (thorough: boolean): Scenario[] =>
+  from([WRAP], thorough ? [8, 2, 1] : [8, 1], {
+    name: "a death at the head, found while others claim behind it",
+    before: [],
+    producers: [[commit(8)], [commit(8), commit(0)]],
+    consumer: "uurr",
+  });
 
 const EVERY_STEP = Array.from({ length: STEPS_MAX }, (_, step) => step);
 
@@ -115,28 +114,36 @@ type Comment = (text: string) => void;
 export class Enumeration {
   readonly #explorer: Explorer;
   readonly #ring: StepwiseRingClass;
+  readonly #thorough: boolean;
   readonly #comment: Comment;
 
-  private constructor(explorer: Explorer, ring: StepwiseRingClass, comment: Comment) {
+  private constructor(explorer: Explorer, ring: StepwiseRingClass, thorough: boolean, comment: Comment) {
     this.#explorer = explorer;
     this.#ring = ring;
+    this.#thorough = thorough;
     this.#comment = comment;
   }
 
-  static async of(mutation?: Mutation, comment: Comment = () => undefined): Promise<Enumeration> {
+  /** The ring as it is. @param thorough from all starts, and with more records: a minute instead of seconds. */
+  static async ofRing(thorough: boolean, comment: Comment): Promise<Enumeration> {
     const explorer = new Explorer();
-    return new Enumeration(explorer, await ringClass(explorer, mutation), comment);
+    return new Enumeration(explorer, await ringClass(explorer), thorough, comment);
+  }
+
+  static async ofMutation(mutation: Mutation): Promise<Enumeration> {
+    const explorer = new Explorer();
+    return new Enumeration(explorer, await ringClass(explorer, mutation), false, () => undefined);
   }
 
   /** Two producers and the consumer. @param named only scenarios of this name. */
   live(named?: string): void {
-    for (const scenario of LIVE)
+    for (const scenario of live(this.#thorough))
       if (scenario.name === (named ?? scenario.name)) this.#explore(scenario, [undefined]);
   }
 
   /** The same, and the first producer dies after each number of steps; what it leaves is found when all is quiet. */
   deaths(): void {
-    for (const scenario of DEATHS) {
+    for (const scenario of deaths(this.#thorough)) {
       this.#explore(
         scenario,
         EVERY_STEP.map((steps) => ({ thread: 0, steps })),
@@ -146,7 +153,7 @@ export class Enumeration {
 
   /** The first producer has died inside its claim at the head; the consumer unblocks while the other one goes on. */
   blocked(): void {
-    for (const scenario of BLOCKED) {
+    for (const scenario of blocked(this.#thorough)) {
       const inside = stepsInsideTheClaim(this.#ring, scenario);
       this.#explore(
         scenario,
