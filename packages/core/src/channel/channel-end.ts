@@ -60,7 +60,10 @@ export class ChannelEnd {
     );
     this.peerBell = Doorbell.attach(bells[other], () => this.link.poke());
     // Whoever waits for the connection looks when it is poked.
-    this.link.poke();
+    if (this.link.poke()) return;
+    // The other end was gone before this one listened, so there will be no event.
+    this.lose();
+    queueMicrotask(() => this.onChange());
   }
 
   isConnected(): boolean {
@@ -102,6 +105,7 @@ export class ChannelEnd {
       this.reading = false;
       inbound.release();
       this.grantSpace();
+      if (!this.open) this.checkEnd();
     }
     return count;
   }

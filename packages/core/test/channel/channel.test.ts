@@ -246,6 +246,34 @@ t.test("connected rejects where nobody can come any more", async (t) => {
   await rejected;
 });
 
+t.test("an end whose peer was gone before it came is closed", async (t) => {
+  // An end that only listens for the end keeps no loop alive.
+  const hold = setInterval(() => {}, 1000);
+  t.teardown(() => clearInterval(hold));
+  for (const way of ["listens", "blocks"]) {
+    const { local, remote } = Channel.create({ capacityBytes: CAPACITY });
+    write(local, 1);
+    local.close();
+    await turn();
+    const late = Channel.connect(remote);
+    t.equal(late.wait(), true);
+    t.same(readAll(late), [1], "what was flushed is there");
+    if (way === "listens") t.equal(await reasonOf(late), "remote");
+    else t.equal(late.wait(), false);
+    t.equal(late.closed, true);
+
+    const [mine, theirs] = Channel.allocate({ capacityBytes: CAPACITY });
+    theirs.port.close();
+    await turn();
+    await turn();
+    const alone = Channel.connect(mine);
+    if (way === "listens") t.equal(await reasonOf(alone), "lost");
+    else t.equal(alone.wait(), false);
+    t.equal(alone.closed, true);
+    await t.rejects(alone.connected, /before its other end/);
+  }
+});
+
 t.test("what is no descriptor is refused, and says why", async (t) => {
   const refused = (
     change: Partial<Record<keyof ChannelDescriptor, unknown>>,
