@@ -312,6 +312,36 @@ t.test("what is no descriptor is refused, and says why", async (t) => {
   t.throws(() => Channel.create({ capacityBytes: 1000 }), RangeError);
 });
 
+t.test("an end keeps its loop alive while it has something to wait for", async (t) => {
+  const [mine, theirs] = describeChannel({ capacityBytes: CAPACITY });
+  // Newer than the types of the oldest Node.
+  const port = mine.port as unknown as { hasRef(): boolean };
+  const channel = Channel.connect(mine);
+  t.equal(port.hasRef(), false, "by itself it keeps nothing");
+  const stop = channel.onRecords(() => {});
+  t.equal(port.hasRef(), true);
+  channel.unref();
+  t.equal(port.hasRef(), false);
+  channel.ref();
+  t.equal(port.hasRef(), true);
+  stop();
+  t.equal(port.hasRef(), false);
+  const connected = channel.connected;
+  t.equal(port.hasRef(), true);
+  const peer = Channel.connect(theirs);
+  await connected;
+  await turn();
+  t.equal(port.hasRef(), false);
+  while (write(channel, 0) >= 0);
+  const space = channel.whenSpace();
+  t.equal(port.hasRef(), true);
+  readAll(peer);
+  await space;
+  await turn();
+  t.equal(port.hasRef(), false);
+  channel.close();
+});
+
 t.test("a descriptor connects once", async (t) => {
   const [one] = describeChannel({ capacityBytes: CAPACITY });
   const channel = Channel.connect(one);
