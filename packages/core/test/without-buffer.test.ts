@@ -5,11 +5,12 @@ import t from "tap";
 /** What a browser has: shared memory and Atomics, but no Buffer. */
 const SCRIPT = `
   delete globalThis.Buffer;
-  const { BroadcastTransmitter, CopyBroadcastReceiver, OneToOneRingBuffer, copyBytes } = await import(process.argv[1]);
+  const { BroadcastTransmitter, CopyBroadcastReceiver, ManyToOneRingBuffer, OneToOneRingBuffer, copyBytes } = await import(process.argv[1]);
   const broadcast = BroadcastTransmitter.allocate(8192);
   const transmitter = BroadcastTransmitter.attach(broadcast);
   const receiver = CopyBroadcastReceiver.attach(broadcast);
   const ring = OneToOneRingBuffer.attach(OneToOneRingBuffer.allocate(8192));
+  const many = ManyToOneRingBuffer.attach(ManyToOneRingBuffer.allocate(65536));
   const source = Uint8Array.from({ length: 1000 }, (_, i) => i & 255);
   for (const length of [0, 5, 100, 1000]) {
     ring.write(1, source.subarray(0, length));
@@ -19,6 +20,11 @@ const SCRIPT = `
       copyBytes(copy, 0, ring.bytes, index, got);
       if (got !== length || copy.some((byte, i) => byte !== source[i])) throw new Error("record of " + length);
     });
+    for (let i = 0; i < 40; i++) many.write(1, source.subarray(0, length));
+    const read = many.read((type, index, got) => {
+      if (got !== length || many.bytes.subarray(index, index + got).some((byte, i) => byte !== source[i])) throw new Error("record of " + length);
+    });
+    if (read !== 40 || many.bytes.some((byte) => byte !== 0)) throw new Error("many-to-one ring: " + read);
     transmitter.transmit(1, source.subarray(0, length));
     receiver.receive((type, bytes, got) => {
       if (got !== length || bytes.subarray(0, got).some((byte, i) => byte !== source[i])) throw new Error("broadcast of " + length);

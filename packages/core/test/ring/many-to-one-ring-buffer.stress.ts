@@ -26,34 +26,34 @@ interface Case {
 }
 
 const CASES: readonly Case[] = [
-  { name: "a small ring, always full or empty", capacity: 512, lengthMax: 56, count: 60_000, deaths: [] },
+  { name: "a small ring, always full or empty", capacity: 512, lengthMax: 56, count: 20_000, deaths: [] },
   {
     name: "records of up to an eighth of the ring",
     capacity: 65_536,
     lengthMax: 8_184,
-    count: 3_000,
+    count: 1_500,
     deaths: [],
   },
-  { name: "short records in a large ring", capacity: 2 ** 20, lengthMax: 24, count: 300_000, deaths: [] },
+  { name: "short records in a large ring", capacity: 2 ** 20, lengthMax: 24, count: 150_000, deaths: [] },
   {
     name: "a producer terminated between claim and commit, while the others go on",
     capacity: 4_096,
     lengthMax: 200,
-    count: 60_000,
+    count: 20_000,
     deaths: ["inside the claim", "inside the claim", "inside the claim", "inside the claim"],
   },
   {
     name: "a producer terminated before it wrote its claim's length",
     capacity: 4_096,
     lengthMax: 200,
-    count: 60_000,
+    count: 20_000,
     deaths: ["before the claim's header", "before the claim's header", "before the claim's header"],
   },
   {
     name: "a producer terminated wherever it is",
     capacity: 4_096,
     lengthMax: 200,
-    count: 200_000,
+    count: 60_000,
     deaths: ["anywhere", "anywhere", "anywhere", "anywhere", "anywhere"],
   },
 ];

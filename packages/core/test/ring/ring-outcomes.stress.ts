@@ -44,7 +44,7 @@ const TESTS: readonly OutcomeTest[] = [
     kind: "one-to-one",
     capacity: 1_024,
     roles: ["publisher", "reader", "bystander"],
-    rounds: 200_000,
+    rounds: 60_000,
     outcomes: READ,
   },
   {
@@ -52,7 +52,7 @@ const TESTS: readonly OutcomeTest[] = [
     kind: "many-to-one",
     capacity: 1_024,
     roles: ["publisher", "publisher", "reader", "bystander"],
-    rounds: 100_000,
+    rounds: 30_000,
     outcomes: {
       ...READ,
       "a claim of zeros": "must",
@@ -66,7 +66,7 @@ const TESTS: readonly OutcomeTest[] = [
     kind: "many-to-one",
     capacity: 256,
     roles: ["committer", "unblocker"],
-    rounds: 5_000,
+    rounds: 2_000,
     outcomes: {
       "committed, not unblocked, 1 read": "must",
       "commit refused, unblocked, 0 read": "must",
