@@ -114,7 +114,9 @@ function awaitAtLeast(signal: number, round: number): void {
   for (let spin = 0; Atomics.load(signals, signal) < round; spin++) if (spin > 2000) nap();
 }
 
+/** Mostly for the time in which the other side does its part, and sometimes for so long that the other is first, whoever has a core. */
 function stepBack(random: Seeded): void {
+  if (random.below(8) === 0) nap();
   for (let i = random.below(120); i > 0; i--) Atomics.load(signals, OutcomeSignal.NAP);
 }
 
