@@ -31,7 +31,7 @@ export const CHANNEL_CLOSED: number = -3;
 export class Channel {
   /** Where this end writes; its `bytes` are where claims are filled in place. */
   readonly outbound: OneToOneRingBuffer;
-  /** Where this end reads; its `bytes` are what a handler's index points into. */
+  /** Where this end reads; its `bytes` are what a handler's index points into. Reading past the channel would not tell a peer of space. */
   readonly inbound: OneToOneRingBuffer;
 
   private readonly end: ChannelEnd;
