@@ -12,19 +12,27 @@ export interface LatencySummary {
 
 const MICROSECONDS = 1000;
 /** Ten minutes: nothing that is measured waits longer. */
-const LATENCY_US_MAX = 600_000_000;
+const LATENCY_MS_MAX = 600_000;
 
-/** Latencies with three significant digits, from a microsecond up. */
+/** Latencies with three significant digits, from a microsecond (or another step, `stepsPerMs`) up. */
 export class LatencyRecorder {
-  readonly #histogram: Histogram = build({
-    bitBucketSize: 64,
-    lowestDiscernibleValue: 1,
-    highestTrackableValue: LATENCY_US_MAX,
-    numberOfSignificantValueDigits: 3,
-  });
+  readonly #stepsPerMs: number;
+  readonly #stepsMax: number;
+  readonly #histogram: Histogram;
+
+  constructor(stepsPerMs: number = MICROSECONDS) {
+    this.#stepsPerMs = stepsPerMs;
+    this.#stepsMax = LATENCY_MS_MAX * stepsPerMs;
+    this.#histogram = build({
+      bitBucketSize: 64,
+      lowestDiscernibleValue: 1,
+      highestTrackableValue: this.#stepsMax,
+      numberOfSignificantValueDigits: 3,
+    });
+  }
 
   record(ms: number): void {
-    this.#histogram.recordValue(Math.min(LATENCY_US_MAX, Math.max(1, Math.round(ms * MICROSECONDS))));
+    this.#histogram.recordValue(Math.min(this.#stepsMax, Math.max(1, Math.round(ms * this.#stepsPerMs))));
   }
 
   reset(): void {
@@ -33,14 +41,14 @@ export class LatencyRecorder {
 
   summary(): LatencySummary {
     const histogram = this.#histogram;
-    const at = (percentile: number): number => histogram.getValueAtPercentile(percentile) / MICROSECONDS;
+    const at = (percentile: number): number => histogram.getValueAtPercentile(percentile) / this.#stepsPerMs;
     return {
       count: histogram.totalCount,
       p50: at(50),
       p90: at(90),
       p99: at(99),
       p999: at(99.9),
-      max: histogram.maxValue / MICROSECONDS,
+      max: histogram.maxValue / this.#stepsPerMs,
     };
   }
 }

@@ -11,6 +11,16 @@ const WHOLE_LOOP_BYTES_MAX = 8;
  */
 const FILL_BYTES_MIN = 160;
 
+/**
+ * Without `fill`, from this many bytes on a detour through aligned private memory wins where only one side is shared and the two are
+ * not aligned alike: 1.2 us instead of 5.8 for 16 KiB, in Chromium 156.
+ */
+const REALIGN_BYTES_MIN = 512;
+/** Stays in the first-level cache; a multiple of the alignment. */
+const REALIGN_CHUNK_BYTES = 16_384;
+/** V8 copies shared memory in words of this size where it can. */
+const WORD_BYTES = 8;
+
 /** Absent in browsers, which fall back to `set`. */
 const nativeFill: typeof Buffer.prototype.fill | undefined =
   typeof Buffer === "undefined" ? undefined : Buffer.prototype.fill;
@@ -24,7 +34,7 @@ const nativeFill: typeof Buffer.prototype.fill | undefined =
  * @throws RangeError when a region leaves its array; nothing has been copied then.
  */
 export function copyBytes(
-  target: Buffer,
+  target: Uint8Array,
   targetStart: number,
   source: Uint8Array,
   sourceStart: number,
@@ -45,8 +55,33 @@ export function copyBytes(
   const view = whole ? source : new Uint8Array(source.buffer, source.byteOffset + sourceStart, length);
   if (length >= FILL_BYTES_MIN && nativeFill !== undefined) {
     nativeFill.call(target, view, targetStart, targetStart + length);
+  } else if (length >= REALIGN_BYTES_MIN && isHelpedByDetour(target, targetStart, view)) {
+    setThroughDetour(target, targetStart, view);
   } else {
     target.set(view, targetStart);
+  }
+}
+
+let detour: Uint8Array | undefined;
+
+function isShared(bytes: Uint8Array): boolean {
+  return typeof SharedArrayBuffer !== "undefined" && bytes.buffer instanceof SharedArrayBuffer;
+}
+
+function isHelpedByDetour(target: Uint8Array, targetStart: number, source: Uint8Array): boolean {
+  const apart = (target.byteOffset + targetStart - source.byteOffset) & (WORD_BYTES - 1);
+  return apart !== 0 && isShared(target) !== isShared(source);
+}
+
+/** The detour is aligned as the shared side is, so that only the step between private memories, which is fast, is misaligned. */
+function setThroughDetour(target: Uint8Array, targetStart: number, source: Uint8Array): void {
+  detour ??= new Uint8Array(REALIGN_CHUNK_BYTES + WORD_BYTES);
+  const aligned = isShared(target) ? target.byteOffset + targetStart : source.byteOffset;
+  const lead = aligned & (WORD_BYTES - 1);
+  for (let done = 0; done < source.length; done += REALIGN_CHUNK_BYTES) {
+    const bytes = Math.min(REALIGN_CHUNK_BYTES, source.length - done);
+    detour.set(source.subarray(done, done + bytes), lead);
+    target.set(detour.subarray(lead, lead + bytes), targetStart + done);
   }
 }
 

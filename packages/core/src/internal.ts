@@ -3,4 +3,4 @@ export {
   PADDING_TYPE,
   RECORD_ALIGNMENT,
   RECORD_HEADER_BYTES,
-} from "./ring-layout.ts";
+} from "./ring/ring-layout.ts";

@@ -19,7 +19,7 @@ function start(
   const buffer = Doorbell.allocate();
   const thread = new SyncThread({ directory, epoch: EPOCH, committedPosition }, buffer);
   t.teardown(() => thread.close());
-  return { directory, fd, thread, bell: new Doorbell(buffer) };
+  return { directory, fd, thread, bell: Doorbell.attach(buffer) };
 }
 
 /** Sleeps as a shard does until the condition holds. */

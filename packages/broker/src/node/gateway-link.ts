@@ -33,8 +33,8 @@ export class GatewayLink {
   #waiting = false;
 
   constructor(buffers: LinkBuffers, shardDoorbell: Doorbell, replies: ReplyHandler) {
-    this.inbound = new OneToOneRingBuffer(buffers.inbound);
-    this.#reads = new OneToOneRingBuffer(buffers.reads);
+    this.inbound = OneToOneRingBuffer.attach(buffers.inbound);
+    this.#reads = OneToOneRingBuffer.attach(buffers.reads);
     this.#state = new Int32Array(buffers.state);
     this.#shardDoorbell = shardDoorbell;
     this.outbound = new OutboundReader(buffers.outbound, replies, () => {
@@ -165,7 +165,7 @@ export class OutboundReader {
   readonly #onReleased: () => void;
 
   constructor(buffer: SharedArrayBuffer, replies: ReplyHandler, onReleased: () => void) {
-    this.#ring = new OneToOneRingBuffer(buffer);
+    this.#ring = OneToOneRingBuffer.attach(buffer);
     this.#replies = replies;
     this.#onReleased = onReleased;
   }

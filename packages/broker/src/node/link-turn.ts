@@ -39,7 +39,7 @@ export class LinkTurn {
   /** @param doorbell rung by shards and reader; this thread is an event loop: they wake it through their MessagePort. */
   constructor(slots: readonly ShardSlot[], doorbell: SharedArrayBuffer, context: LinkTurnContext) {
     this.#slots = slots;
-    this.#doorbell = new Doorbell(doorbell, () => {});
+    this.#doorbell = Doorbell.attach(doorbell);
     this.#context = context;
   }
 
@@ -76,7 +76,7 @@ export class LinkTurn {
     handler.onDrainEnd();
     this.flush();
     if (!this.#hasAnswers()) {
-      this.#doorbell.prepareSleep();
+      this.#doorbell.park();
       if (!this.#hasAnswers()) return;
       this.#doorbell.cancelSleep();
     }

@@ -40,7 +40,7 @@ export class ReaderThread {
 
   constructor(options: ReaderThreadOptions) {
     this.#options = options;
-    this.#doorbell = new Doorbell(this.doorbellBuffer);
+    this.#doorbell = Doorbell.attach(this.doorbellBuffer);
     [this.#worker, this.#outbound, this.#readAhead] = this.#start();
   }
 

@@ -48,7 +48,7 @@ export class ShardThread {
   constructor(options: ShardThreadOptions) {
     const doorbell = Doorbell.allocate();
     const control = new SharedArrayBuffer(CONTROL_WORDS * 4);
-    this.doorbell = new Doorbell(doorbell);
+    this.doorbell = Doorbell.attach(doorbell);
     this.#control = new Int32Array(control);
     this.readerRing = OneToOneRingBuffer.allocate(BROKER_LIMITS.readerRingBytes);
     this.links = new Map(options.shards.map(({ shardId }) => [shardId, allocateLink()]));

@@ -25,9 +25,9 @@ export class ShardLink {
   readonly #replies: { requestId: number; payload: Uint8Array }[] = [];
 
   constructor(buffers: LinkBuffers, gatewayDoorbell: Doorbell) {
-    this.inbound = new OneToOneRingBuffer(buffers.inbound);
-    this.reads = new OneToOneRingBuffer(buffers.reads);
-    this.outbound = new OneToOneRingBuffer(buffers.outbound);
+    this.inbound = OneToOneRingBuffer.attach(buffers.inbound);
+    this.reads = OneToOneRingBuffer.attach(buffers.reads);
+    this.outbound = OneToOneRingBuffer.attach(buffers.outbound);
     this.#state = new Int32Array(buffers.state);
     this.#gatewayDoorbell = gatewayDoorbell;
     // A small ring keeps half of itself: tests fill it sooner.

@@ -1,4 +1,4 @@
-import { type Agent, AgentRunner, Doorbell } from "@millrace/core";
+import { type Agent, AgentRunner, Doorbell, DoorbellIdleStrategy } from "@millrace/core";
 import { RealStorage } from "@millrace/journal";
 import { readFully } from "@millrace/journal/internal";
 import { AheadFiller } from "../reader/ahead-slots.ts";
@@ -24,10 +24,14 @@ export class ReadAheadAgent implements Agent {
       readFully(storage, fd, target, 0, length, position),
     );
     let failure: unknown;
-    const runner = new AgentRunner(new ReadAheadAgent(filler), new Doorbell(doorbell), (error) => {
-      failure = error;
-      runner.close();
-    });
+    const runner = new AgentRunner(
+      new ReadAheadAgent(filler),
+      new DoorbellIdleStrategy(Doorbell.attach(doorbell)),
+      (error) => {
+        failure = error;
+        runner.close();
+      },
+    );
     runner.run();
     throw failure;
   }

@@ -1,5 +1,5 @@
 import type { MessagePort } from "node:worker_threads";
-import { type Agent, AgentRunner, Doorbell, OneToOneRingBuffer } from "@millrace/core";
+import { type Agent, AgentRunner, Doorbell, DoorbellIdleStrategy, OneToOneRingBuffer } from "@millrace/core";
 import { BROKER_LIMITS } from "../limits.ts";
 import { LINK_STATE } from "../link/link-buffers.ts";
 import { SharedAheadSlots } from "../reader/ahead-slots.ts";
@@ -46,14 +46,14 @@ export class ReaderThreadAgent implements Agent {
       openColdReader(
         data.shardsDirectory,
         this.#liveWrites,
-        new SharedAheadSlots(buffers, new Doorbell(doorbell)),
+        new SharedAheadSlots(buffers, Doorbell.attach(doorbell)),
       ),
     );
     this.#control = new ThreadControl(port, data.control);
     this.#requests = new Array<OneToOneRingBuffer | undefined>(data.threads).fill(undefined);
-    this.#outbound = new OneToOneRingBuffer(data.outbound);
+    this.#outbound = OneToOneRingBuffer.attach(data.outbound);
     this.#state = new Int32Array(data.state);
-    this.#gatewayDoorbell = new Doorbell(data.gatewayDoorbell, () => port.postMessage(null));
+    this.#gatewayDoorbell = Doorbell.attach(data.gatewayDoorbell, () => port.postMessage(null));
     this.#server = new ColdReadServer(this.#entries, this.#outbound, (event, fields) => {
       port.postMessage({ kind: "log", level: "error", event, fields } satisfies LogMessage);
     });
@@ -63,17 +63,21 @@ export class ReaderThreadAgent implements Agent {
   static start(data: ReaderThreadData, port: MessagePort): void {
     const agent = new ReaderThreadAgent(data, port, SYSTEM_CLOCK);
     let failure: unknown;
-    const runner = new AgentRunner(agent, new Doorbell(data.doorbell), (error) => {
-      failure = error;
-      runner.close();
-    });
+    const runner = new AgentRunner(
+      agent,
+      new DoorbellIdleStrategy(Doorbell.attach(data.doorbell)),
+      (error) => {
+        failure = error;
+        runner.close();
+      },
+    );
     runner.run();
     throw failure;
   }
 
   doWork(): number {
     let work = this.#control.poll((message) => {
-      this.#requests[message.thread] = new OneToOneRingBuffer(message.ring);
+      this.#requests[message.thread] = OneToOneRingBuffer.attach(message.ring);
     });
     if (this.#liveWrites.isBusy) work += this.#readWithRests();
     else work += this.#readInTurn();

@@ -1,5 +1,5 @@
 import type { MessagePort } from "node:worker_threads";
-import { type Agent, AgentRunner, Doorbell, OneToOneRingBuffer } from "@millrace/core";
+import { type Agent, AgentRunner, Doorbell, DoorbellIdleStrategy, OneToOneRingBuffer } from "@millrace/core";
 import { Journal, RealStorage, SyncThread } from "@millrace/journal";
 import { DiskReserve, releaseReserve } from "@millrace/journal/internal";
 import { MillraceError } from "@millrace/protocol";
@@ -54,8 +54,8 @@ export class ShardThreadAgent implements Agent {
     this.#data = data;
     this.#port = port;
     this.#control = new ThreadControl(port, data.control);
-    this.#doorbell = new Doorbell(data.doorbell);
-    this.#readerRing = new OneToOneRingBuffer(data.readerRing);
+    this.#doorbell = Doorbell.attach(data.doorbell);
+    this.#readerRing = OneToOneRingBuffer.attach(data.readerRing);
     this.#liveWrites = new LiveWrites(data.liveWrites, SYSTEM_CLOCK);
     this.#background = new PortBackground((jobId, job, transfer) =>
       port.postMessage({ kind: "job", jobId, job } satisfies FromShardThread, transfer),
@@ -81,7 +81,7 @@ export class ShardThreadAgent implements Agent {
     }
     agent.#say({ kind: "ready", ...started });
     let failure: unknown;
-    const runner = new AgentRunner(agent, agent.#doorbell, (error) => {
+    const runner = new AgentRunner(agent, new DoorbellIdleStrategy(agent.#doorbell), (error) => {
       failure = error;
       runner.close();
     });
@@ -158,12 +158,12 @@ export class ShardThreadAgent implements Agent {
       state,
       journal,
       link,
-      gatewayDoorbell: new Doorbell(this.#data.gatewayDoorbell, () => this.#port.postMessage(null)),
+      gatewayDoorbell: Doorbell.attach(this.#data.gatewayDoorbell, () => this.#port.postMessage(null)),
       coldReads: new RingColdReads(
         shardId,
         journal,
         this.#readerRing,
-        new Doorbell(this.#data.readerDoorbell),
+        Doorbell.attach(this.#data.readerDoorbell),
       ),
       clock: SYSTEM_CLOCK,
       segmentBytes,

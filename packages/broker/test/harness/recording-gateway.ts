@@ -107,7 +107,7 @@ export class RecordingGateway implements GatewayHandler {
   #nextRequestId = 1;
 
   constructor(buffers: LinkBuffers) {
-    this.link = new GatewayLink(buffers, new Doorbell(Doorbell.allocate()), this);
+    this.link = new GatewayLink(buffers, Doorbell.attach(Doorbell.allocate()), this);
   }
 
   /** The reader thread's outbound ring, answered to the same handler. */

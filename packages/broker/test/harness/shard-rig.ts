@@ -153,12 +153,12 @@ export class ShardRig {
       state,
       journal: this.journal,
       link,
-      gatewayDoorbell: new Doorbell(Doorbell.allocate()),
+      gatewayDoorbell: Doorbell.attach(Doorbell.allocate()),
       coldReads: new RingColdReads(
         this.shardId,
         this.journal,
         this.#coldRing,
-        new Doorbell(Doorbell.allocate()),
+        Doorbell.attach(Doorbell.allocate()),
       ),
       clock,
       reserve,
@@ -256,11 +256,11 @@ export class ShardRig {
   }
 
   #openReader(storage: Storage): void {
-    this.#coldRing = new OneToOneRingBuffer(
+    this.#coldRing = OneToOneRingBuffer.attach(
       OneToOneRingBuffer.allocate(this.#options.readerRingBytes ?? 65_536),
     );
     const outbound = OneToOneRingBuffer.allocate(this.#options.outboundBytes ?? 65_536);
-    this.#coldOutbound = new OneToOneRingBuffer(outbound);
+    this.#coldOutbound = OneToOneRingBuffer.attach(outbound);
     this.#coldReader = this.gateway.reader(outbound);
     this.#coldServer = new ColdReadServer(
       new JournalColdEntries(new ColdReader(storage, SHARDS_DIRECTORY)),

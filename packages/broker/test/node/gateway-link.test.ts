@@ -15,11 +15,11 @@ function link(): { gateway: GatewayLink; shard: ShardLink; rings: { gateway: num
   };
   const rings = { gateway: 0, shard: 0 };
   const sleeper = (side: "gateway" | "shard"): Doorbell => {
-    const doorbell: Doorbell = new Doorbell(Doorbell.allocate(), () => {
+    const doorbell: Doorbell = Doorbell.attach(Doorbell.allocate(), () => {
       rings[side] += 1;
-      doorbell.prepareSleep();
+      doorbell.park();
     });
-    doorbell.prepareSleep();
+    doorbell.park();
     return doorbell;
   };
   return {

@@ -9,7 +9,7 @@ type Read = ConstructorParameters<typeof AheadFiller>[1];
 
 function pair(read: Read): { slots: SharedAheadSlots; filler: AheadFiller } {
   const buffers = allocateAhead();
-  const slots = new SharedAheadSlots(buffers, new Doorbell(Doorbell.allocate()));
+  const slots = new SharedAheadSlots(buffers, Doorbell.attach(Doorbell.allocate()));
   return { slots, filler: new AheadFiller(buffers, read) };
 }
 
@@ -51,7 +51,7 @@ t.test("what cannot be read is left to the reader", async (t) => {
 
 t.test("whoever needs a slot waits until it is filled", async (t) => {
   const buffers = allocateAhead();
-  const slots = new SharedAheadSlots(buffers, new Doorbell(Doorbell.allocate()));
+  const slots = new SharedAheadSlots(buffers, Doorbell.attach(Doorbell.allocate()));
   slots.begin(4, 1, 0, 77);
   const module = new URL("../../src/reader/ahead-slots.js", import.meta.url).href;
   const worker = new Worker(

@@ -44,7 +44,7 @@ function served(): {
   answers: () => Answer[];
   logged: string[];
 } {
-  const ring = new OneToOneRingBuffer(OneToOneRingBuffer.allocate(65_536));
+  const ring = OneToOneRingBuffer.attach(OneToOneRingBuffer.allocate(65_536));
   const entries = new ScriptedEntries();
   const logged: string[] = [];
   const server = new ColdReadServer(entries, ring, (event) => logged.push(event));

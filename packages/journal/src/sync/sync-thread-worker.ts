@@ -29,7 +29,7 @@ const GAVE_UP = -1;
 const data = workerData as SyncThreadData;
 const words = new Int32Array(data.shared);
 const storage = new RealStorage();
-const doorbell = data.doorbell === undefined ? undefined : new Doorbell(data.doorbell);
+const doorbell = data.doorbell === undefined ? undefined : Doorbell.attach(data.doorbell);
 
 /** Takes all requests that stand in slots. Positions are in units here, as int32. */
 function takeRequests(): SyncRequest[] {
