@@ -15,7 +15,7 @@ interface CostRow {
   readonly subjects: Readonly<Record<string, SubjectSpec>>;
 }
 
-const APART: CopyVariant = { lines: "apart", caches: true, kernel: "loop", shiftBytes: 0 };
+const APART: CopyVariant = { lines: "apart", caches: true, kernel: "straight", shiftBytes: 0 };
 const BATCHES = [64, 1, 8, 512] as const;
 
 const ROWS: readonly CostRow[] = [

@@ -13,8 +13,8 @@ import { pingPongRows } from "./ping-pong-rows.ts";
 const ROWS: readonly BenchRow<CoreContext>[] = [...oneToOneRows, manyToOneRow, ...pingPongRows, ...costRows];
 
 /** settleMs is the warm-up of each sample, which is a process of its own. */
-const PLAN: SamplingPlan = { rounds: 5, warmUpMs: 0, settleMs: 500, durationMs: 1000 };
-const QUICK_PLAN: SamplingPlan = { rounds: 3, warmUpMs: 0, settleMs: 150, durationMs: 200 };
+const PLAN: SamplingPlan = { rounds: 5, warmUpMs: 0, settleMs: 600, durationMs: 1000 };
+const QUICK_PLAN: SamplingPlan = { rounds: 3, warmUpMs: 0, settleMs: 300, durationMs: 200 };
 
 const options = parseBenchOptions("pnpm bench:core", process.argv.slice(2), {
   quick: "short samples and fewer rounds: about two minutes",

@@ -1,4 +1,4 @@
-import { checkRecord, patternSum, sourceRecord } from "./record-check.ts";
+import { checkRecord, copyStraight, patternSum, STRAIGHT_BYTES, sourceRecord } from "./record-check.ts";
 import { NO_TIMER, waitingOf } from "./ring-carriers.ts";
 import type { CarrierSides, CopyVariant, TransferSetup, TransferSpec } from "./transfer-spec.ts";
 
@@ -15,8 +15,7 @@ const HEAD_BYTE_ADJACENT = 132;
 const SLOTS_START = 384;
 
 /** What copies records of this length fastest on Node 20; see the row about alignment. */
-const LOOP_BYTES_MAX = 64;
-const SET_BYTES_MAX = 128;
+const SET_BYTES_MAX = 1024;
 
 export const copyLoopSides: CarrierSides = {
   allocate: ({ capacityBytes }) => new SharedArrayBuffer(SLOTS_START + capacityBytes),
@@ -28,6 +27,7 @@ export const copyLoopSides: CarrierSides = {
     const copy = copyKernel(variant.kernel, memory, recordBytes);
     const { bytes, words } = sourceAt(recordBytes, variant.shiftBytes);
     const { caches } = variant;
+    const aligned = variant.shiftBytes === 0;
     const idle = waitingOf(spec);
     let headSeen = 0;
     return (first, count) => {
@@ -41,7 +41,8 @@ export const copyLoopSides: CarrierSides = {
             headSeen = Atomics.load(head, 0);
             if (sequence - headSeen >= slots) idle.idle(0, NO_TIMER);
           }
-          setSequence(words, bytes, sequence);
+          if (aligned) words[0] = sequence;
+          else setSequence(bytes, sequence);
           copy(bytes, words, (sequence & (slots - 1)) * recordBytes);
         }
         Atomics.store(tail, 0, sequence);
@@ -71,7 +72,7 @@ export const copyLoopSides: CarrierSides = {
 
 function variantOf({ copy, recordBytes }: TransferSpec): CopyVariant {
   if (copy !== undefined) return copy;
-  const kernel = recordBytes <= LOOP_BYTES_MAX ? "loop" : recordBytes <= SET_BYTES_MAX ? "set" : "fill";
+  const kernel = recordBytes === STRAIGHT_BYTES ? "straight" : recordBytes <= SET_BYTES_MAX ? "set" : "fill";
   return { lines: "apart", caches: true, kernel, shiftBytes: 0 };
 }
 
@@ -96,11 +97,7 @@ function sourceAt(recordBytes: number, shiftBytes: number): { bytes: Uint8Array;
   return { bytes, words };
 }
 
-function setSequence(words: Int32Array, bytes: Uint8Array, sequence: number): void {
-  if (bytes.buffer === words.buffer) {
-    words[0] = sequence;
-    return;
-  }
+function setSequence(bytes: Uint8Array, sequence: number): void {
   bytes[0] = sequence;
   bytes[1] = sequence >> 8;
   bytes[2] = sequence >> 16;
@@ -117,13 +114,11 @@ function copyKernel(
   const target = Buffer.from(memory, SLOTS_START);
   const targetWords = new Int32Array(memory, SLOTS_START);
   const plain = new Uint8Array(memory, SLOTS_START);
-  const recordWords = recordBytes >> 2;
   switch (kernel) {
-    case "loop":
-      return (_bytes, words, at) => {
-        const start = at >> 2;
-        for (let i = 0; i < recordWords; i++) targetWords[start + i] = words[i] as number;
-      };
+    case "straight":
+      if (recordBytes !== STRAIGHT_BYTES)
+        throw new RangeError(`in a straight line: recordBytes=${recordBytes}`);
+      return (_bytes, words, at) => copyStraight(targetWords, at >> 2, words);
     case "set":
       return (bytes, _words, at) => plain.set(bytes, at);
     case "fill":

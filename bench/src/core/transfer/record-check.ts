@@ -19,6 +19,49 @@ export function sourceRecord(recordBytes: number): Int32Array {
   return words;
 }
 
+/** What the straight-line fill and copy below are about. */
+export const STRAIGHT_BYTES = 64;
+
+/** Writes a record of STRAIGHT_BYTES in place, field by field, as an encoder of a fixed layout does. */
+export function fillStraight(words: Int32Array, at: number, sequence: number): void {
+  words[at] = sequence;
+  words[at + 1] = patternWord(1);
+  words[at + 2] = patternWord(2);
+  words[at + 3] = patternWord(3);
+  words[at + 4] = patternWord(4);
+  words[at + 5] = patternWord(5);
+  words[at + 6] = patternWord(6);
+  words[at + 7] = patternWord(7);
+  words[at + 8] = patternWord(8);
+  words[at + 9] = patternWord(9);
+  words[at + 10] = patternWord(10);
+  words[at + 11] = patternWord(11);
+  words[at + 12] = patternWord(12);
+  words[at + 13] = patternWord(13);
+  words[at + 14] = patternWord(14);
+  words[at + 15] = patternWord(15);
+}
+
+/** Copies a record of STRAIGHT_BYTES. */
+export function copyStraight(words: Int32Array, at: number, source: Int32Array): void {
+  words[at] = source[0] as number;
+  words[at + 1] = source[1] as number;
+  words[at + 2] = source[2] as number;
+  words[at + 3] = source[3] as number;
+  words[at + 4] = source[4] as number;
+  words[at + 5] = source[5] as number;
+  words[at + 6] = source[6] as number;
+  words[at + 7] = source[7] as number;
+  words[at + 8] = source[8] as number;
+  words[at + 9] = source[9] as number;
+  words[at + 10] = source[10] as number;
+  words[at + 11] = source[11] as number;
+  words[at + 12] = source[12] as number;
+  words[at + 13] = source[13] as number;
+  words[at + 14] = source[14] as number;
+  words[at + 15] = source[15] as number;
+}
+
 /** Sum of the touched words of a record whose sequence number is 0. */
 export function patternSum(recordBytes: number): number {
   let sum = 0;

@@ -5,7 +5,7 @@ import {
   OneToOneRingBuffer,
   YieldingIdleStrategy,
 } from "@millrace/core";
-import { checkRecord, patternSum, patternWord, sourceRecord } from "./record-check.ts";
+import { checkRecord, fillStraight, patternSum, STRAIGHT_BYTES, sourceRecord } from "./record-check.ts";
 import type { CarrierSides, Receive, TransferSetup, TransferSpec } from "./transfer-spec.ts";
 
 /** Any positive type will do; of many producers, each has its own. */
@@ -36,7 +36,7 @@ export const ringWriteSides: CarrierSides = {
   consumer: oneToOneConsumer,
 };
 
-/** `tryClaim` and filling in place, word by word, published in batches. */
+/** `tryClaim` and filling in place, field by field, published in batches. */
 export const ringClaimSides: CarrierSides = {
   allocate: ({ capacityBytes }) => OneToOneRingBuffer.allocate(capacityBytes),
   producer: ({ spec, memory }: TransferSetup) => {
@@ -44,7 +44,7 @@ export const ringClaimSides: CarrierSides = {
     const { words } = ring;
     const idle = waitingOf(spec);
     const { batchRecords, recordBytes } = spec;
-    const recordWords = recordBytes >> 2;
+    if (recordBytes !== STRAIGHT_BYTES) throw new RangeError(`in place: recordBytes=${recordBytes}`);
     return (first, count) => {
       for (let sequence = first; sequence < first + count; ) {
         const end = Math.min(sequence + batchRecords, first + count);
@@ -54,9 +54,7 @@ export const ringClaimSides: CarrierSides = {
             idle.idle(0, NO_TIMER);
             index = ring.tryClaim(TYPE, recordBytes);
           }
-          const start = index >> 2;
-          words[start] = sequence;
-          for (let i = 1; i < recordWords; i++) words[start + i] = patternWord(i);
+          fillStraight(words, index >> 2, sequence);
           ring.commit(index);
         }
         ring.publish();

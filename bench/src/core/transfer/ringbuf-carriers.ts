@@ -30,40 +30,42 @@ export const ringbufRecordSides: CarrierSides = {
   consumer: (setup) => popConsumer(setup, Uint8Array, 1),
 };
 
-/** One push of a whole batch that lies ready (only the sequence numbers are written), and pops of whatever is there. */
+/** Records are collected into a batch, which one push takes; pops of whatever is there. */
 export const ringbufBatchSides: CarrierSides = batchSides(Uint8Array);
 
 /** The same with elements of 8 bytes, for those whose data are numbers anyway. */
 export const ringbufFloat64Sides: CarrierSides = batchSides(Float64Array);
 
-/** Writes in place with `set`, a batch at a time, and pops whatever is there. */
+/** Writes the records of a batch in place with `set`, without collecting them first; the same pops. */
 export const ringbufCallbackSides: CarrierSides = {
   allocate: ({ capacityBytes }) => allocate(capacityBytes, Uint8Array),
   producer: ({ spec, memory }: TransferSetup) => {
     const ring = new RingBuffer(memory, Uint8Array as never);
-    const words = stagedBatch(spec.recordBytes, spec.batchRecords);
+    const { recordBytes, batchRecords } = spec;
+    const words = sourceRecord(recordBytes);
     const bytes = new Uint8Array(words.buffer);
     const idle = waitingOf(spec);
-    const fill = (
-      storage: unknown,
-      at: number,
-      length: number,
-      secondAt: number,
-      secondLength: number,
-    ): number => {
+    const batchBytes = recordBytes * batchRecords;
+    let sequence = 0;
+    const fill = (storage: unknown, firstAt: number, firstLength: number, secondAt: number): void => {
       const target = storage as Uint8Array;
-      if (length === bytes.length) {
-        target.set(bytes, at);
-      } else {
-        target.set(bytes.subarray(0, length), at);
-        target.set(bytes.subarray(length, length + secondLength), secondAt);
+      for (let from = 0; from < batchBytes; from += recordBytes) {
+        words[0] = sequence++;
+        if (from + recordBytes <= firstLength) {
+          target.set(bytes, firstAt + from);
+        } else {
+          const split = Math.max(0, firstLength - from);
+          if (split > 0) target.set(bytes.subarray(0, split), firstAt + from);
+          target.set(bytes.subarray(split), secondAt + Math.max(0, from - firstLength));
+        }
       }
-      return length + secondLength;
     };
-    return batchSend(spec.recordBytes, spec.batchRecords, words, () => {
-      while (ring.availableWrite() < bytes.length) idle.idle(0, NO_TIMER);
-      ring.writeCallbackWithOffset(bytes.length, fill as never);
-    });
+    return (first, count) => {
+      for (sequence = first; sequence < first + count; ) {
+        while (ring.availableWrite() < batchBytes) idle.idle(0, NO_TIMER);
+        ring.writeCallbackWithOffset(batchBytes, fill as never);
+      }
+    };
   },
   consumer: (setup) => popConsumer(setup, Uint8Array, setup.spec.batchRecords),
 };
@@ -73,13 +75,21 @@ function batchSides(type: ElementsOf): CarrierSides {
     allocate: ({ capacityBytes }) => allocate(capacityBytes, type),
     producer: ({ spec, memory }: TransferSetup) => {
       const ring = new RingBuffer(memory, type as never);
-      const words = stagedBatch(spec.recordBytes, spec.batchRecords);
-      const elements: Elements = new type(words.buffer as ArrayBuffer);
+      const { recordBytes, batchRecords } = spec;
+      const words = sourceRecord(recordBytes);
+      const record: Elements = new type(words.buffer as ArrayBuffer);
+      const batch: Elements = new type(record.length * batchRecords);
       const idle = waitingOf(spec);
-      return batchSend(spec.recordBytes, spec.batchRecords, words, () => {
-        while (ring.availableWrite() < elements.length) idle.idle(0, NO_TIMER);
-        ring.push(elements as never, undefined as never);
-      });
+      return (first, count) => {
+        for (let sequence = first; sequence < first + count; sequence += batchRecords) {
+          for (let i = 0; i < batchRecords; i++) {
+            words[0] = sequence + i;
+            batch.set(record, i * record.length);
+          }
+          while (ring.availableWrite() < batch.length) idle.idle(0, NO_TIMER);
+          ring.push(batch as never, undefined as never);
+        }
+      };
     },
     consumer: (setup) => popConsumer(setup, type, setup.spec.batchRecords),
   };
@@ -87,28 +97,6 @@ function batchSides(type: ElementsOf): CarrierSides {
 
 function allocate(capacityBytes: number, type: ElementsOf): SharedArrayBuffer {
   return RingBuffer.getStorageForCapacity(capacityBytes / type.BYTES_PER_ELEMENT, type as never);
-}
-
-function stagedBatch(recordBytes: number, batchRecords: number): Int32Array {
-  const record = sourceRecord(recordBytes);
-  const words = new Int32Array(record.length * batchRecords);
-  for (let i = 0; i < batchRecords; i++) words.set(record, i * record.length);
-  return words;
-}
-
-function batchSend(
-  recordBytes: number,
-  batchRecords: number,
-  words: Int32Array,
-  push: () => void,
-): (first: number, count: number) => void {
-  const recordWords = recordBytes >> 2;
-  return (first, count) => {
-    for (let sequence = first; sequence < first + count; sequence += batchRecords) {
-      for (let i = 0; i < batchRecords; i++) words[i * recordWords] = sequence + i;
-      push();
-    }
-  };
 }
 
 /** Pops up to `recordsMax` whole records into private memory and checks them there: there is no reading in place. */

@@ -34,7 +34,7 @@ export interface CopyVariant {
   /** Whether each side remembers the other's position until it runs out of space or records. */
   readonly caches: boolean;
   /** How the payload is copied. */
-  readonly kernel: "loop" | "set" | "fill";
+  readonly kernel: "straight" | "set" | "fill";
   /** Bytes by which the source misses an 8-byte boundary. */
   readonly shiftBytes: number;
 }
