@@ -42,6 +42,8 @@ export const BROKER_LIMITS = {
   /** Runs of acknowledged sequences kept per producer and partition: a batch in flight is at most one run. */
   producerRunsMax: 64,
   topicsMax: 10_000,
+  /** Members that share the partitions of one stream subscription, those without any included. */
+  groupMembersMax: 2_048,
   partitionsTotalMax: 65_536,
   shardsMax: 1024,
   /** Bytes of a segment on a large volume, and journal bytes after which a checkpoint is taken: bounds what a start reads. */
