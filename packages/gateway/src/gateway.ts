@@ -339,6 +339,12 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#delivery.onReadError(streamId, errorNumber, logStartOffset, highWatermark, logEpoch);
   }
 
+  onAvailable(): void {}
+  onEmpty(): void {}
+  onLeased(): void {}
+  onSettled(): void {}
+  onNotice(): void {}
+
   onSpace(shardId: number): void {
     this.#publishPath.onSpace(shardId);
     this.#delivery.onSpace(shardId);
