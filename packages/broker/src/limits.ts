@@ -6,6 +6,8 @@ export const BROKER_LIMITS = {
   inboundRingBytes: 16_777_216,
   /** Capacity of the ring for reads from a gateway to a shard. */
   readsRingBytes: 262_144,
+  /** Capacity of the ring for lent credit and settled leases from a gateway to a shard. */
+  consumersRingBytes: 1_048_576,
   /**
    * Consumed part of the inbound ring that stays readable: the tail cache from which consumers near the end
    * of the log are served. The rest is room for what arrives.
