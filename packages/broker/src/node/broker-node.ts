@@ -20,11 +20,12 @@ import {
   shardDirectory,
   shardsDirectory,
 } from "./data-folder.ts";
+import { DataPath } from "./data-path.ts";
 import type { DiskState } from "./disk-watch.ts";
 import { FolderLock } from "./folder-lock.ts";
 import type { GatewayHandler } from "./gateway-handler.ts";
 import { GatewayLink } from "./gateway-link.ts";
-import { type GatewayPort, SHARD_DOWN } from "./gateway-port.ts";
+import type { GatewayPort } from "./gateway-port.ts";
 import { LinkTurn, type ShardSlot } from "./link-turn.ts";
 import { nodeConditions } from "./node-conditions.ts";
 import { NodeUpkeep } from "./node-upkeep.ts";
@@ -64,7 +65,7 @@ export interface NodeStatus {
  * One node: owns the data folder, the shard threads, the reader thread and the pool, and is the port through
  * which the gateway on this thread reaches them. All methods belong to the thread that opened it.
  */
-export class BrokerNode implements GatewayPort {
+export class BrokerNode extends DataPath implements GatewayPort {
   readonly #options: NodeOptions;
   readonly #folder: DataFolder;
   readonly #lock: FolderLock;
@@ -90,24 +91,28 @@ export class BrokerNode implements GatewayPort {
   #closing = false;
 
   private constructor(options: NodeOptions, folder: DataFolder, lock: FolderLock, volume: VolumeSpace) {
-    this.#options = options;
-    this.#folder = folder;
-    this.#lock = lock;
-    this.#pool = new BackgroundPool();
-    this.#doorbellBuffer = Doorbell.allocate();
     const threads = shardThreadCount(options.shardThreads, folder.shards);
-    this.#threads = new Array<ShardThread | undefined>(threads).fill(undefined);
-    this.#slots = Array.from({ length: folder.shards }, (_, shardId) => ({
+    const slots = Array.from({ length: folder.shards }, (_, shardId) => ({
       shardId,
       thread: shardId % threads,
       link: undefined,
       failed: undefined,
       dirty: false,
     }));
-    this.#turn = new LinkTurn(this.#slots, this.#doorbellBuffer, {
+    const doorbell = Doorbell.allocate();
+    const turn = new LinkTurn(slots, doorbell, {
       readerOutbound: () => this.#reader?.outbound,
       handler: () => this.#handler,
     });
+    super(slots, turn);
+    this.#options = options;
+    this.#folder = folder;
+    this.#lock = lock;
+    this.#pool = new BackgroundPool();
+    this.#doorbellBuffer = doorbell;
+    this.#threads = new Array<ShardThread | undefined>(threads).fill(undefined);
+    this.#slots = slots;
+    this.#turn = turn;
     this.#storage = {
       segmentBytes: segmentBytesFor(volume.totalBytes),
       reserveBytes: reserveBytesFor(volume.totalBytes, folder.shards),
@@ -280,57 +285,6 @@ export class BrokerNode implements GatewayPort {
     return this.#admin.offsetForTime(topic, partition, timeMs);
   }
 
-  claimBatch(shardId: number, storedBytes: number): number {
-    const slot = this.#slots[shardId] as ShardSlot;
-    const link = slot.link;
-    if (link === undefined || slot.failed !== undefined) return SHARD_DOWN;
-    return link.claimBatch(storedBytes);
-  }
-
-  batchBytes(shardId: number): Buffer {
-    return this.#link(shardId).inbound.bytes;
-  }
-
-  batchWords(shardId: number): Int32Array {
-    return this.#link(shardId).inbound.words;
-  }
-
-  commitBatch(shardId: number, index: number): void {
-    const slot = this.#slots[shardId] as ShardSlot;
-    slot.link?.commitBatch(index);
-    slot.dirty = true;
-    this.#turn.schedule();
-  }
-
-  read(
-    shardId: number,
-    streamId: number,
-    sharedStreamId: number,
-    topicId: number,
-    partition: number,
-    offset: number,
-    maxBytes: number,
-  ): number {
-    const slot = this.#slots[shardId] as ShardSlot;
-    const link = slot.link;
-    if (link === undefined || slot.failed !== undefined) return SHARD_DOWN;
-    const outcome = link.read(streamId, sharedStreamId, topicId, partition, offset, maxBytes);
-    // At once: whoever reads works on it while this turn still sends what came before.
-    link.flush();
-    this.#turn.schedule();
-    return outcome;
-  }
-
-  untail(shardId: number, topicId: number, partition: number): number {
-    const slot = this.#slots[shardId] as ShardSlot;
-    const link = slot.link;
-    if (link === undefined || slot.failed !== undefined) return SHARD_DOWN;
-    const outcome = link.untail(topicId, partition);
-    slot.dirty = true;
-    this.#turn.schedule();
-    return outcome;
-  }
-
   // Threads.
 
   async #startThread(thread: number): Promise<readonly RecoveredShard[]> {
@@ -358,7 +312,8 @@ export class BrokerNode implements GatewayPort {
     for (const slot of slots) {
       if (slot.failed !== undefined) continue;
       const link = started.links.get(slot.shardId);
-      if (link !== undefined) slot.link = new GatewayLink(link, started.doorbell, this.#requests);
+      if (link !== undefined)
+        slot.link = new GatewayLink(link, started.doorbell, this.#requests, slot.shardId);
     }
     return recovered;
   }
@@ -484,11 +439,5 @@ export class BrokerNode implements GatewayPort {
     if (slot === undefined)
       throw new RangeError(`no such shard: shardId=${shardId} shards=${this.#slots.length}`);
     return slot;
-  }
-
-  #link(shardId: number): GatewayLink {
-    const link = this.#slot(shardId).link;
-    if (link === undefined) throw new Error(`shard is down: shardId=${shardId}`);
-    return link;
   }
 }
