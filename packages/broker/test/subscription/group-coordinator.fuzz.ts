@@ -110,12 +110,14 @@ class GroupModel {
   settle(): void {
     for (let turns = 0; turns < 200; turns += 1) {
       const atMs = this.coordinator.nextTimerMs();
+      // What a silent member is still asked for after a restart its gateway gives back in the end.
+      const isAtRest = atMs === Number.POSITIVE_INFINITY;
       for (const member of this.members.values()) {
-        if (member.isSilent || member.revoking.size === 0) continue;
+        if (member.revoking.size === 0 || (member.isSilent && !isAtRest)) continue;
         this.coordinator.released(this.nowMs, member.consumerId, [...member.revoking]);
         member.revoking.clear();
       }
-      if (atMs === Number.POSITIVE_INFINITY && this.coordinator.nextTimerMs() === atMs) return;
+      if (isAtRest && this.coordinator.nextTimerMs() === atMs) return;
       if (this.coordinator.nextTimerMs() > this.nowMs) this.nowMs = this.coordinator.nextTimerMs();
       this.work();
     }
