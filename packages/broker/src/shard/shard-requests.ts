@@ -9,6 +9,7 @@ import { DURABILITY_FSYNCED, type Topic, type TopicChanges, type TopicConfig } f
 import { CATALOG_TOPIC_ID, unknownTopic } from "./catalog-state.ts";
 import type { Clock } from "./clock.ts";
 import type { LogStarts } from "./log-starts.ts";
+import type { OwnAppends } from "./own-appends.ts";
 import type { Partition } from "./partition.ts";
 import type { DroppedFiles } from "./retention.ts";
 import type { ShardState, StateChange } from "./shard-state.ts";
@@ -118,6 +119,7 @@ export interface RequestContext {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly logStarts: LogStarts;
+  readonly ownAppends: OwnAppends;
   readonly upkeep: Upkeep;
   reply(requestId: number, payload: Uint8Array): void;
   /** Runs once everything staged so far is committed; asks for that commit. */
@@ -445,19 +447,11 @@ export class ShardRequests {
 
   /** Appends one record to `$catalog` like any published batch, from private memory. */
   #appendCatalogRecord(name: string, value: Uint8Array): void {
-    const { journal, clock } = this.#context;
-    const partition = this.#catalogPartition();
     const batch = this.#batch;
     batch.reset();
     if (!batch.append({ key: name, value })) {
       throw new MillraceError("INTERNAL", `catalog record too large: topic=${name} bytes=${value.length}`);
     }
-    const timeMs = Math.max(clock.wallMs(), partition.lastTimeMs);
-    journal.stageBatch(CATALOG_TOPIC_ID, 0, partition.nextOffset, 1, timeMs, batch.finish());
-    partition.nextOffset += 1;
-    partition.lastTimeMs = timeMs;
-    this.#context.afterCommit(() => {
-      partition.highWatermark += 1;
-    });
+    this.#context.ownAppends.append(this.#catalogPartition(), 1, batch.finish());
   }
 }
