@@ -6,6 +6,8 @@ export const BROKER_LIMITS = {
   inboundRingBytes: 16_777_216,
   /** Capacity of the ring for reads from a gateway to a shard. */
   readsRingBytes: 262_144,
+  /** Capacity of the ring for lent credit and settled leases from a gateway to a shard. */
+  consumersRingBytes: 1_048_576,
   /**
    * Consumed part of the inbound ring that stays readable: the tail cache from which consumers near the end
    * of the log are served. The rest is room for what arrives.
@@ -42,6 +44,8 @@ export const BROKER_LIMITS = {
   /** Runs of acknowledged sequences kept per producer and partition: a batch in flight is at most one run. */
   producerRunsMax: 64,
   topicsMax: 10_000,
+  /** Members that share the partitions of one stream subscription, those without any included. */
+  groupMembersMax: 2_048,
   partitionsTotalMax: 65_536,
   /** Partitions of all subscriptions, each in its own position. */
   subscriptionPartitionsTotalMax: 1_048_576,

@@ -23,11 +23,12 @@ import {
 } from "./data-folder.ts";
 import type { DiskState } from "./disk-watch.ts";
 import { FolderLock } from "./folder-lock.ts";
-import { GatewayLink, type OutboundReader } from "./gateway-link.ts";
+import { GatewayLink } from "./gateway-link.ts";
 import type { ShardSlot } from "./link-turn.ts";
 import { nodeConditions } from "./node-conditions.ts";
 import { NodePort } from "./node-port.ts";
 import { NodeUpkeep } from "./node-upkeep.ts";
+import type { OutboundReader } from "./outbound-reader.ts";
 import { defaultShards, openingsByShard, shardThreadCount, traitsOf } from "./placement.ts";
 import { ReaderThread } from "./reader-thread.ts";
 import { ShardThread } from "./shard-thread.ts";
@@ -250,7 +251,8 @@ export class BrokerNode extends NodePort {
     for (const slot of slots) {
       if (slot.failed !== undefined) continue;
       const link = started.links.get(slot.shardId);
-      if (link !== undefined) slot.link = new GatewayLink(link, started.doorbell, this.requests);
+      if (link !== undefined)
+        slot.link = new GatewayLink(link, started.doorbell, this.requests, slot.shardId);
     }
     return recovered;
   }

@@ -14,10 +14,11 @@ import type {
 } from "../subscription/subscription.ts";
 import type { PartitionBounds, Topic, TopicChanges, TopicConfig } from "../topic.ts";
 import { CatalogView } from "./catalog-view.ts";
+import { DataPath } from "./data-path.ts";
 import type { GatewayHandler } from "./gateway-handler.ts";
-import type { GatewayLink, OutboundReader } from "./gateway-link.ts";
-import { type GatewayPort, SHARD_DOWN } from "./gateway-port.ts";
+import type { GatewayPort } from "./gateway-port.ts";
 import { LinkTurn, type ShardSlot } from "./link-turn.ts";
+import type { OutboundReader } from "./outbound-reader.ts";
 import { ShardRequestTable } from "./shard-request-table.ts";
 import { SubscriptionAdmin } from "./subscription-admin.ts";
 import { TopicAdmin } from "./topic-admin.ts";
@@ -26,7 +27,7 @@ import { TopicAdmin } from "./topic-admin.ts";
  * The part of a node that its gateway calls: the way to its shards, and the copy of the catalog. What runs the shards is
  * BrokerNode's. All methods belong to the thread that made it.
  */
-export abstract class NodePort implements GatewayPort {
+export abstract class NodePort extends DataPath implements GatewayPort {
   protected readonly slots: readonly ShardSlot[];
   protected readonly turn: LinkTurn;
   protected readonly catalog: CatalogView = new CatalogView();
@@ -36,17 +37,20 @@ export abstract class NodePort implements GatewayPort {
   readonly #subscriptions: SubscriptionAdmin;
 
   protected constructor(shards: number, threads: number, doorbell: SharedArrayBuffer) {
-    this.slots = Array.from({ length: shards }, (_, shardId) => ({
+    const slots = Array.from({ length: shards }, (_, shardId) => ({
       shardId,
       thread: shardId % threads,
       link: undefined,
       failed: undefined,
       dirty: false,
     }));
-    this.turn = new LinkTurn(this.slots, doorbell, {
+    const turn = new LinkTurn(slots, doorbell, {
       readerOutbound: () => this.readerOutbound(),
       handler: () => this.handler,
     });
+    super(slots, turn);
+    this.slots = slots;
+    this.turn = turn;
     const context = {
       catalog: this.catalog,
       ask: <K extends keyof ShardRequestMap>(shardId: number, kind: K, args: ShardRequestMap[K]["args"]) =>
@@ -189,57 +193,6 @@ export abstract class NodePort implements GatewayPort {
     return this.#subscriptions.commitCursors(subscription, rows);
   }
 
-  claimBatch(shardId: number, storedBytes: number): number {
-    const slot = this.slots[shardId] as ShardSlot;
-    const link = slot.link;
-    if (link === undefined || slot.failed !== undefined) return SHARD_DOWN;
-    return link.claimBatch(storedBytes);
-  }
-
-  batchBytes(shardId: number): Buffer {
-    return this.#link(shardId).inbound.bytes;
-  }
-
-  batchWords(shardId: number): Int32Array {
-    return this.#link(shardId).inbound.words;
-  }
-
-  commitBatch(shardId: number, index: number): void {
-    const slot = this.slots[shardId] as ShardSlot;
-    slot.link?.commitBatch(index);
-    slot.dirty = true;
-    this.turn.schedule();
-  }
-
-  read(
-    shardId: number,
-    streamId: number,
-    sharedStreamId: number,
-    topicId: number,
-    partition: number,
-    offset: number,
-    maxBytes: number,
-  ): number {
-    const slot = this.slots[shardId] as ShardSlot;
-    const link = slot.link;
-    if (link === undefined || slot.failed !== undefined) return SHARD_DOWN;
-    const outcome = link.read(streamId, sharedStreamId, topicId, partition, offset, maxBytes);
-    // At once: whoever reads works on it while this turn still sends what came before.
-    link.flush();
-    this.turn.schedule();
-    return outcome;
-  }
-
-  untail(shardId: number, topicId: number, partition: number): number {
-    const slot = this.slots[shardId] as ShardSlot;
-    const link = slot.link;
-    if (link === undefined || slot.failed !== undefined) return SHARD_DOWN;
-    const outcome = link.untail(topicId, partition);
-    slot.dirty = true;
-    this.turn.schedule();
-    return outcome;
-  }
-
   protected ask<K extends keyof ShardRequestMap>(
     shardId: number,
     kind: K,
@@ -264,11 +217,5 @@ export abstract class NodePort implements GatewayPort {
     if (slot === undefined)
       throw new RangeError(`no such shard: shardId=${shardId} shards=${this.slots.length}`);
     return slot;
-  }
-
-  #link(shardId: number): GatewayLink {
-    const link = this.slot(shardId).link;
-    if (link === undefined) throw new Error(`shard is down: shardId=${shardId}`);
-    return link;
   }
 }

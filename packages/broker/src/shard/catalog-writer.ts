@@ -35,22 +35,13 @@ export class CatalogWriter {
    * @param done runs when it is durable
    */
   write(key: string, value: Uint8Array, done: () => void): void {
-    const { journal, clock, state, afterCommit } = this.#context;
-    const partition = this.partition;
-    const catalogPosition = partition.nextOffset;
+    const { state, ownAppends, afterCommit } = this.#context;
     const batch = this.#batch;
     batch.reset();
     if (!batch.append({ key, value })) {
       throw new MillraceError("INTERNAL", `catalog record too large: key=${key} bytes=${value.length}`);
     }
-    const timeMs = Math.max(clock.wallMs(), partition.lastTimeMs);
-    journal.stageBatch(CATALOG_TOPIC_ID, 0, catalogPosition, 1, timeMs, batch.finish());
-    partition.nextOffset += 1;
-    partition.lastTimeMs = timeMs;
-    state.catalog.apply(key, value, catalogPosition);
-    afterCommit(() => {
-      partition.highWatermark += 1;
-      done();
-    });
+    state.catalog.apply(key, value, ownAppends.append(this.partition, 1, batch.finish()));
+    afterCommit(done);
   }
 }

@@ -2,6 +2,7 @@ import type { Journal } from "@millrace/journal";
 import { MillraceError } from "@millrace/protocol";
 import type { Clock } from "./clock.ts";
 import type { LogStarts } from "./log-starts.ts";
+import type { OwnAppends } from "./own-appends.ts";
 import type { Partition } from "./partition.ts";
 import type { ShardState, StateChange } from "./shard-state.ts";
 import type { Upkeep } from "./upkeep.ts";
@@ -12,6 +13,7 @@ export interface RequestContext {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly logStarts: LogStarts;
+  readonly ownAppends: OwnAppends;
   readonly upkeep: Upkeep;
   reply(requestId: number, payload: Uint8Array): void;
   /** Runs once everything staged so far is committed; asks for that commit. */

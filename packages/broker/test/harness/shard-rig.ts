@@ -11,7 +11,7 @@ import {
   shardDirectoryName,
 } from "@millrace/journal/internal";
 import { LINK_STATE, type LinkBuffers } from "../../src/link/link-buffers.ts";
-import type { OutboundReader } from "../../src/node/gateway-link.ts";
+import type { OutboundReader } from "../../src/node/outbound-reader.ts";
 import { decodeColdRead } from "../../src/reader/cold-read-message.ts";
 import { ColdReadServer } from "../../src/reader/cold-read-server.ts";
 import { JournalColdEntries } from "../../src/reader/journal-cold-entries.ts";
@@ -58,6 +58,7 @@ export type RigPartition = readonly [
 
 const SHARDS_DIRECTORY = "/data/shards";
 const READS_RING_BYTES = 4096;
+const CONSUMERS_RING_BYTES = 16_384;
 const RING_HEADER_BYTES = 8;
 
 /**
@@ -143,6 +144,7 @@ export class ShardRig {
     const link: LinkBuffers = {
       inbound: OneToOneRingBuffer.allocate(this.#options.inboundBytes ?? 65_536),
       reads: OneToOneRingBuffer.allocate(READS_RING_BYTES),
+      consumers: OneToOneRingBuffer.allocate(CONSUMERS_RING_BYTES),
       outbound: OneToOneRingBuffer.allocate(this.#options.outboundBytes ?? 65_536),
       state: new SharedArrayBuffer(LINK_STATE.WORDS * 4),
     };

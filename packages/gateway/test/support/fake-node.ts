@@ -292,6 +292,22 @@ export class FakeNode extends FakeSubscriptions implements GatewayNode {
     return 0;
   }
 
+  lend(): number {
+    return SHARD_DOWN;
+  }
+
+  recall(): number {
+    return SHARD_DOWN;
+  }
+
+  detach(): number {
+    return SHARD_DOWN;
+  }
+
+  settle(): number {
+    return SHARD_DOWN;
+  }
+
   // ---- the shards' side ----
 
   /** The shard handles so many commands. */
