@@ -1,4 +1,11 @@
-import type { GatewayHandler, GatewayPort, Logger, Topic, TopicConfig } from "@millrace/broker/internal";
+import type {
+  GatewayHandler,
+  GatewayPort,
+  Logger,
+  Subscription,
+  Topic,
+  TopicConfig,
+} from "@millrace/broker/internal";
 import { VERSION } from "@millrace/broker/internal";
 import {
   ERROR_CODES,
@@ -383,6 +390,12 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#publishPath.onTopicDeleted(topic);
     this.#delivery.onTopicDeleted(topic);
   }
+
+  onSubscriptionDeleted({ name, topicId, subscriptionId }: Subscription): void {
+    this.#logger.log("info", "subscription-deleted", { subscription: name, topicId, subscriptionId });
+  }
+
+  onSubscriptionChanged(): void {}
 }
 
 function unavailable(error: "SERVER_DRAINING", message: string): HttpReply {
