@@ -47,6 +47,7 @@ export const BROKER_LIMITS = {
   /** Members that share the partitions of one stream subscription, those without any included. */
   groupMembersMax: 2_048,
   partitionsTotalMax: 65_536,
+  subscriptionsMax: LIMITS.subscriptionsMax,
   /** Partitions of all subscriptions, each in its own position. */
   subscriptionPartitionsTotalMax: 1_048_576,
   snapshotsPerSubscriptionMax: 16,
