@@ -305,7 +305,7 @@ export class BrokerNode extends DataPath implements GatewayPort {
       onDied: (error) => this.#threadDied(thread, error),
     });
     this.#threads[thread] = started;
-    reader.attach(thread, started.readerRing);
+    reader.attach(thread, started.readerLink, started.doorbellBuffer);
     const { recovered, refused } = await started.ready();
     for (const { shardId, message } of refused) this.#shardRefused(shardId, message);
     this.#tellDiskRoom(started);
