@@ -58,12 +58,13 @@ export class Shard {
   readonly shardId: number;
   /** Stored batches at any offset of the shard's partitions. */
   readonly entries: EntrySource;
+  /** Batches that the shard makes itself. */
+  readonly ownAppends: OwnAppends;
   readonly #state: ShardState;
   readonly #journal: Journal;
   readonly #link: ShardLink;
   readonly #delivery: Delivery;
   readonly #publisher: Publisher;
-  readonly #ownAppends: OwnAppends;
   readonly #requests: ShardRequests;
   readonly #logStarts: LogStarts;
   readonly #upkeep: Upkeep;
@@ -103,7 +104,7 @@ export class Shard {
     this.#publisher = new Publisher(options.state, options.journal, this.#link, {
       reserveOffsets: (partition, until) => this.#reserveOffsets(partition, until),
     });
-    this.#ownAppends = new OwnAppends({
+    this.ownAppends = new OwnAppends({
       journal: options.journal,
       clock: options.clock,
       stagePrivately: (stage) => this.#stagePrivately(stage),
@@ -133,7 +134,7 @@ export class Shard {
       journal: options.journal,
       clock: options.clock,
       logStarts: this.#logStarts,
-      ownAppends: this.#ownAppends,
+      ownAppends: this.ownAppends,
       upkeep: this.#upkeep,
       reply: (requestId, payload) => this.#link.reply(requestId, payload),
       afterCommit: (run) => this.#afterCommit(run),
