@@ -129,7 +129,7 @@ export class Shard {
       stageNothing: () => this.#stageChanges([]),
       checkpoint: () => this.checkpoint(false),
     });
-    this.#requests = new ShardRequests(options.shardId, options.shardCount, {
+    this.#requests = new ShardRequests(options.shardId, {
       state: options.state,
       journal: options.journal,
       clock: options.clock,
