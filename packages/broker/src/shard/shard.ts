@@ -58,12 +58,13 @@ export class Shard {
   readonly shardId: number;
   /** Stored batches at any offset of the shard's partitions. */
   readonly entries: EntrySource;
+  /** Batches that the shard makes itself. */
+  readonly ownAppends: OwnAppends;
   readonly #state: ShardState;
   readonly #journal: Journal;
   readonly #link: ShardLink;
   readonly #delivery: Delivery;
   readonly #publisher: Publisher;
-  readonly #ownAppends: OwnAppends;
   readonly #requests: ShardRequests;
   readonly #logStarts: LogStarts;
   readonly #upkeep: Upkeep;
@@ -99,11 +100,11 @@ export class Shard {
     this.#clock = options.clock;
     this.#link = new ShardLink(options.link, options.gatewayDoorbell);
     this.#delivery = new Delivery(this.#link, options.coldReads);
-    this.entries = new EntrySource(this.#delivery.memory);
+    this.entries = new EntrySource(options.shardId, this.#delivery.memory, options.coldReads);
     this.#publisher = new Publisher(options.state, options.journal, this.#link, {
       reserveOffsets: (partition, until) => this.#reserveOffsets(partition, until),
     });
-    this.#ownAppends = new OwnAppends({
+    this.ownAppends = new OwnAppends({
       journal: options.journal,
       clock: options.clock,
       stagePrivately: (stage) => this.#stagePrivately(stage),
@@ -133,7 +134,7 @@ export class Shard {
       journal: options.journal,
       clock: options.clock,
       logStarts: this.#logStarts,
-      ownAppends: this.#ownAppends,
+      ownAppends: this.ownAppends,
       upkeep: this.#upkeep,
       reply: (requestId, payload) => this.#link.reply(requestId, payload),
       afterCommit: (run) => this.#afterCommit(run),
@@ -175,6 +176,7 @@ export class Shard {
     this.#upkeep.begin(nowMs);
     this.#publisher.refusal = this.#upkeep.refusalNumber;
     let work = this.#releaseCommitted();
+    work += this.entries.doWork(nowMs);
     work += this.#drainReads();
     work += this.#drain();
     // Nothing may be staged behind the clean checkpoint.
@@ -200,7 +202,8 @@ export class Shard {
     const nowMs = this.#clock.monotonicMs();
     // The reader thread rings nobody when its ring has room again.
     if (this.#delivery.hasWaitingColdReads) atMs = Math.min(atMs, nowMs + BROKER_LIMITS.coldReadRetryMs);
-    return Math.max(1, Math.min(atMs - nowMs, this.#upkeep.nextTimerMs(nowMs)));
+    const timerMs = Math.min(this.#upkeep.nextTimerMs(nowMs), this.entries.nextTimerMs(nowMs));
+    return Math.max(1, Math.min(atMs - nowMs, timerMs));
   }
 
   /** Publishes are refused while the volume is low; once they have taken this room they wait until this is called again. */
