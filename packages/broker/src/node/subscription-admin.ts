@@ -41,7 +41,7 @@ export class SubscriptionAdmin {
     const subscription = await ask(0, "createSubscription", [topic.topicId, name, config]);
     // Known from here on, also to a shard that restarts now: what it has of it already stays.
     catalog.addSubscription(subscription);
-    const opening = openingOf(subscription);
+    const opening = openingOf(subscription, topic.name);
     try {
       await Promise.all(
         [...shardsOf(topic)].map(([shardId, partitions]) => {
@@ -247,7 +247,7 @@ export class SubscriptionAdmin {
     const { catalog, handler, ask } = this.#context;
     catalog.addSubscription(subscription);
     handler()?.onSubscriptionChanged(subscription, false);
-    const opening = openingOf(subscription);
+    const opening = openingOf(subscription, this.#topic(subscription.topicId).name);
     return this.#askAll(subscription, (shardId) =>
       unlessRestarted(ask(shardId, "configureSubscription", [opening])),
     ).then(() => subscription);
@@ -313,7 +313,7 @@ export class SubscriptionAdmin {
 }
 
 /** What shards are told of a subscription. */
-export function openingOf(subscription: Subscription): SubscriptionOpening {
+export function openingOf(subscription: Subscription, topicName: string): SubscriptionOpening {
   const { subscriptionId, topicId, mode, leaseMs, maxDeliveries, backoffMinMs, backoffMaxMs } = subscription;
   return [
     subscriptionId,
@@ -324,6 +324,8 @@ export function openingOf(subscription: Subscription): SubscriptionOpening {
     backoffMinMs,
     backoffMaxMs,
     subscription.paused,
+    subscription.name,
+    topicName,
     subscription.snapshots,
   ];
 }

@@ -102,7 +102,11 @@ export function* catalogRecords(
       throw new RangeError(`no record of the catalog: byte=${at} length=${length}`);
     }
     yield {
-      key: Buffer.from(bytes.buffer, bytes.byteOffset + at + HEAD_BYTES, valueAt - at - HEAD_BYTES).toString(),
+      key: Buffer.from(
+        bytes.buffer,
+        bytes.byteOffset + at + HEAD_BYTES,
+        valueAt - at - HEAD_BYTES,
+      ).toString(),
       value: bytes.slice(valueAt, at + length),
       offset: view.getFloat64(at + 8, true),
     };

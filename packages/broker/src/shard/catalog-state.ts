@@ -9,6 +9,8 @@ import type {
   TopicOverflow,
   TopicRetention,
 } from "../topic.ts";
+import { CatalogRecords, catalogRecords } from "./catalog-records.ts";
+import { isSubscriptionKey, SubscriptionCatalog } from "./subscription-catalog.ts";
 
 /** `$catalog`: topicId 0, one partition, on shard 0, always `fsynced`. */
 export const CATALOG_TOPIC_ID = 0;

@@ -1,6 +1,8 @@
 import type { Journal } from "@millrace/journal";
 import { MillraceError } from "@millrace/protocol";
+import type { Dispatcher } from "../subscription/dispatcher.ts";
 import type { Clock } from "./clock.ts";
+import type { EntrySource } from "./entry-source.ts";
 import type { LogStarts } from "./log-starts.ts";
 import type { OwnAppends } from "./own-appends.ts";
 import type { Partition } from "./partition.ts";
@@ -13,8 +15,11 @@ export interface RequestContext {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly logStarts: LogStarts;
+  /** Batches that are in memory, or can be fetched. */
+  readonly entries: EntrySource;
   readonly ownAppends: OwnAppends;
   readonly upkeep: Upkeep;
+  readonly dispatcher: Dispatcher;
   reply(requestId: number, payload: Uint8Array): void;
   /** Runs once everything staged so far is committed; asks for that commit. */
   afterCommit(run: () => void): void;

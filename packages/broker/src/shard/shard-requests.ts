@@ -2,6 +2,10 @@ import { ERROR_CODES, MillraceError } from "@millrace/protocol";
 import { Packr } from "msgpackr";
 import { CatalogWriter } from "./catalog-writer.ts";
 import type { Done, RequestContext } from "./request-context.ts";
+import {
+  type SubscriptionCatalogRequestMap,
+  SubscriptionCatalogRequests,
+} from "./subscription-catalog-requests.ts";
 import { type SubscriptionRequestMap, SubscriptionRequests } from "./subscription-requests.ts";
 import { type TopicRequestMap, TopicRequests } from "./topic-requests.ts";
 import { type UpkeepRequestMap, UpkeepRequests } from "./upkeep-requests.ts";
@@ -9,7 +13,11 @@ import { type UpkeepRequestMap, UpkeepRequests } from "./upkeep-requests.ts";
 const packr = new Packr({ useRecords: false });
 
 /** Requests a node may make of a shard: MessagePack [kind, ...arguments] in a REQUEST record. */
-export interface ShardRequestMap extends TopicRequestMap, SubscriptionRequestMap, UpkeepRequestMap {}
+export interface ShardRequestMap
+  extends TopicRequestMap,
+    SubscriptionCatalogRequestMap,
+    SubscriptionRequestMap,
+    UpkeepRequestMap {}
 
 type Handler = (args: readonly unknown[], done: Done<unknown>, requestId: number) => void;
 
@@ -28,7 +36,8 @@ export class ShardRequests {
     this.#handlers = new Map<string, Handler>(
       Object.entries({
         ...topics.handlers,
-        ...new SubscriptionRequests(context, writer).handlers,
+        ...new SubscriptionCatalogRequests(context, writer).handlers,
+        ...new SubscriptionRequests(context).handlers,
         ...new UpkeepRequests(shardId, context, topics, writer).handlers,
       }) as [string, Handler][],
     );

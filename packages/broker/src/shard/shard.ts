@@ -6,6 +6,7 @@ import { BROKER_LIMITS } from "../limits.ts";
 import * as inbound from "../link/inbound-layout.ts";
 import type { LinkBuffers } from "../link/link-buffers.ts";
 import type { LogLevel } from "../logger.ts";
+import { Dispatcher } from "../subscription/dispatcher.ts";
 import type { Clock } from "./clock.ts";
 import { type ColdReads, Delivery } from "./delivery.ts";
 import { EntrySource } from "./entry-source.ts";

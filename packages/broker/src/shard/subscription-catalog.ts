@@ -1,4 +1,4 @@
-import { MillraceError } from "@millrace/protocol";
+import { LIMITS, MillraceError } from "@millrace/protocol";
 import { Packr } from "msgpackr";
 import { BROKER_LIMITS } from "../limits.ts";
 import type {
@@ -74,7 +74,8 @@ export class SubscriptionCatalog {
     if (this.#byTopic.get(topic.topicId)?.has(name)) {
       throw new MillraceError("SUBSCRIPTION_EXISTS", `subscription already exists: ${name}`, { details });
     }
-    const { subscriptionsMax, subscriptionPartitionsTotalMax } = BROKER_LIMITS;
+    const { subscriptionsMax } = LIMITS;
+    const { subscriptionPartitionsTotalMax } = BROKER_LIMITS;
     if (this.#byId.size >= subscriptionsMax) {
       throw new MillraceError("TOO_MANY_SUBSCRIPTIONS", `subscriptionsMax reached: ${subscriptionsMax}`, {
         details,
@@ -112,9 +113,9 @@ export class SubscriptionCatalog {
     catalogPosition: number,
   ): Subscription {
     const before = this.get(subscriptionId);
-    const { snapshotsPerSubscriptionMax: max } = BROKER_LIMITS;
+    const { snapshotsMax: max } = LIMITS;
     if ((changes.snapshots?.length ?? 0) > max) {
-      throw new MillraceError("TOO_MANY_SUBSCRIPTIONS", `snapshotsPerSubscriptionMax reached: ${max}`, {
+      throw new MillraceError("TOO_MANY_SUBSCRIPTIONS", `snapshotsMax reached: ${max}`, {
         details: { subscription: before.name },
       });
     }
@@ -136,7 +137,12 @@ export class SubscriptionCatalog {
   }
 
   /** Applies one record of `$catalog`. `value` empty = deleted. A record of a topic that is gone is passed over. */
-  apply(key: string, value: Uint8Array, catalogPosition: number, partitionsOf: (topicId: number) => number): void {
+  apply(
+    key: string,
+    value: Uint8Array,
+    catalogPosition: number,
+    partitionsOf: (topicId: number) => number,
+  ): void {
     const { topicId, name } = placeOf(key);
     const previous = this.#byTopic.get(topicId)?.get(name);
     if (previous !== undefined) this.#remove(previous, partitionsOf(topicId));

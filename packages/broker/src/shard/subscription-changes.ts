@@ -16,21 +16,9 @@ export type SubscriptionChange =
   /** In all partitions of this shard. */
   | readonly ["unsubscribe", subscriptionId: number]
   /** `ranges`: first offset and count, again and again. */
-  | readonly [
-      "acks",
-      subscriptionId: number,
-      topicId: number,
-      partition: number,
-      ranges: readonly number[],
-    ]
+  | readonly ["acks", subscriptionId: number, topicId: number, partition: number, ranges: readonly number[]]
   /** `rows`: offset, deliveries so far and not-before time, again and again. */
-  | readonly [
-      "retries",
-      subscriptionId: number,
-      topicId: number,
-      partition: number,
-      rows: readonly number[],
-    ]
+  | readonly ["retries", subscriptionId: number, topicId: number, partition: number, rows: readonly number[]]
   /**
    * Took place only if the journal's next entry, of the same epoch, is a batch of the dead-letter topic's same partition that
    * holds dlqOffset; one batch may stand for several of these in one entry.

@@ -22,8 +22,6 @@ export interface StreamCursor {
 
 /** Where a queue or keyed subscription stands in one partition, of its topic or of the topic's dead letters. */
 export interface QueuePart extends SubscriptionQueue {
-  /** Replaced when the subscription returns to a snapshot. */
-  state: QueueState;
   /** Encoded states. */
   snapshots: Map<string, Uint8Array> | undefined;
 }
@@ -50,6 +48,7 @@ export class SubscriptionTable {
   readonly #clock: Clock;
   readonly #find: (topicId: number, partition: number) => Partition;
   readonly #subscriptions: Map<number, ShardSubscription> = new Map();
+  #positions = 0;
   /** Ids by topic. */
   readonly #byTopic: Map<number, Set<number>> = new Map();
   /** By partitionKey: queues that hold back what an acknowledging topic gives up. */
@@ -63,8 +62,14 @@ export class SubscriptionTable {
     this.#find = find;
   }
 
+  /** Subscriptions with a part in this shard. */
   get size(): number {
     return this.#subscriptions.size;
+  }
+
+  /** Positions of them all: a cursor or a queue each. */
+  get positions(): number {
+    return this.#positions;
   }
 
   get(subscriptionId: number): ShardSubscription | undefined {
@@ -101,7 +106,7 @@ export class SubscriptionTable {
         const subscription = this.subscribed(subscriptionId, topicId, mode);
         const at = this.#find(topicId, partition);
         if (mode === MODE_STREAM) {
-          subscription.cursors.set(partition, newCursor(at, offset, logEpoch));
+          this.putCursor(subscription, newCursor(at, offset, logEpoch));
         } else {
           this.putQueue(subscription, at, new QueueState({ keyed: mode === MODE_KEYED, start: offset }));
         }
@@ -170,6 +175,12 @@ export class SubscriptionTable {
     return found;
   }
 
+  /** Takes a cursor's place in its partition, or makes one. */
+  putCursor(subscription: ShardSubscription, cursor: StreamCursor): void {
+    if (!subscription.cursors.has(cursor.partition.partition)) this.#positions += 1;
+    subscription.cursors.set(cursor.partition.partition, cursor);
+  }
+
   /** Takes a queue's place over a partition, or makes one. */
   putQueue(subscription: ShardSubscription, partition: Partition, state: QueueState): QueuePart {
     const key = keyOf(partition);
@@ -184,6 +195,7 @@ export class SubscriptionTable {
       snapshots: undefined,
     };
     subscription.queues.set(key, queue);
+    this.#positions += 1;
     let ofPartition = this.#queuesOf.get(key);
     if (ofPartition === undefined) {
       ofPartition = new Set();
@@ -202,6 +214,7 @@ export class SubscriptionTable {
     if (subscription === undefined) return;
     for (const key of subscription.queues.keys()) this.#dropQueue(subscription, key);
     this.#subscriptions.delete(subscriptionId);
+    this.#positions -= subscription.cursors.size;
     const ofTopic = this.#byTopic.get(subscription.topicId);
     ofTopic?.delete(subscriptionId);
     if (ofTopic?.size === 0) this.#byTopic.delete(subscription.topicId);
@@ -212,9 +225,9 @@ export class SubscriptionTable {
     const key = keyOf(partition);
     this.#redriven.delete(key);
     for (const { subscriptionId } of this.#queuesOf.get(key) ?? []) {
-      this.#subscriptions.get(subscriptionId)?.queues.delete(key);
+      const subscription = this.#subscriptions.get(subscriptionId);
+      if (subscription !== undefined) this.#dropQueue(subscription, key);
     }
-    this.#queuesOf.delete(key);
     for (const subscriptionId of this.#byTopic.get(partition.topicId) ?? []) this.remove(subscriptionId);
   }
 
@@ -234,6 +247,7 @@ export class SubscriptionTable {
     const queue = subscription.queues.get(key);
     if (queue === undefined) return;
     subscription.queues.delete(key);
+    this.#positions -= 1;
     const ofPartition = this.#queuesOf.get(key);
     ofPartition?.delete(queue);
     if (ofPartition?.size === 0) this.#queuesOf.delete(key);
@@ -268,17 +282,16 @@ export class SubscriptionTable {
       const offset = rows[at] as number;
       ledger.finish(offset, 1);
       const subscription = this.#subscriptions.get(rows[at + 1] as number);
-      if (subscription !== undefined) this.redriveQueue(subscription, partition).state.select(offset);
+      if (subscription === undefined) continue;
+      const queue = this.redriveQueue(subscription, partition);
+      queue.state.select(offset);
+      // It was counted where it died; a letter that has died twice, in the other one.
+      const own = subscription.queues.get(partitionKey(subscription.topicId, partition.partition));
+      (own ?? queue).dead -= 1;
     }
   }
 
-  #seek(
-    subscriptionId: number,
-    topicId: number,
-    partition: number,
-    offset: number,
-    logEpoch: number,
-  ): void {
+  #seek(subscriptionId: number, topicId: number, partition: number, offset: number, logEpoch: number): void {
     const subscription = this.#subscriptions.get(subscriptionId);
     subscription?.queues.get(partitionKey(topicId, partition))?.state.seek(offset);
     const cursor = subscription?.cursors.get(partition);
@@ -318,7 +331,7 @@ export class SubscriptionTable {
     const queue = subscription?.queues.get(partitionKey(topicId, partition));
     const bytes = queue?.snapshots?.get(name);
     if (queue !== undefined && bytes !== undefined) {
-      queue.state = QueueState.decode(bytes, this.#clock.monotonicMs(), this.#clock.wallMs());
+      queue.state.returnTo(bytes, this.#clock.monotonicMs(), this.#clock.wallMs());
     }
     const position = subscription?.cursors.get(partition)?.snapshots?.get(name);
     if (position !== undefined) this.#seek(subscriptionId, topicId, partition, position[0], position[1]);
