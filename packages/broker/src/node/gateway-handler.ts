@@ -1,4 +1,5 @@
 import type { ProgressReason } from "@millrace/protocol";
+import type { Subscription } from "../subscription/subscription.ts";
 import type { Topic } from "../topic.ts";
 
 /**
@@ -96,5 +97,9 @@ export interface GatewayHandler {
   /** The shard's journal failed: it stays down until an operator repairs it; publishes get JOURNAL_FAILED. */
   onShardFailed(shardId: number, reason: string): void;
   onTopicCreated(topic: Topic): void;
+  /** Its subscriptions are gone with it; onSubscriptionDeleted is not called for them. */
   onTopicDeleted(topic: Topic): void;
+  onSubscriptionDeleted(subscription: Subscription): void;
+  /** It was altered, or sought: `sought` says which. */
+  onSubscriptionChanged(subscription: Subscription, sought: boolean): void;
 }

@@ -1,11 +1,12 @@
 import type { PartitionBounds, Topic, TopicChanges, TopicConfig } from "../topic.ts";
+import type { SubscriptionPort } from "./subscription-port.ts";
 
 /**
  * What a gateway may ask of its node, on the gateway's thread. The data path (claimBatch, commitBatch, read,
  * untail, lend, recall, detach, settle) never allocates, waits or throws; the control path answers with promises that reject with
  * MillraceError.
  */
-export interface GatewayPort {
+export interface GatewayPort extends SubscriptionPort {
   readonly shardCount: number;
   readonly ready: boolean;
   /** What keeps it from serving everything, whether it is ready or not, for people; nothing usually. */

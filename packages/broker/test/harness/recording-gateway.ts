@@ -333,6 +333,8 @@ export class RecordingGateway implements GatewayHandler {
   onShardFailed(): void {}
   onTopicCreated(): void {}
   onTopicDeleted(): void {}
+  onSubscriptionDeleted(): void {}
+  onSubscriptionChanged(): void {}
 }
 
 /** The tail group's stream of a partition: the same for all reads of a gateway. */
