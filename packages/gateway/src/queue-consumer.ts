@@ -1,3 +1,4 @@
+import type { Consumer } from "./consumer-table.ts";
 import type { Session } from "./session.ts";
 import { SettleResults } from "./settle-results.ts";
 
@@ -22,15 +23,24 @@ export class Stake {
   }
 }
 
+/** Who does what a consumer is asked for. */
+export interface QueueConsumerOwner {
+  grant(consumer: QueueConsumer, slots: number, creditLimit: number): void;
+  stop(consumer: QueueConsumer): Promise<void>;
+  end(consumer: QueueConsumer): void;
+}
+
 /**
  * A consumer of a queue or keyed subscription. Its credit, `slots` messages and `creditLimit` bytes, is what is free, what
  * is lent to shards, and what the client holds: never more than those together.
  */
-export class QueueConsumer {
+export class QueueConsumer implements Consumer {
   readonly consumerId: number;
   readonly session: Session;
   readonly topicId: number;
   readonly subscriptionId: number;
+  /** Of the topic: index = partition. */
+  readonly shards: readonly number[];
   slots: number;
   creditLimit: number;
   /** Sums over its stakes. */
@@ -42,7 +52,7 @@ export class QueueConsumer {
   openSettles = 0;
   readonly results: SettleResults = new SettleResults();
   resultsPlanned = false;
-  /** Stands in the line of those who may be lent credit for. */
+  /** Stands in the line of those who may have credit to lend. */
   isReady = false;
   /** Waits for room of its session's socket. */
   isBlocked = false;
@@ -52,25 +62,39 @@ export class QueueConsumer {
   /** Nothing more is leased to it, and what it had is given back; answers to its settles still come. */
   detached = false;
   ended = false;
-  /** Called when a stopping consumer has been sent all answers. */
+  /** Called when a stopping consumer has been sent all answers, or is over. */
   onAnswered: (() => void) | undefined;
   /** By shard. */
   readonly stakes: Map<number, Stake> = new Map();
+  readonly #owner: QueueConsumerOwner;
 
   constructor(
-    consumerId: number,
-    session: Session,
-    topicId: number,
-    subscriptionId: number,
+    owner: QueueConsumerOwner,
+    names: Pick<Consumer, "consumerId" | "session" | "topicId" | "subscriptionId">,
+    shards: readonly number[],
     slots: number,
     creditLimit: number,
   ) {
-    this.consumerId = consumerId;
-    this.session = session;
-    this.topicId = topicId;
-    this.subscriptionId = subscriptionId;
+    this.#owner = owner;
+    this.consumerId = names.consumerId;
+    this.session = names.session;
+    this.topicId = names.topicId;
+    this.subscriptionId = names.subscriptionId;
+    this.shards = shards;
     this.slots = slots;
     this.creditLimit = creditLimit;
+  }
+
+  grant(slots: number, creditLimit: number): void {
+    this.#owner.grant(this, slots, creditLimit);
+  }
+
+  stop(): Promise<void> {
+    return this.#owner.stop(this);
+  }
+
+  end(): void {
+    this.#owner.end(this);
   }
 
   /** Below zero after the client has taken slots back. */

@@ -32,7 +32,6 @@ interface Source {
  * has to wait for a window to be worked off at another one.
  */
 export class QueueLending {
-  readonly topicId: number;
   readonly subscriptionId: number;
   readonly consumers: Set<QueueConsumer> = new Set();
   readonly #port: GatewayPort;
@@ -43,16 +42,9 @@ export class QueueLending {
   /** Stands in the list of those to be pumped. */
   planned = false;
 
-  constructor(
-    port: GatewayPort,
-    output: OutputMeter,
-    topicId: number,
-    subscriptionId: number,
-    shardIds: Iterable<number>,
-  ) {
+  constructor(port: GatewayPort, output: OutputMeter, subscriptionId: number, shardIds: Iterable<number>) {
     this.#port = port;
     this.#output = output;
-    this.topicId = topicId;
     this.subscriptionId = subscriptionId;
     this.#sources = [...new Set(shardIds)].map((shardId) => ({
       shardId,
@@ -100,10 +92,13 @@ export class QueueLending {
     }
   }
 
-  /** The client has fewer slots than are lent: what is not used is wanted back. */
+  /** If the client has fewer slots than are lent, what is not used is wanted back. */
   recallExcess(consumer: QueueConsumer): void {
     consumer.recallWanted = false;
-    if (consumer.freeMessages >= 0) return;
+    if (consumer.freeMessages < 0) this.recallAll(consumer);
+  }
+
+  recallAll(consumer: QueueConsumer): void {
     for (const stake of consumer.stakes.values()) {
       if (stake.lentMessages > 0) this.#recall(consumer, stake);
     }
@@ -155,7 +150,9 @@ export class QueueLending {
     if (source === undefined || !source.full) return false;
     source.full = false;
     for (const consumer of this.consumers) {
-      if (consumer.recallWanted) this.recallExcess(consumer);
+      if (!consumer.recallWanted) continue;
+      this.recallExcess(consumer);
+      this.wake(consumer);
     }
     return true;
   }
@@ -225,13 +222,7 @@ export class QueueLending {
     return false;
   }
 
-  #lend(
-    source: Source,
-    consumer: QueueConsumer,
-    stake: Stake,
-    messages: number,
-    bytes: number,
-  ): boolean {
+  #lend(source: Source, consumer: QueueConsumer, stake: Stake, messages: number, bytes: number): boolean {
     const { shardId } = source;
     const outcome = this.#port.lend(shardId, consumer.consumerId, this.subscriptionId, messages, bytes);
     if (outcome !== 0) {
@@ -247,9 +238,7 @@ export class QueueLending {
   #turnMessages(consumer: QueueConsumer): number {
     const share = Math.ceil(consumer.slots / this.#activeSources());
     const max =
-      this.consumers.size > 1
-        ? GATEWAY_LIMITS.lendSharedMessagesMax
-        : GATEWAY_LIMITS.lendMessagesMax;
+      this.consumers.size > 1 ? GATEWAY_LIMITS.lendSharedMessagesMax : GATEWAY_LIMITS.lendMessagesMax;
     return Math.min(share, max);
   }
 
