@@ -105,6 +105,7 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
 
   /** Commits that are under way are still answered. */
   async stop(): Promise<void> {
+    this.#ended = true;
     this.#parts.delivery.end(this.#reader);
     await Promise.allSettled(this.#commits);
   }
@@ -135,6 +136,7 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
 
   /** What the home shard has decided. `withinMs` 0: what is revoked is somebody else's already. */
   onAssignment(assigned: readonly Assignment[], revoked: readonly Assignment[], withinMs: number): void {
+    if (this.#ended) return;
     const known = revoked.flatMap(([partition, epoch]) => this.#find(partition, epoch) ?? []);
     if (withinMs === 0) this.#lose(known);
     else this.#revoke(known, withinMs);
@@ -210,7 +212,9 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
 
   /** The shard is back: its partitions are acquired anew, and read on. */
   onShardUp(shardId: number): void {
-    const held = this.#byShard([...this.#held.values()].filter(({ isFinishing }) => !isFinishing)).get(shardId);
+    const held = this.#byShard([...this.#held.values()].filter(({ isFinishing }) => !isFinishing)).get(
+      shardId,
+    );
     if (held !== undefined) void this.#acquire(shardId, held);
   }
 
@@ -265,7 +269,15 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
       const startOffset = resumeOffset({ offset, logEpoch: cursorLogEpoch }, { highWatermark, logEpoch });
       if (cursorLogEpoch !== logEpoch) {
         const { consumerId, subscriptionId } = this;
-        const fields = { consumerId, subscriptionId, partition, offset, startOffset, cursorLogEpoch, logEpoch };
+        const fields = {
+          consumerId,
+          subscriptionId,
+          partition,
+          offset,
+          startOffset,
+          cursorLogEpoch,
+          logEpoch,
+        };
         this.#parts.report("cursor-log-epoch-changed", fields);
       }
       if (stream !== undefined) delivery.remove(reader, new Set([stream]));

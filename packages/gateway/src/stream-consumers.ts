@@ -1,5 +1,5 @@
 import {
-  type Assignment,
+  type AssignmentNotice,
   homeShardOf,
   type Subscription as NamedSubscription,
   type Topic,
@@ -72,14 +72,7 @@ export class StreamConsumers {
 
   // ---- node ----
 
-  /** The notice "assignment"; see AssignmentNotice. */
-  onAssignment(
-    subscriptionId: number,
-    consumerId: number,
-    assigned: readonly Assignment[],
-    revoked: readonly Assignment[],
-    withinMs: number,
-  ): void {
+  onAssignment([, subscriptionId, consumerId, assigned, revoked, withinMs]: AssignmentNotice): void {
     const consumer = this.#parts.consumers.get(consumerId);
     if (consumer instanceof StreamConsumer && consumer.subscriptionId === subscriptionId) {
       consumer.onAssignment(assigned, revoked, withinMs);
@@ -107,7 +100,8 @@ export class StreamConsumers {
 
   onSubscriptionChanged({ subscriptionId, paused }: NamedSubscription): void {
     for (const consumer of this.#parts.consumers.values()) {
-      if (isStreamConsumer(consumer) && consumer.subscriptionId === subscriptionId) consumer.setPaused(paused);
+      if (isStreamConsumer(consumer) && consumer.subscriptionId === subscriptionId)
+        consumer.setPaused(paused);
     }
   }
 }
