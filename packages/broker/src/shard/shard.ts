@@ -59,12 +59,13 @@ export class Shard {
   readonly shardId: number;
   /** Stored batches at any offset of the shard's partitions. */
   readonly entries: EntrySource;
+  /** Batches that the shard makes itself. */
+  readonly ownAppends: OwnAppends;
   readonly #state: ShardState;
   readonly #journal: Journal;
   readonly #link: ShardLink;
   readonly #delivery: Delivery;
   readonly #publisher: Publisher;
-  readonly #ownAppends: OwnAppends;
   readonly #requests: ShardRequests;
   readonly #logStarts: LogStarts;
   readonly #upkeep: Upkeep;
@@ -101,11 +102,11 @@ export class Shard {
     this.#clock = options.clock;
     this.#link = new ShardLink(options.link, options.gatewayDoorbell);
     this.#delivery = new Delivery(this.#link, options.coldReads);
-    this.entries = new EntrySource(this.#delivery.memory);
+    this.entries = new EntrySource(options.shardId, this.#delivery.memory, options.coldReads);
     this.#publisher = new Publisher(options.state, options.journal, this.#link, {
       reserveOffsets: (partition, until) => this.#reserveOffsets(partition, until),
     });
-    this.#ownAppends = new OwnAppends({
+    this.ownAppends = new OwnAppends({
       journal: options.journal,
       clock: options.clock,
       stagePrivately: (stage) => this.#stagePrivately(stage),
@@ -137,7 +138,7 @@ export class Shard {
       journal: options.journal,
       clock: options.clock,
       logStarts: this.#logStarts,
-      ownAppends: this.#ownAppends,
+      ownAppends: this.ownAppends,
       upkeep: this.#upkeep,
       homeGroups: this.#homeGroups,
       reply: (requestId, payload) => this.#link.reply(requestId, payload),
@@ -180,6 +181,7 @@ export class Shard {
     this.#upkeep.begin(nowMs);
     this.#publisher.refusal = this.#upkeep.refusalNumber;
     let work = this.#releaseCommitted();
+    work += this.entries.doWork(nowMs);
     work += this.#drainReads();
     work += this.#drain();
     work += this.#homeGroups.work(nowMs);
@@ -207,7 +209,8 @@ export class Shard {
     // The reader thread rings nobody when its ring has room again.
     if (this.#delivery.hasWaitingColdReads) atMs = Math.min(atMs, nowMs + BROKER_LIMITS.coldReadRetryMs);
     atMs = Math.min(atMs, this.#homeGroups.nextTimerMs());
-    return Math.max(1, Math.min(atMs - nowMs, this.#upkeep.nextTimerMs(nowMs)));
+    const timerMs = Math.min(this.#upkeep.nextTimerMs(nowMs), this.entries.nextTimerMs(nowMs));
+    return Math.max(1, Math.min(atMs - nowMs, timerMs));
   }
 
   /** Publishes are refused while the volume is low; once they have taken this room they wait until this is called again. */
