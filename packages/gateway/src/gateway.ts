@@ -1,4 +1,5 @@
 import type {
+  AssignmentNotice,
   GatewayHandler,
   GatewayPort,
   Logger,
@@ -386,7 +387,9 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#queueConsumers.onSettled(shardId, consumerId, settleId, outcome, messages);
   }
 
-  onNotice(): void {}
+  onNotice(_shardId: number, notice: readonly unknown[]): void {
+    if (notice[0] === "assignment") this.#streamConsumers.onAssignment(notice as AssignmentNotice);
+  }
 
   onSpace(shardId: number): void {
     this.#publishPath.onSpace(shardId);
@@ -404,6 +407,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#publishPath.onShardDown(shardId, this.#sessions.values());
     this.#delivery.onShardDown(shardId);
     this.#queueConsumers.onShardDown(shardId);
+    this.#streamConsumers.onShardDown(shardId);
   }
 
   onShardUp(shardId: number): void {
@@ -412,6 +416,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#publishPath.onShardUp(shardId);
     this.#delivery.onShardUp(shardId);
     this.#queueConsumers.onShardUp(shardId);
+    this.#streamConsumers.onShardUp(shardId);
   }
 
   onShardFailed(shardId: number, reason: string): void {
@@ -419,7 +424,8 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#failedShards.add(shardId);
     this.#publishPath.onShardFailed(shardId, this.#sessions.values());
     this.#delivery.onShardFailed(shardId, reason);
-    this.#queueConsumers.onShardDown(shardId);
+    this.#queueConsumers.onShardFailed(shardId, reason);
+    this.#streamConsumers.onShardDown(shardId);
   }
 
   onTopicCreated(topic: Topic): void {
@@ -429,11 +435,11 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   onTopicDeleted(topic: Topic): void {
     this.#logger.log("info", "topic-deleted", { topic: topic.name, topicId: topic.topicId });
     this.#publishPath.onTopicDeleted(topic);
-    this.#delivery.onTopicDeleted(topic);
     this.#consumers.failAll(
-      ({ topicId }) => topicId === topic.topicId,
+      (consumer) => consumer.topicId === topic.topicId,
       new MillraceError("TOPIC_DELETED", `topic ${topic.name} was deleted`),
     );
+    this.#delivery.onTopicDeleted(topic);
   }
 
   onSubscriptionDeleted({ name, topicId, subscriptionId }: Subscription): void {
@@ -444,7 +450,9 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     );
   }
 
-  onSubscriptionChanged(): void {}
+  onSubscriptionChanged(subscription: Subscription): void {
+    this.#streamConsumers.onSubscriptionChanged(subscription);
+  }
 }
 
 function unavailable(error: "SERVER_DRAINING", message: string): HttpReply {

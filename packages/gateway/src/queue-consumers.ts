@@ -38,6 +38,7 @@ export class QueueConsumers {
   readonly #lendings: Map<number, QueueLending> = new Map();
   /** Consumers that wait for room of their session's socket. */
   readonly #blocked: Set<QueueConsumer> = new Set();
+  readonly #failedShards: Set<number> = new Set();
   #planned: QueueLending[] = [];
   #turnPlanned = false;
   #draining = false;
@@ -197,7 +198,19 @@ export class QueueConsumers {
     }
   }
 
+  /** Consumers go on with the other shards of their topic, if it has any. */
+  onShardFailed(shardId: number, reason: string): void {
+    this.#failedShards.add(shardId);
+    this.onShardDown(shardId);
+    this.#parts.consumers.failAll(
+      (consumer) =>
+        consumer instanceof QueueConsumer && consumer.shards.every((id) => this.#failedShards.has(id)),
+      new MillraceError("JOURNAL_FAILED", `the shard's journal failed: ${reason}`),
+    );
+  }
+
   onShardUp(shardId: number): void {
+    this.#failedShards.delete(shardId);
     for (const lending of this.#lendings.values()) {
       if (lending.onShardUp(shardId)) this.#planSoon(lending);
     }
