@@ -1,6 +1,7 @@
 import { ERROR_CODES, MillraceError } from "@millrace/protocol";
 import { Packr } from "msgpackr";
 import { CatalogWriter } from "./catalog-writer.ts";
+import { type GroupRequestMap, GroupRequests } from "./group-requests.ts";
 import type { Done, RequestContext } from "./request-context.ts";
 import {
   type SubscriptionCatalogRequestMap,
@@ -17,6 +18,7 @@ export interface ShardRequestMap
   extends TopicRequestMap,
     SubscriptionCatalogRequestMap,
     SubscriptionRequestMap,
+    GroupRequestMap,
     UpkeepRequestMap {}
 
 type Handler = (args: readonly unknown[], done: Done<unknown>, requestId: number) => void;
@@ -38,6 +40,7 @@ export class ShardRequests {
         ...topics.handlers,
         ...new SubscriptionCatalogRequests(context, writer).handlers,
         ...new SubscriptionRequests(context).handlers,
+        ...new GroupRequests(context.homeGroups, context.clock).handlers,
         ...new UpkeepRequests(shardId, context, topics, writer).handlers,
       }) as [string, Handler][],
     );

@@ -7,6 +7,7 @@ import * as inbound from "../link/inbound-layout.ts";
 import type { LinkBuffers } from "../link/link-buffers.ts";
 import type { LogLevel } from "../logger.ts";
 import { Dispatcher } from "../subscription/dispatcher.ts";
+import { HomeGroups } from "../subscription/home-groups.ts";
 import type { Clock } from "./clock.ts";
 import { type ColdReads, Delivery } from "./delivery.ts";
 import { EntrySource } from "./entry-source.ts";
@@ -66,9 +67,11 @@ export class Shard {
   readonly #link: ShardLink;
   readonly #delivery: Delivery;
   readonly #publisher: Publisher;
+  readonly #dispatcher: Dispatcher = new Dispatcher();
   readonly #requests: ShardRequests;
   readonly #logStarts: LogStarts;
   readonly #upkeep: Upkeep;
+  readonly #homeGroups: HomeGroups;
   readonly #checkpointBytes: number;
   readonly #clock: Clock;
   readonly #onAdvanced: (partition: Partition) => void;
@@ -130,13 +133,18 @@ export class Shard {
       stageNothing: () => this.#stageChanges([]),
       checkpoint: () => this.checkpoint(false),
     });
+    // What it is to tell is kept until a later change brings the way to tell it.
+    this.#homeGroups = new HomeGroups(options.journal.epoch, () => false);
     this.#requests = new ShardRequests(options.shardId, {
       state: options.state,
       journal: options.journal,
       clock: options.clock,
       logStarts: this.#logStarts,
+      entries: this.entries,
       ownAppends: this.ownAppends,
       upkeep: this.#upkeep,
+      dispatcher: this.#dispatcher,
+      homeGroups: this.#homeGroups,
       reply: (requestId, payload) => this.#link.reply(requestId, payload),
       afterCommit: (run) => this.#afterCommit(run),
       stageChanges: (changes) => this.#stageChanges(changes),
@@ -180,6 +188,7 @@ export class Shard {
     work += this.entries.doWork(nowMs);
     work += this.#drainReads();
     work += this.#drain();
+    work += this.#homeGroups.work(nowMs);
     // Nothing may be staged behind the clean checkpoint.
     if (!this.#finishing) work += this.#upkeep.doWork(nowMs);
     work += this.#answerEarly();
@@ -203,6 +212,7 @@ export class Shard {
     const nowMs = this.#clock.monotonicMs();
     // The reader thread rings nobody when its ring has room again.
     if (this.#delivery.hasWaitingColdReads) atMs = Math.min(atMs, nowMs + BROKER_LIMITS.coldReadRetryMs);
+    atMs = Math.min(atMs, this.#homeGroups.nextTimerMs());
     const timerMs = Math.min(this.#upkeep.nextTimerMs(nowMs), this.entries.nextTimerMs(nowMs));
     return Math.max(1, Math.min(atMs - nowMs, timerMs));
   }

@@ -99,8 +99,7 @@ export function restoreSubscriptions(
 ): void {
   const nowMs = clock.monotonicMs();
   const wallMs = clock.wallMs();
-  // Unpacked bytes stand anywhere, and belong to the checkpoint's buffer.
-  const rows = new Float64Array(image.rows.slice().buffer);
+  const rows = new Float64Array(copyOf(image.rows).buffer);
   let statesAt = 0;
   for (let at = 0; at + ROW_FIELDS <= rows.length; at += ROW_FIELDS) {
     const [subscriptionId, topicId, mode, ofTopic, number, first, second, third, fourth] = rows.subarray(
@@ -119,7 +118,7 @@ export function restoreSubscriptions(
     const state =
       second === 0
         ? new QueueState({ keyed: mode === MODE_KEYED, start: first, selected: ofTopic !== topicId })
-        : QueueState.decode(image.states.slice(statesAt, statesAt + second), nowMs, wallMs);
+        : QueueState.decode(image.states.subarray(statesAt, statesAt + second), nowMs, wallMs);
     statesAt += second;
     const queue = table.putQueue(subscription, partition, state);
     queue.redelivered = third;
@@ -135,7 +134,7 @@ export function restoreSubscriptions(
       const queue = subscription.queues.get(partitionKey(subscription.topicId, partition));
       if (queue === undefined) continue;
       queue.snapshots ??= new Map();
-      queue.snapshots.set(name, position);
+      queue.snapshots.set(name, copyOf(position));
     } else {
       const cursor = subscription.cursors.get(partition);
       if (cursor === undefined) continue;
@@ -143,4 +142,9 @@ export function restoreSubscriptions(
       cursor.snapshots.set(name, position);
     }
   }
+}
+
+/** Unpacked bytes stand anywhere in the checkpoint's, and a Buffer's own slice() is a view of them. */
+function copyOf(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return Uint8Array.prototype.slice.call(bytes) as Uint8Array<ArrayBuffer>;
 }

@@ -1,4 +1,4 @@
-import { MillraceError, type RestorePoint } from "@millrace/protocol";
+import type { RestorePoint } from "@millrace/protocol";
 import { offsetOutOfRange } from "../offset-out-of-range.ts";
 import type { Topic, TopicChanges, TopicConfig } from "../topic.ts";
 import { unknownTopic } from "./catalog-state.ts";
