@@ -3,11 +3,12 @@ export { BatchHead } from "./batch-head.ts";
 export {
   BATCH_HEAD_BYTES,
   BATCH_VERSION,
+  batchHeadBytes,
   CHECKSUM_TRAILER_BYTES,
   CODEC_NONE,
   SCHEMA_NONE,
+  writeBatchHead,
 } from "./batch-layout.ts";
-export { batchHeadBytes, writeBatchHead, writeBatchPart } from "./batch-part.ts";
 export { BatchReader } from "./batch-reader.ts";
 export { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from "./big-endian.ts";
 export { crc32 } from "./crc32.ts";
@@ -262,7 +263,7 @@ export {
   RESERVED_HEADER_PREFIX,
 } from "./record.ts";
 export { RECORD_FLAG, RECORD_FLAGS_KNOWN, RECORD_FLAGS_UNSUPPORTED } from "./record-flags.ts";
-export { readRecordHeaders, readRecordKey, recordWithHeaders } from "./record-parts.ts";
+export { readRecordHeaders, readRecordKey } from "./record-parts.ts";
 export { walkRecords } from "./record-walk.ts";
 export { NO_KEY, RecordWalker } from "./record-walker.ts";
 export { SETTLE_ACTION, type SettleAction } from "./settle-action.ts";

@@ -1,5 +1,4 @@
 import { FrameReader } from "./frame-reader.ts";
-import { FrameWriter } from "./frame-writer.ts";
 import { MillraceError } from "./millrace-error.ts";
 import { MSGPACK } from "./msgpack-format.ts";
 import { MALFORMED } from "./parse-outcome.ts";
@@ -14,13 +13,10 @@ const reader = new FrameReader();
 
 /** Where the key starts, or MALFORMED. It may end beyond `end`. */
 export function keyStart(bytes: Uint8Array, start: number, end: number): number {
-  let at = start + 1;
-  if (start >= end) return MALFORMED;
-  if (bytes[start] !== BARE_ENVELOPE) {
-    at = arrayHeaderEnd(bytes, start, end);
-    if (at < 0 || arrayLength(bytes, start) < RECORD_ELEMENTS) return MALFORMED;
-  }
-  at = at < end && bytes[at] === MSGPACK.NIL ? at + 1 : skipValue(bytes, at, end);
+  if (end - start > 2 && bytes[start] === BARE_ENVELOPE && bytes[start + 1] === MSGPACK.NIL) return start + 2;
+  const attributes = arrayHeaderEnd(bytes, start, end);
+  if (attributes < 0 || arrayLength(bytes, start) < RECORD_ELEMENTS) return MALFORMED;
+  const at = skipValue(bytes, attributes, end);
   return at < end ? at : MALFORMED;
 }
 
@@ -50,29 +46,6 @@ export function readRecordHeaders(
     openAtKey(bytes, start, end);
     reader.skip();
     return reader.nil() ? undefined : readHeaders(reader);
-  });
-}
-
-/**
- * The content of a record that is the given one with more headers; those of the same names are replaced. Attributes, key
- * and value are taken as they are. For what only a broker may write, so names are not checked. A copy.
- * @throws MillraceError INVALID_BATCH when the record is not one, or was removed
- */
-export function recordWithHeaders(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  added: Readonly<Record<string, HeaderValue>>,
-): Uint8Array {
-  return parse(() => {
-    openAtKey(bytes, start, end);
-    const writer = new FrameWriter();
-    writer.raw(bytes.subarray(start, reader.position));
-    writer.raw(reader.encoded());
-    const headers = reader.nil() ? {} : readHeaders(reader);
-    writer.any({ ...headers, ...added });
-    writer.raw(bytes.subarray(reader.position, end));
-    return writer.take();
   });
 }
 
