@@ -15,8 +15,32 @@ export { type Logger, type LogLevel, SILENT_LOGGER } from "./logger.ts";
 export { BrokerNode, type NodeOptions, type NodeStatus } from "./node/broker-node.ts";
 export type { GatewayHandler } from "./node/gateway-handler.ts";
 export { type GatewayPort, SHARD_DOWN } from "./node/gateway-port.ts";
+export type { SubscriptionPort } from "./node/subscription-port.ts";
 export { fillEntryHeader } from "./shard/entry-fields.ts";
-export type { Durability, PartitionBounds, Topic, TopicChanges, TopicConfig } from "./topic.ts";
+export {
+  type AcquiredPartition,
+  type CursorCommit,
+  type CursorOutcome,
+  PEEK_STATE,
+  type PeekedRecord,
+  type RedriveRow,
+  SUBSCRIPTION_MODES,
+  type Subscription,
+  type SubscriptionChanges,
+  type SubscriptionConfig,
+  type SubscriptionMode,
+  type SubscriptionPartitionState,
+  type SubscriptionStarts,
+} from "./subscription/subscription.ts";
+export type {
+  Durability,
+  PartitionBounds,
+  Topic,
+  TopicChanges,
+  TopicConfig,
+  TopicOverflow,
+  TopicRetention,
+} from "./topic.ts";
 export {
   DURABILITIES,
   DURABILITY_FSYNCED,

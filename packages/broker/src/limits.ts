@@ -6,6 +6,8 @@ export const BROKER_LIMITS = {
   inboundRingBytes: 16_777_216,
   /** Capacity of the ring for reads from a gateway to a shard. */
   readsRingBytes: 262_144,
+  /** Capacity of the ring for lent credit and settled leases from a gateway to a shard. */
+  consumersRingBytes: 1_048_576,
   /**
    * Consumed part of the inbound ring that stays readable: the tail cache from which consumers near the end
    * of the log are served. The rest is room for what arrives.
@@ -42,7 +44,15 @@ export const BROKER_LIMITS = {
   /** Runs of acknowledged sequences kept per producer and partition: a batch in flight is at most one run. */
   producerRunsMax: 64,
   topicsMax: 10_000,
+  /** Members that share the partitions of one stream subscription, those without any included. */
+  groupMembersMax: 2_048,
   partitionsTotalMax: 65_536,
+  /** Partitions of all subscriptions, each in its own position. */
+  subscriptionPartitionsTotalMax: 1_048_576,
+  snapshotsPerSubscriptionMax: 16,
+  snapshotNameBytesMax: 64,
+  /** Subscriptions told of at once when a shard is reconciled: a record of a ring must hold them. */
+  subscriptionsPageMax: 1_000,
   shardsMax: 1024,
   /** Bytes of a segment on a large volume, and journal bytes after which a checkpoint is taken: bounds what a start reads. */
   segmentBytesMax: 67_108_864,

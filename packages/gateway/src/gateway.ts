@@ -1,9 +1,15 @@
-import type { GatewayHandler, GatewayPort, Logger, Topic, TopicConfig } from "@millrace/broker/internal";
+import type {
+  GatewayHandler,
+  GatewayPort,
+  Logger,
+  Subscription,
+  Topic,
+  TopicConfig,
+} from "@millrace/broker/internal";
 import { VERSION } from "@millrace/broker/internal";
 import {
   ERROR_CODES,
   encodeGoaway,
-  encodePing,
   encodeWelcome,
   FrameWriter,
   type HelloFrame,
@@ -24,7 +30,8 @@ import type { OriginPolicy } from "./origin-policy.ts";
 import { OutputMeter } from "./output-meter.ts";
 import { PublishCreditPool } from "./publish-credit.ts";
 import { PublishPath } from "./publish-path.ts";
-import { AWAITS_HELLO, OPEN, Session, type SessionHost } from "./session.ts";
+import { OPEN, Session, type SessionHost } from "./session.ts";
+import { SessionTable } from "./session-table.ts";
 import { SubscribeRequests } from "./subscribe-requests.ts";
 import { TopicRequests } from "./topic-requests.ts";
 
@@ -38,11 +45,6 @@ export interface GatewayOptions {
   readonly creditPoolBytes?: number | undefined;
 }
 
-const SESSION_ID_MAX = 0x7fff_ffff;
-const PING_TICKS: number = LIMITS.pingIntervalMs / GATEWAY_LIMITS.tickMs;
-const DEAD_TICKS: number = LIMITS.deadAfterMs / GATEWAY_LIMITS.tickMs;
-const HELLO_TICKS: number = LIMITS.helloTimeoutMs / GATEWAY_LIMITS.tickMs;
-
 /**
  * The sessions of one node and all that concerns them together: listener events come in on one side, the node's on the
  * other, both on this thread.
@@ -53,7 +55,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   readonly #port: GatewayPort;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #sessions: Map<number, Session> = new Map();
+  readonly #sessions: SessionTable;
   readonly #credit: PublishCreditPool;
   readonly #acks: AckSender;
   readonly #publishPath: PublishPath;
@@ -62,15 +64,13 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   readonly #failedShards: Set<number> = new Set();
   #origins: OriginPolicy | undefined;
   #phase: "starting" | "serving" | "draining" = "starting";
-  #lastSessionId = 0;
-  #tick = 0;
-  #stopTicks: (() => void) | undefined;
 
   constructor(options: GatewayOptions) {
     const { port, clock, logger } = options;
     this.#port = port;
     this.#clock = clock;
     this.#logger = logger;
+    this.#sessions = new SessionTable(this, clock, () => this.#credit.tick());
     this.#credit = new PublishCreditPool(clock, options.creditPoolBytes);
     this.#acks = new AckSender(this.writer, this.#credit, clock);
     this.#publishPath = new PublishPath(port, this.#credit, this.#acks, clock);
@@ -104,7 +104,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   serve(origins: OriginPolicy): void {
     this.#origins = origins;
     this.#phase = "serving";
-    this.#planTick();
+    this.#sessions.start();
   }
 
   /** No new sessions, requests or publishes; clients are told to go elsewhere. Acks and deliveries go on. */
@@ -128,16 +128,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   /** Ends all sessions, once their clients have read what was sent or closeGraceMs are over. */
   async endSessions(): Promise<void> {
     this.#acks.flush();
-    const deadline = this.#clock.monotonicMs() + GATEWAY_LIMITS.closeGraceMs;
-    while (this.#hasUnsent() && this.#clock.monotonicMs() < deadline) await this.#clock.sleep(CLOSE_POLL_MS);
-    const hadSessions = this.#sessions.size > 0;
-    for (const session of [...this.#sessions.values()]) {
-      session.fail(new MillraceError("SERVER_DRAINING", "the broker is shutting down"));
-    }
-    this.#stopTicks?.();
-    this.#stopTicks = undefined;
-    // A socket that is closed while bytes come in is reset, and a reset discards what the client has not read.
-    if (hadSessions) await this.#clock.sleep(CLOSE_LINGER_MS);
+    await this.#sessions.end();
   }
 
   // ---- listener ----
@@ -158,7 +149,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   }
 
   open(socket: Socket): SocketHandler {
-    const session = new Session(this.#newSessionId(), socket, this, this.#tick);
+    const session = new Session(this.#sessions.newId(), socket, this, this.#sessions.now);
     if (this.#sessions.size >= GATEWAY_LIMITS.sessionsMax) {
       session.fail(
         new MillraceError("TOO_MANY_SESSIONS", `there are ${GATEWAY_LIMITS.sessionsMax} sessions already`),
@@ -167,7 +158,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
       session.onClose(1013);
       return session;
     }
-    this.#sessions.set(session.id, session);
+    this.#sessions.add(session);
     return session;
   }
 
@@ -196,7 +187,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   // ---- sessions ----
 
   onFrame(session: Session, bytes: Uint8Array): void {
-    session.seenTick = this.#tick;
+    session.seenTick = this.#sessions.now;
     this.#dispatch.onFrame(session, bytes);
   }
 
@@ -227,7 +218,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   }
 
   onSessionClosed(session: Session, code: number): void {
-    this.#sessions.delete(session.id);
+    this.#sessions.delete(session);
     this.#credit.close(session.credit);
     const { subscriptions } = session;
     session.subscriptions = undefined;
@@ -266,56 +257,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
 
   /** Once a second: who is alive, who has to be asked, who holds credit for nothing. */
   tick(): void {
-    this.#tick += 1;
-    const tick = this.#tick;
-    for (const session of this.#sessions.values()) {
-      if (session.state === AWAITS_HELLO) {
-        if (tick - session.openedTick > HELLO_TICKS) {
-          session.fail(new MillraceError("HELLO_TIMEOUT", "no HELLO came in time"));
-        }
-        continue;
-      }
-      if (tick - session.seenTick > DEAD_TICKS) {
-        session.fail(new MillraceError("SESSION_TIMEOUT", "nothing was received for too long"));
-        continue;
-      }
-      // A lost drain event (uWebSockets #1047) must not silence a session for ever.
-      if (session.unsentBytes > 0 && session.canSend()) this.onWritable(session);
-      // Spread over the seconds, so that many sessions are not asked all at once.
-      if ((tick + session.id) % PING_TICKS === 0 && session.canSend()) this.#ping(session, tick);
-    }
-    this.#credit.tick();
-    for (let worst = this.output.worst(); worst !== undefined; worst = this.output.worst()) {
-      (worst as Session).abort("TOO_MANY_REQUESTS", "all sockets together hold too many unsent bytes");
-    }
-  }
-
-  #ping(session: Session, nonce: number): void {
-    this.writer.reset();
-    encodePing(this.writer, { nonce });
-    session.sendWritten();
-  }
-
-  #planTick(): void {
-    this.#stopTicks = this.#clock.after(GATEWAY_LIMITS.tickMs, () => {
-      this.#planTick();
-      this.tick();
-    });
-  }
-
-  #newSessionId(): number {
-    do {
-      this.#lastSessionId = this.#lastSessionId === SESSION_ID_MAX ? 1 : this.#lastSessionId + 1;
-    } while (this.#sessions.has(this.#lastSessionId));
-    return this.#lastSessionId;
-  }
-
-  #hasUnsent(): boolean {
-    for (const sender of [...this.output.blocked]) {
-      const session = sender as Session;
-      this.output.update(session, session.socket.bufferedAmount());
-    }
-    return this.output.totalBytes > 0;
+    this.#sessions.tick();
   }
 
   // ---- node ----
@@ -404,6 +346,12 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#delivery.onReadError(streamId, errorNumber, logStartOffset, highWatermark, logEpoch);
   }
 
+  onAvailable(): void {}
+  onEmpty(): void {}
+  onLeased(): void {}
+  onSettled(): void {}
+  onNotice(): void {}
+
   onSpace(shardId: number): void {
     this.#publishPath.onSpace(shardId);
     this.#delivery.onSpace(shardId);
@@ -442,10 +390,13 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#publishPath.onTopicDeleted(topic);
     this.#delivery.onTopicDeleted(topic);
   }
-}
 
-const CLOSE_POLL_MS = 10;
-const CLOSE_LINGER_MS = 50;
+  onSubscriptionDeleted({ name, topicId, subscriptionId }: Subscription): void {
+    this.#logger.log("info", "subscription-deleted", { subscription: name, topicId, subscriptionId });
+  }
+
+  onSubscriptionChanged(): void {}
+}
 
 function unavailable(error: "SERVER_DRAINING", message: string): HttpReply {
   return { status: 503, body: { error, message }, headers: { "retry-after": "1" } };

@@ -8,6 +8,7 @@ import {
 } from "@millrace/protocol";
 import type { AckQueue } from "./ack-queue.ts";
 import { closeCodeOf } from "./close-code.ts";
+import type { Consumer } from "./consumer-table.ts";
 import type { InFlight } from "./in-flight.ts";
 import { GATEWAY_LIMITS } from "./limits.ts";
 import { DROPPED, SENT, type Socket, type SocketHandler } from "./listener.ts";
@@ -58,7 +59,9 @@ export class Session implements SocketHandler, CreditOwner, MeteredSender {
   acksDirty = false;
 
   subscriptions: Map<number, Subscription> | undefined;
-  /** Bytes of all reads that have been asked for and not been answered. */
+  /** Its parts in subscriptions that others share, by consumerId. */
+  consumers: Map<number, Consumer> | undefined;
+  /** Bytes of all reads that have been asked for and not been answered, and of credit that is lent to shards. */
   readingBytes = 0;
 
   constructor(id: number, socket: Socket, host: SessionHost, tick: number) {

@@ -12,7 +12,7 @@ import {
   type ReaderThreadData,
   type ToReaderThread,
 } from "../thread/thread-messages.ts";
-import { OutboundReader, type ReplyHandler } from "./gateway-link.ts";
+import { NO_SHARD, OutboundReader, type ReplyHandler } from "./outbound-reader.ts";
 
 export interface ReaderThreadOptions {
   readonly shardsDirectory: string;
@@ -97,9 +97,10 @@ export class ReaderThread {
     worker.on("exit", (code) => {
       if (!this.#ending) this.#options.onDied(failure ?? new Error(`reader thread ended with code ${code}`));
     });
-    const reader = new OutboundReader(outbound, this.#options.replies, () => {
+    const onReleased = (): void => {
       if (Atomics.exchange(words, LINK_STATE.SHARD_WAITS, 0) === 1) this.#doorbell.ring();
-    });
+    };
+    const reader = new OutboundReader(outbound, this.#options.replies, onReleased, NO_SHARD);
     return [worker, reader, this.#startReadAhead(ahead)];
   }
 

@@ -1,10 +1,11 @@
 import { MillraceError } from "@millrace/protocol";
 import { offsetOutOfRange } from "../offset-out-of-range.ts";
-import type { BoundsRow, ShardRequestMap } from "../shard/shard-requests.ts";
+import type { ShardRequestMap } from "../shard/shard-requests.ts";
+import type { BoundsRow } from "../shard/topic-requests.ts";
 import type { PartitionBounds, Topic, TopicChanges, TopicConfig } from "../topic.ts";
 import type { CatalogView } from "./catalog-view.ts";
 import type { GatewayHandler } from "./gateway-handler.ts";
-import { openingsByShard } from "./placement.ts";
+import { openingsByShard, traitsOf } from "./placement.ts";
 
 /** What the node lends to its topics' administration. */
 export interface TopicAdminContext {
@@ -36,11 +37,29 @@ export class TopicAdmin {
     const topic = await ask(0, "createTopic", [name, config]);
     // Known from here on, also to a shard that restarts now: reconciliation opens what the opening below misses.
     catalog.add(topic);
-    await Promise.all(
-      openingsByShard(topic).map(([shardId, openings]) => unlessRestarted(ask(shardId, "open", [openings]))),
-    );
+    await this.#open(topic);
     handler()?.onTopicCreated(topic);
     return topic;
+  }
+
+  /** Makes the topic for the dead letters of this one, or finds it. */
+  async createDeadLetterTopic(sourceTopicId: number): Promise<Topic> {
+    const { catalog, ask, handler, log } = this.#context;
+    const { topic, created } = await ask(0, "createDeadLetterTopic", [sourceTopicId]);
+    if (!created) return topic;
+    catalog.add(topic);
+    await this.#open(topic);
+    log("dead-letter-topic-created", { topic: topic.name, topicId: topic.topicId, sourceTopicId });
+    handler()?.onTopicCreated(topic);
+    return topic;
+  }
+
+  async #open(topic: Topic): Promise<void> {
+    await Promise.all(
+      openingsByShard(topic).map(([shardId, openings]) =>
+        unlessRestarted(this.#context.ask(shardId, "open", [openings, [traitsOf(topic)]])),
+      ),
+    );
   }
 
   async alter(name: string, changes: TopicChanges): Promise<Topic> {
@@ -50,7 +69,7 @@ export class TopicAdmin {
     catalog.add(topic);
     await Promise.all(
       openingsByShard(topic).map(([shardId, openings]) =>
-        unlessRestarted(ask(shardId, "configure", [openings])),
+        unlessRestarted(ask(shardId, "configure", [openings, [traitsOf(topic)]])),
       ),
     );
     const { topicId, retentionMs, retentionBytes, durability } = topic;
@@ -132,13 +151,18 @@ export class TopicAdmin {
 }
 
 /** A shard that restarts meanwhile, or is repaired some time, learns the same from the catalog: reconciliation makes it so. */
-async function unlessRestarted(answer: Promise<unknown>): Promise<void> {
+export async function unlessRestarted(answer: Promise<unknown>): Promise<void> {
   try {
     await answer;
   } catch (error) {
     if (!(error instanceof MillraceError)) throw error;
     if (error.code !== "SHARD_RESTARTED" && error.code !== "JOURNAL_FAILED") throw error;
   }
+}
+
+/** All partitions of a topic, by the shard that holds them. */
+export function shardsOf(topic: Topic): Map<number, number[]> {
+  return byShard(topic, [...topic.shards.keys()]);
 }
 
 function byShard(topic: Topic, partitions: readonly number[]): Map<number, number[]> {

@@ -1,7 +1,14 @@
-import { MillraceError } from "@millrace/protocol";
+import { LIMITS, MillraceError } from "@millrace/protocol";
 import { Packr } from "msgpackr";
 import { BROKER_LIMITS } from "../limits.ts";
-import type { Durability, Topic, TopicChanges, TopicConfig } from "../topic.ts";
+import type {
+  Durability,
+  Topic,
+  TopicChanges,
+  TopicConfig,
+  TopicOverflow,
+  TopicRetention,
+} from "../topic.ts";
 
 /** `$catalog`: topicId 0, one partition, on shard 0, always `fsynced`. */
 export const CATALOG_TOPIC_ID = 0;
@@ -15,7 +22,13 @@ interface CatalogValue {
   durability: Durability;
   createdMs: number;
   shards: number[];
+  retention?: TopicRetention;
+  overflow?: TopicOverflow;
+  deadLetterOf?: number;
 }
+
+/** Dead letters are kept for 14 days, or as long as their source's records. */
+const DEAD_LETTER_RETENTION_MS = 1_209_600_000;
 
 // Plain MessagePack maps: any library must be able to read the catalog.
 const packr = new Packr({ useRecords: false });
@@ -47,15 +60,7 @@ export class CatalogState {
     if (this.#topics.has(name)) {
       throw new MillraceError("TOPIC_EXISTS", `topic already exists: ${name}`, { details: { topic: name } });
     }
-    if (this.#topics.size >= BROKER_LIMITS.topicsMax) {
-      throw new MillraceError("TOO_MANY_TOPICS", `topicsMax reached: ${BROKER_LIMITS.topicsMax}`);
-    }
-    if (this.#partitionsTotal + config.partitions > BROKER_LIMITS.partitionsTotalMax) {
-      throw new MillraceError(
-        "TOO_MANY_TOPICS",
-        `partitionsTotalMax reached: have=${this.#partitionsTotal} asked=${config.partitions} max=${BROKER_LIMITS.partitionsTotalMax}`,
-      );
-    }
+    this.#assertRoom(config.partitions);
     return {
       ...config,
       name,
@@ -64,6 +69,55 @@ export class CatalogState {
       catalogPosition,
       shards: this.#place(config.partitions),
     };
+  }
+
+  /** The topic that takes this one's dead letters, if there is one. */
+  deadLetterTopicOf(sourceTopicId: number): Topic | undefined {
+    for (const topic of this.#topics.values()) if (topic.deadLetterOf === sourceTopicId) return topic;
+    return undefined;
+  }
+
+  /**
+   * A topic for the dead letters of another one, on the same shards so that both are in one journal. Throws UNKNOWN_TOPIC,
+   * TOO_MANY_TOPICS.
+   */
+  planDeadLetters(sourceTopicId: number, createdMs: number, catalogPosition: number): Topic {
+    const source = this.topics().find(({ topicId }) => topicId === sourceTopicId);
+    if (source === undefined) throw unknownTopic(String(sourceTopicId));
+    const { partitions, shards, retentionMs } = source;
+    this.#assertRoom(partitions);
+    return {
+      name: this.#deadLetterName(source.name),
+      topicId: this.#nextTopicId,
+      partitions,
+      retentionMs: retentionMs === 0 ? 0 : Math.max(retentionMs, DEAD_LETTER_RETENTION_MS),
+      retentionBytes: 0,
+      durability: "fsynced",
+      createdMs,
+      catalogPosition,
+      shards,
+      deadLetterOf: sourceTopicId,
+    };
+  }
+
+  #assertRoom(partitions: number): void {
+    if (this.#topics.size >= BROKER_LIMITS.topicsMax) {
+      throw new MillraceError("TOO_MANY_TOPICS", `topicsMax reached: ${BROKER_LIMITS.topicsMax}`);
+    }
+    if (this.#partitionsTotal + partitions > BROKER_LIMITS.partitionsTotalMax) {
+      throw new MillraceError(
+        "TOO_MANY_TOPICS",
+        `partitionsTotalMax reached: have=${this.#partitionsTotal} asked=${partitions} max=${BROKER_LIMITS.partitionsTotalMax}`,
+      );
+    }
+  }
+
+  #deadLetterName(source: string): string {
+    for (let number = 1; ; number += 1) {
+      const suffix = number === 1 ? ".dlq" : `.dlq-${number}`;
+      const name = source.slice(0, LIMITS.topicNameBytesMax - suffix.length) + suffix;
+      if (!this.#topics.has(name)) return name;
+    }
   }
 
   /** The topic with other settings. Throws UNKNOWN_TOPIC. */
@@ -75,12 +129,15 @@ export class CatalogState {
       retentionMs: changes.retentionMs ?? topic.retentionMs,
       retentionBytes: changes.retentionBytes ?? topic.retentionBytes,
       durability: changes.durability ?? topic.durability,
+      ...(changes.retention === undefined ? {} : { retention: changes.retention }),
+      ...(changes.overflow === undefined ? {} : { overflow: changes.overflow }),
       catalogPosition,
     };
   }
 
   /** The record for `$catalog`. */
   encode(topic: Topic): Uint8Array {
+    const { retention, overflow, deadLetterOf } = topic;
     const value: CatalogValue = {
       topicId: topic.topicId,
       partitions: topic.partitions,
@@ -89,6 +146,9 @@ export class CatalogState {
       durability: topic.durability,
       createdMs: topic.createdMs,
       shards: [...topic.shards],
+      ...(retention === undefined ? {} : { retention }),
+      ...(overflow === undefined ? {} : { overflow }),
+      ...(deadLetterOf === undefined ? {} : { deadLetterOf }),
     };
     return packr.pack(value);
   }

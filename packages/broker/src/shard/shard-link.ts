@@ -18,6 +18,8 @@ export class ShardLink {
   readonly inbound: OneToOneRingBuffer;
   /** READ and UNTAIL records. */
   readonly reads: OneToOneRingBuffer;
+  /** LEND, RECALL, DETACH and SETTLE records. */
+  readonly consumers: OneToOneRingBuffer;
   readonly outbound: OneToOneRingBuffer;
   readonly #state: Int32Array;
   readonly #gatewayDoorbell: Doorbell;
@@ -27,6 +29,7 @@ export class ShardLink {
   constructor(buffers: LinkBuffers, gatewayDoorbell: Doorbell) {
     this.inbound = OneToOneRingBuffer.attach(buffers.inbound);
     this.reads = OneToOneRingBuffer.attach(buffers.reads);
+    this.consumers = OneToOneRingBuffer.attach(buffers.consumers);
     this.outbound = OneToOneRingBuffer.attach(buffers.outbound);
     this.#state = new Int32Array(buffers.state);
     this.#gatewayDoorbell = gatewayDoorbell;
@@ -184,13 +187,17 @@ export class ShardLink {
   }
 
   /**
-   * Gives the rings back: the reads that were handled, and the batches up to the tail cache, or up to
+   * Gives the rings back: the reads and consumers' records that were handled, and the batches up to the tail cache, or up to
    * `holdPosition` if that is lower: batches that nobody may see yet must still be there when they commit.
    */
   release(holdPosition: number): void {
     let released = false;
     if (this.reads.readPosition > this.reads.headPosition) {
       this.reads.release();
+      released = true;
+    }
+    if (this.consumers.readPosition > this.consumers.headPosition) {
+      this.consumers.release();
       released = true;
     }
     const keep = Math.min(this.inbound.readPosition - this.#tailCacheBytes, holdPosition);

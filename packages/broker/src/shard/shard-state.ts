@@ -5,6 +5,7 @@ import { DURABILITY_FSYNCED } from "../topic.ts";
 import { CATALOG_TOPIC_ID, CatalogState } from "./catalog-state.ts";
 import { Partition, partitionKey } from "./partition.ts";
 import { ProducerState, ProducerTable } from "./producer-table.ts";
+import { OVERFLOW_NONE, type TopicTraits } from "./topic-traits.ts";
 
 const packr = new Packr({ useRecords: false });
 
@@ -50,6 +51,10 @@ export class ShardState {
   readonly partitions: Map<number, Partition> = new Map();
   readonly producers: ProducerTable = new ProducerTable();
   readonly catalog: CatalogState;
+  /** Topics that retain until acknowledged: OVERFLOW_REFUSE or OVERFLOW_DEAD_LETTER. Known from reconciliation on, as the next. */
+  readonly overflows: Map<number, number> = new Map();
+  /** Where the dead letters of a topic go: another topic's id. */
+  readonly deadLetterTopics: Map<number, number> = new Map();
 
   constructor(shardId: number, shardCount: number) {
     this.catalog = new CatalogState(shardCount);
@@ -77,6 +82,23 @@ export class ShardState {
    */
   replayed(topicId: number, partition: number): Partition {
     return this.find(topicId, partition) ?? this.open(topicId, partition, DURABILITY_FSYNCED);
+  }
+
+  /** What is special about topics whose partitions are open. */
+  setTraits(traits: readonly TopicTraits[]): void {
+    for (const [topicId, overflow, deadLetterOf] of traits) {
+      if (overflow === OVERFLOW_NONE) this.overflows.delete(topicId);
+      else this.overflows.set(topicId, overflow);
+      if (deadLetterOf !== 0) this.deadLetterTopics.set(deadLetterOf, topicId);
+    }
+  }
+
+  /** What setTraits has said of a topic that was deleted. */
+  forgetTraits(topicId: number): void {
+    this.overflows.delete(topicId);
+    for (const [source, deadLetters] of this.deadLetterTopics) {
+      if (deadLetters === topicId) this.deadLetterTopics.delete(source);
+    }
   }
 
   close(partition: Partition): void {

@@ -8,7 +8,9 @@ import type { LinkBuffers } from "../link/link-buffers.ts";
 import type { LogLevel } from "../logger.ts";
 import type { Clock } from "./clock.ts";
 import { type ColdReads, Delivery } from "./delivery.ts";
+import { EntrySource } from "./entry-source.ts";
 import { LogStarts } from "./log-starts.ts";
+import { OwnAppends } from "./own-appends.ts";
 import type { Partition } from "./partition.ts";
 import type { PendingAcks } from "./pending-acks.ts";
 import { Publisher } from "./publisher.ts";
@@ -54,11 +56,14 @@ const DRAIN_RECORDS_MAX = 16_384;
  */
 export class Shard {
   readonly shardId: number;
+  /** Stored batches at any offset of the shard's partitions. */
+  readonly entries: EntrySource;
   readonly #state: ShardState;
   readonly #journal: Journal;
   readonly #link: ShardLink;
   readonly #delivery: Delivery;
   readonly #publisher: Publisher;
+  readonly #ownAppends: OwnAppends;
   readonly #requests: ShardRequests;
   readonly #logStarts: LogStarts;
   readonly #upkeep: Upkeep;
@@ -94,8 +99,16 @@ export class Shard {
     this.#clock = options.clock;
     this.#link = new ShardLink(options.link, options.gatewayDoorbell);
     this.#delivery = new Delivery(this.#link, options.coldReads);
+    this.entries = new EntrySource(this.#delivery.memory);
     this.#publisher = new Publisher(options.state, options.journal, this.#link, {
       reserveOffsets: (partition, until) => this.#reserveOffsets(partition, until),
+    });
+    this.#ownAppends = new OwnAppends({
+      journal: options.journal,
+      clock: options.clock,
+      stagePrivately: (stage) => this.#stagePrivately(stage),
+      afterCommit: (run) => this.#afterCommit(run),
+      advanced: (partition) => this.#delivery.advanced(partition),
     });
     this.#logStarts = new LogStarts({
       stageChanges: (changes) => this.#stageChanges(changes),
@@ -115,11 +128,12 @@ export class Shard {
       stageNothing: () => this.#stageChanges([]),
       checkpoint: () => this.checkpoint(false),
     });
-    this.#requests = new ShardRequests(options.shardId, options.shardCount, {
+    this.#requests = new ShardRequests(options.shardId, {
       state: options.state,
       journal: options.journal,
       clock: options.clock,
       logStarts: this.#logStarts,
+      ownAppends: this.#ownAppends,
       upkeep: this.#upkeep,
       reply: (requestId, payload) => this.#link.reply(requestId, payload),
       afterCommit: (run) => this.#afterCommit(run),
@@ -423,9 +437,13 @@ export class Shard {
   }
 
   #stageChanges(changes: readonly StateChange[]): void {
+    this.#stagePrivately(() => this.#journal.stageState(encodeStateChanges(changes)));
+  }
+
+  #stagePrivately(stage: () => void): void {
     const journal = this.#journal;
     const isRescued = this.#flushFailed && journal.stagedPosition === this.#rescuedPosition;
-    journal.stageState(encodeStateChanges(changes));
+    stage();
     // Taken also while the disk is full, and nothing of it stands in the ring.
     if (isRescued) this.#rescuedPosition = journal.stagedPosition;
   }

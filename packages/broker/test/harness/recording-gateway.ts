@@ -5,7 +5,8 @@ import { crc32, DeliverReader } from "@millrace/protocol/internal";
 import { Packr } from "msgpackr";
 import type { LinkBuffers } from "../../src/link/link-buffers.ts";
 import type { GatewayHandler } from "../../src/node/gateway-handler.ts";
-import { GatewayLink, OutboundReader } from "../../src/node/gateway-link.ts";
+import { GatewayLink } from "../../src/node/gateway-link.ts";
+import { NO_SHARD, OutboundReader } from "../../src/node/outbound-reader.ts";
 import { fillEntryHeader } from "../../src/shard/entry-fields.ts";
 import type { ShardRequestMap } from "../../src/shard/shard-requests.ts";
 
@@ -97,7 +98,29 @@ export type GatewayEvent =
       readonly requestId: number;
       readonly error: string | undefined;
       readonly value: unknown;
-    };
+    }
+  | { readonly kind: "available"; readonly subscriptionId: number }
+  | {
+      readonly kind: "empty";
+      readonly consumerId: number;
+      readonly messages: number;
+      readonly bytes: number;
+    }
+  | {
+      readonly kind: "leased";
+      readonly consumerId: number;
+      readonly messages: number;
+      /** Copied. */
+      readonly frame: Uint8Array;
+    }
+  | {
+      readonly kind: "settled";
+      readonly consumerId: number;
+      readonly settleId: number;
+      readonly error: string | undefined;
+      readonly messages: number;
+    }
+  | { readonly kind: "notice"; readonly notice: readonly unknown[] };
 
 /** The other end of a shard's link, in the same thread: it says what a test tells it to, and writes down what it hears. */
 export class RecordingGateway implements GatewayHandler {
@@ -107,12 +130,12 @@ export class RecordingGateway implements GatewayHandler {
   #nextRequestId = 1;
 
   constructor(buffers: LinkBuffers) {
-    this.link = new GatewayLink(buffers, Doorbell.attach(Doorbell.allocate()), this);
+    this.link = new GatewayLink(buffers, Doorbell.attach(Doorbell.allocate()), this, 0);
   }
 
   /** The reader thread's outbound ring, answered to the same handler. */
   reader(buffer: SharedArrayBuffer): OutboundReader {
-    return new OutboundReader(buffer, this, () => {});
+    return new OutboundReader(buffer, this, () => {}, NO_SHARD);
   }
 
   /** False when the inbound ring is full. */
@@ -274,6 +297,35 @@ export class RecordingGateway implements GatewayHandler {
     this.events.push({ kind: "reply", requestId, error, value });
   }
 
+  onAvailable(_shardId: number, subscriptionId: number): void {
+    this.events.push({ kind: "available", subscriptionId });
+  }
+
+  onEmpty(_shardId: number, consumerId: number, messages: number, bytes: number): void {
+    this.events.push({ kind: "empty", consumerId, messages, bytes });
+  }
+
+  onLeased(
+    _shardId: number,
+    consumerId: number,
+    messages: number,
+    bytes: Buffer,
+    frameStart: number,
+    frameLength: number,
+  ): void {
+    const frame = new Uint8Array(bytes.subarray(frameStart, frameStart + frameLength));
+    this.events.push({ kind: "leased", consumerId, messages, frame });
+  }
+
+  onSettled(_shardId: number, consumerId: number, settleId: number, outcome: number, messages: number): void {
+    const error = outcome === 0 ? undefined : nameOf(outcome);
+    this.events.push({ kind: "settled", consumerId, settleId, error, messages });
+  }
+
+  onNotice(_shardId: number, notice: readonly unknown[]): void {
+    this.events.push({ kind: "notice", notice });
+  }
+
   onSpace(): void {}
   onDrainEnd(): void {}
   onShardDown(): void {}
@@ -281,6 +333,8 @@ export class RecordingGateway implements GatewayHandler {
   onShardFailed(): void {}
   onTopicCreated(): void {}
   onTopicDeleted(): void {}
+  onSubscriptionDeleted(): void {}
+  onSubscriptionChanged(): void {}
 }
 
 /** The tail group's stream of a partition: the same for all reads of a gateway. */

@@ -11,15 +11,16 @@ import {
   shardDirectoryName,
 } from "@millrace/journal/internal";
 import { LINK_STATE, type LinkBuffers } from "../../src/link/link-buffers.ts";
-import type { OutboundReader } from "../../src/node/gateway-link.ts";
+import type { OutboundReader } from "../../src/node/outbound-reader.ts";
 import { decodeColdRead } from "../../src/reader/cold-read-message.ts";
 import { ColdReadServer } from "../../src/reader/cold-read-server.ts";
 import { JournalColdEntries } from "../../src/reader/journal-cold-entries.ts";
 import { RingColdReads } from "../../src/reader/ring-cold-reads.ts";
 import { Shard } from "../../src/shard/shard.ts";
 import { ShardRecovery } from "../../src/shard/shard-recovery.ts";
-import type { PartitionOpening, ShardRequestMap } from "../../src/shard/shard-requests.ts";
+import type { ShardRequestMap } from "../../src/shard/shard-requests.ts";
 import { ShardState } from "../../src/shard/shard-state.ts";
+import type { PartitionOpening } from "../../src/shard/topic-requests.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { RecordingGateway } from "./recording-gateway.ts";
 import { SteppedBackground } from "./stepped-background.ts";
@@ -57,6 +58,7 @@ export type RigPartition = readonly [
 
 const SHARDS_DIRECTORY = "/data/shards";
 const READS_RING_BYTES = 4096;
+const CONSUMERS_RING_BYTES = 16_384;
 const RING_HEADER_BYTES = 8;
 
 /**
@@ -142,6 +144,7 @@ export class ShardRig {
     const link: LinkBuffers = {
       inbound: OneToOneRingBuffer.allocate(this.#options.inboundBytes ?? 65_536),
       reads: OneToOneRingBuffer.allocate(READS_RING_BYTES),
+      consumers: OneToOneRingBuffer.allocate(CONSUMERS_RING_BYTES),
       outbound: OneToOneRingBuffer.allocate(this.#options.outboundBytes ?? 65_536),
       state: new SharedArrayBuffer(LINK_STATE.WORDS * 4),
     };

@@ -13,6 +13,7 @@ import { ERROR_CODES, type ErrorName, MillraceError } from "@millrace/protocol";
 import type { GatewayNode } from "../../src/create-broker.ts";
 import { type FakeFrame, FakePartition } from "./fake-partition.ts";
 import { fakeStatus } from "./fake-status.ts";
+import { FakeSubscriptions } from "./fake-subscriptions.ts";
 
 /** What the shard finds in its ring. Field offsets are those of the journal's entry, in 32 bit words. */
 export interface FakePublish {
@@ -62,7 +63,7 @@ const CONFIG: TopicConfig = { partitions: 1, retentionMs: 0, retentionBytes: 0, 
  * A node without threads: shards are arrays, time is the test's. With `auto` it answers by itself after each turn of
  * the event loop, otherwise when the test calls work(), answer() or run().
  */
-export class FakeNode implements GatewayNode {
+export class FakeNode extends FakeSubscriptions implements GatewayNode {
   readonly shardCount: number;
   ready = false;
   auto: boolean;
@@ -85,6 +86,7 @@ export class FakeNode implements GatewayNode {
   #planned = false;
 
   constructor(options: { shards?: number; auto?: boolean; random?: () => number } = {}) {
+    super();
     this.shardCount = options.shards ?? 1;
     this.auto = options.auto ?? false;
     this.#random = options.random ?? (() => 0);
@@ -288,6 +290,22 @@ export class FakeNode implements GatewayNode {
       if (log !== undefined) log.tailed = false;
     });
     return 0;
+  }
+
+  lend(): number {
+    return SHARD_DOWN;
+  }
+
+  recall(): number {
+    return SHARD_DOWN;
+  }
+
+  detach(): number {
+    return SHARD_DOWN;
+  }
+
+  settle(): number {
+    return SHARD_DOWN;
   }
 
   // ---- the shards' side ----
