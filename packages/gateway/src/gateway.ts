@@ -1,4 +1,5 @@
 import type {
+  AssignmentNotice,
   GatewayHandler,
   GatewayPort,
   Logger,
@@ -19,6 +20,8 @@ import {
 } from "@millrace/protocol";
 import { AckSender } from "./ack-sender.ts";
 import type { Clock } from "./clock.ts";
+import { ConsumeRequests } from "./consume-requests.ts";
+import { ConsumerTable } from "./consumer-table.ts";
 import { DeliveryPath } from "./delivery-path.ts";
 import { FrameDispatch } from "./frame-dispatch.ts";
 import { answerHealth } from "./health-routes.ts";
@@ -30,9 +33,12 @@ import type { OriginPolicy } from "./origin-policy.ts";
 import { OutputMeter } from "./output-meter.ts";
 import { PublishCreditPool } from "./publish-credit.ts";
 import { PublishPath } from "./publish-path.ts";
+import { QueueConsumers } from "./queue-consumers.ts";
 import { OPEN, Session, type SessionHost } from "./session.ts";
 import { SessionTable } from "./session-table.ts";
+import { StreamConsumers } from "./stream-consumers.ts";
 import { SubscribeRequests } from "./subscribe-requests.ts";
+import { SubscriptionLookup } from "./subscription-lookup.ts";
 import { TopicRequests } from "./topic-requests.ts";
 
 export interface GatewayOptions {
@@ -60,6 +66,9 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   readonly #acks: AckSender;
   readonly #publishPath: PublishPath;
   readonly #delivery: DeliveryPath;
+  readonly #consumers: ConsumerTable = new ConsumerTable();
+  readonly #streamConsumers: StreamConsumers;
+  readonly #queueConsumers: QueueConsumers;
   readonly #dispatch: FrameDispatch;
   readonly #failedShards: Set<number> = new Set();
   #origins: OriginPolicy | undefined;
@@ -78,12 +87,31 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
       logger.log("warn", event, fields),
     );
     const topicRequests = new TopicRequests(port, this.writer, options.autoCreate);
+    this.#streamConsumers = new StreamConsumers({
+      port,
+      clock,
+      writer: this.writer,
+      delivery: this.#delivery,
+      consumers: this.#consumers,
+      report: (event, fields) => logger.log("warn", event, fields),
+    });
+    this.#queueConsumers = new QueueConsumers(port, this.#consumers, clock, this.output);
     this.#dispatch = new FrameDispatch(this, {
       writer: this.writer,
       credit: this.#credit,
       publishPath: this.#publishPath,
       topicRequests,
       subscribeRequests: new SubscribeRequests(port, this.writer, this.#delivery, topicRequests),
+      consumeRequests: new ConsumeRequests({
+        port,
+        writer: this.writer,
+        topics: topicRequests,
+        subscriptions: new SubscriptionLookup(port),
+        consumers: this.#consumers,
+        streamConsumers: this.#streamConsumers,
+        queueConsumers: this.#queueConsumers,
+      }),
+      streamConsumers: this.#streamConsumers,
     });
   }
 
@@ -225,6 +253,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     session.inFlight = undefined;
     session.lastInFlight = undefined;
     for (const subscription of subscriptions?.values() ?? []) this.#delivery.end(subscription);
+    this.#consumers.onSessionClosed(session);
     this.#logger.log("debug", "session-closed", { session: session.id, client: session.clientName, code });
   }
 
@@ -350,7 +379,10 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   onEmpty(): void {}
   onLeased(): void {}
   onSettled(): void {}
-  onNotice(): void {}
+
+  onNotice(_shardId: number, notice: readonly unknown[]): void {
+    if (notice[0] === "assignment") this.#streamConsumers.onAssignment(notice as AssignmentNotice);
+  }
 
   onSpace(shardId: number): void {
     this.#publishPath.onSpace(shardId);
@@ -365,6 +397,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#logger.log("warn", "shard-down", { shard: shardId });
     this.#publishPath.onShardDown(shardId, this.#sessions.values());
     this.#delivery.onShardDown(shardId);
+    this.#streamConsumers.onShardDown(shardId);
   }
 
   onShardUp(shardId: number): void {
@@ -372,6 +405,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#failedShards.delete(shardId);
     this.#publishPath.onShardUp(shardId);
     this.#delivery.onShardUp(shardId);
+    this.#streamConsumers.onShardUp(shardId);
   }
 
   onShardFailed(shardId: number, reason: string): void {
@@ -379,6 +413,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#failedShards.add(shardId);
     this.#publishPath.onShardFailed(shardId, this.#sessions.values());
     this.#delivery.onShardFailed(shardId, reason);
+    this.#streamConsumers.onShardDown(shardId);
   }
 
   onTopicCreated(topic: Topic): void {
@@ -388,14 +423,24 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   onTopicDeleted(topic: Topic): void {
     this.#logger.log("info", "topic-deleted", { topic: topic.name, topicId: topic.topicId });
     this.#publishPath.onTopicDeleted(topic);
+    this.#consumers.failAll(
+      (consumer) => consumer.topicId === topic.topicId,
+      new MillraceError("TOPIC_DELETED", `topic ${topic.name} was deleted`),
+    );
     this.#delivery.onTopicDeleted(topic);
   }
 
   onSubscriptionDeleted({ name, topicId, subscriptionId }: Subscription): void {
     this.#logger.log("info", "subscription-deleted", { subscription: name, topicId, subscriptionId });
+    this.#consumers.failAll(
+      (consumer) => consumer.subscriptionId === subscriptionId,
+      new MillraceError("SUBSCRIPTION_DELETED", `subscription ${name} was deleted`),
+    );
   }
 
-  onSubscriptionChanged(): void {}
+  onSubscriptionChanged(subscription: Subscription): void {
+    this.#streamConsumers.onSubscriptionChanged(subscription);
+  }
 }
 
 function unavailable(error: "SERVER_DRAINING", message: string): HttpReply {

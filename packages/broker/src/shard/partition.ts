@@ -1,4 +1,5 @@
 import type { RestorePoint } from "@millrace/protocol";
+import type { FetchedLog } from "./fetched-log.ts";
 import { PartitionTail } from "./partition-tail.ts";
 import type { ProducerState } from "./producer-table.ts";
 
@@ -37,6 +38,8 @@ export class Partition {
    */
   alteredPosition = 0;
   readonly tail: PartitionTail = new PartitionTail();
+  /** What its queues had fetched from before the tail; undefined: nothing yet. */
+  fetched: FetchedLog | undefined = undefined;
   readonly producers: Map<number, ProducerState> = new Map();
 
   /** The gateway has sessions at the tail: deliver to them from tailOffset on, under sharedStreamId. */

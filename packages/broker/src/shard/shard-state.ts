@@ -106,6 +106,7 @@ export class ShardState {
     // What is still in flight raises the high watermark when it commits: nobody is at the tail any more.
     partition.tailed = false;
     partition.tail.clear();
+    partition.fetched?.clear();
     this.producers.removed(partition.producers.size);
     partition.producers.clear();
     this.partitions.delete(partitionKey(partition.topicId, partition.partition));

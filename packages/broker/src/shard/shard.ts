@@ -6,6 +6,7 @@ import { BROKER_LIMITS } from "../limits.ts";
 import * as inbound from "../link/inbound-layout.ts";
 import type { LinkBuffers } from "../link/link-buffers.ts";
 import type { LogLevel } from "../logger.ts";
+import { HomeGroups } from "../subscription/home-groups.ts";
 import type { Clock } from "./clock.ts";
 import { type ColdReads, Delivery } from "./delivery.ts";
 import { EntrySource } from "./entry-source.ts";
@@ -58,15 +59,17 @@ export class Shard {
   readonly shardId: number;
   /** Stored batches at any offset of the shard's partitions. */
   readonly entries: EntrySource;
+  /** Batches that the shard makes itself. */
+  readonly ownAppends: OwnAppends;
   readonly #state: ShardState;
   readonly #journal: Journal;
   readonly #link: ShardLink;
   readonly #delivery: Delivery;
   readonly #publisher: Publisher;
-  readonly #ownAppends: OwnAppends;
   readonly #requests: ShardRequests;
   readonly #logStarts: LogStarts;
   readonly #upkeep: Upkeep;
+  readonly #homeGroups: HomeGroups;
   readonly #checkpointBytes: number;
   readonly #clock: Clock;
   readonly #onAdvanced: (partition: Partition) => void;
@@ -99,11 +102,11 @@ export class Shard {
     this.#clock = options.clock;
     this.#link = new ShardLink(options.link, options.gatewayDoorbell);
     this.#delivery = new Delivery(this.#link, options.coldReads);
-    this.entries = new EntrySource(this.#delivery.memory);
+    this.entries = new EntrySource(options.shardId, this.#delivery.memory, options.coldReads);
     this.#publisher = new Publisher(options.state, options.journal, this.#link, {
       reserveOffsets: (partition, until) => this.#reserveOffsets(partition, until),
     });
-    this.#ownAppends = new OwnAppends({
+    this.ownAppends = new OwnAppends({
       journal: options.journal,
       clock: options.clock,
       stagePrivately: (stage) => this.#stagePrivately(stage),
@@ -128,13 +131,16 @@ export class Shard {
       stageNothing: () => this.#stageChanges([]),
       checkpoint: () => this.checkpoint(false),
     });
+    // What it is to tell is kept until a later change brings the way to tell it.
+    this.#homeGroups = new HomeGroups(options.journal.epoch, () => false);
     this.#requests = new ShardRequests(options.shardId, {
       state: options.state,
       journal: options.journal,
       clock: options.clock,
       logStarts: this.#logStarts,
-      ownAppends: this.#ownAppends,
+      ownAppends: this.ownAppends,
       upkeep: this.#upkeep,
+      homeGroups: this.#homeGroups,
       reply: (requestId, payload) => this.#link.reply(requestId, payload),
       afterCommit: (run) => this.#afterCommit(run),
       stageChanges: (changes) => this.#stageChanges(changes),
@@ -175,8 +181,10 @@ export class Shard {
     this.#upkeep.begin(nowMs);
     this.#publisher.refusal = this.#upkeep.refusalNumber;
     let work = this.#releaseCommitted();
+    work += this.entries.doWork(nowMs);
     work += this.#drainReads();
     work += this.#drain();
+    work += this.#homeGroups.work(nowMs);
     // Nothing may be staged behind the clean checkpoint.
     if (!this.#finishing) work += this.#upkeep.doWork(nowMs);
     work += this.#answerEarly();
@@ -200,7 +208,9 @@ export class Shard {
     const nowMs = this.#clock.monotonicMs();
     // The reader thread rings nobody when its ring has room again.
     if (this.#delivery.hasWaitingColdReads) atMs = Math.min(atMs, nowMs + BROKER_LIMITS.coldReadRetryMs);
-    return Math.max(1, Math.min(atMs - nowMs, this.#upkeep.nextTimerMs(nowMs)));
+    atMs = Math.min(atMs, this.#homeGroups.nextTimerMs());
+    const timerMs = Math.min(this.#upkeep.nextTimerMs(nowMs), this.entries.nextTimerMs(nowMs));
+    return Math.max(1, Math.min(atMs - nowMs, timerMs));
   }
 
   /** Publishes are refused while the volume is low; once they have taken this room they wait until this is called again. */
