@@ -118,4 +118,3 @@ export interface Consumer {
 export interface PullConsumer extends Consumer, AsyncIterable<Message> {
   [Symbol.asyncIterator](): AsyncIterableIterator<Message>;
 }
-

@@ -2,6 +2,8 @@ import type { ReceivedBatch, ReceivedRecord } from "./record.ts";
 
 /** Where a partition is to be read from. */
 export interface PartitionPosition {
+  /** Only from the `positions()` of a pattern, which has several topics. */
+  readonly topic?: string | undefined;
   readonly partition: number;
   /** The first offset wanted. */
   readonly offset: number;

@@ -1,4 +1,5 @@
 import {
+  DeliverReader,
   decodeAssigned,
   decodeCommitted,
   decodeConsuming,
@@ -6,7 +7,6 @@ import {
   decodeLeased,
   decodeRevoked,
   decodeSettled,
-  DeliverReader,
   FRAME_TYPE,
   type FrameReader,
   type MillraceError,

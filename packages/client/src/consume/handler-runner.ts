@@ -1,10 +1,11 @@
 import type { MessageHandler } from "../api/consumer.ts";
-import type { Failure } from "./message-source.ts";
-import { SourceTurns, type Taken } from "./source-turns.ts";
+import { ReadyTurns } from "../ready-turns.ts";
+import { type MessageOutlet, type Taken, takeFrom } from "./message-outlet.ts";
+import type { Failure, MessageSource } from "./message-source.ts";
 
 /** Calls a handler for message after message, so many at once. */
-export class HandlerRunner {
-  readonly sources: SourceTurns = new SourceTurns();
+export class HandlerRunner implements MessageOutlet {
+  readonly #sources: ReadyTurns<MessageSource> = new ReadyTurns();
   readonly #handler: MessageHandler;
   readonly #concurrency: number;
   #running = 0;
@@ -14,10 +15,18 @@ export class HandlerRunner {
     this.#concurrency = concurrency;
   }
 
-  /** There may be messages. */
-  wake(): void {
+  wake(source: MessageSource): void {
+    this.#sources.add(source);
+    this.#fill();
+  }
+
+  remove(source: MessageSource): void {
+    this.#sources.delete(source);
+  }
+
+  #fill(): void {
     while (this.#running < this.#concurrency) {
-      const taken = this.sources.take();
+      const taken = this.#sources.take(takeFrom);
       if (taken === undefined) return;
       this.#running += 1;
       void this.#run(taken);
@@ -33,6 +42,6 @@ export class HandlerRunner {
     }
     this.#running -= 1;
     source.finish(message, failure);
-    this.wake();
+    this.wake(source);
   }
 }

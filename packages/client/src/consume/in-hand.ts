@@ -6,7 +6,7 @@ export class InHand {
   readonly #clock: Clock;
   readonly #isQuiet: () => boolean;
   readonly #messages: Set<ConsumedMessage> = new Set();
-  #waiters: (() => void)[] = [];
+  #waiters: { readonly isOver: () => boolean; readonly wake: () => void }[] = [];
 
   /** `isQuiet` says whether nothing else is to be waited for. */
   constructor(clock: Clock, isQuiet: () => boolean) {
@@ -49,21 +49,30 @@ export class InHand {
     this.check();
   }
 
-  /** Something else was done with. */
+  /** Something was done with. */
   check(): void {
-    if (this.#waiters.length === 0 || this.#messages.size > 0 || !this.#isQuiet()) return;
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const wake of waiters) wake();
+    if (this.#waiters.length === 0) return;
+    const over = this.#waiters.filter(({ isOver }) => isOver());
+    this.#waiters = this.#waiters.filter((waiter) => !over.includes(waiter));
+    for (const { wake } of over) wake();
   }
 
   /** Resolves once nothing is in hand, or after so many ms. */
-  async emptied(timeoutMs: number): Promise<void> {
-    if (this.#messages.size === 0 && this.#isQuiet()) return;
+  emptied(timeoutMs: number): Promise<void> {
+    return this.#until(() => this.#messages.size === 0 && this.#isQuiet(), timeoutMs);
+  }
+
+  /** Resolves once that message is not in hand, or after so many ms. */
+  finished(message: ConsumedMessage, timeoutMs: number): Promise<void> {
+    return this.#until(() => !this.#messages.has(message), timeoutMs);
+  }
+
+  async #until(isOver: () => boolean, timeoutMs: number): Promise<void> {
+    if (isOver()) return;
     let timer: TimerHandle;
-    await new Promise<void>((resolve) => {
-      this.#waiters.push(resolve);
-      timer = this.#clock.setTimer(resolve, timeoutMs);
+    await new Promise<void>((wake) => {
+      this.#waiters.push({ isOver, wake });
+      timer = this.#clock.setTimer(wake, timeoutMs);
     });
     this.#clock.clearTimer(timer);
   }

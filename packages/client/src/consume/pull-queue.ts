@@ -1,18 +1,28 @@
 import type { MillraceError } from "@millrace/protocol";
 import type { Message } from "../api/message.ts";
+import { ReadyTurns } from "../ready-turns.ts";
 import { TakeIterator } from "../subscribe/take-iterator.ts";
-import { SourceTurns, type Taken } from "./source-turns.ts";
+import { type MessageOutlet, type Taken, takeFrom } from "./message-outlet.ts";
+import type { MessageSource } from "./message-source.ts";
 
 /** Hands messages to whoever asks for them. */
-export class PullQueue {
-  readonly sources: SourceTurns = new SourceTurns();
+export class PullQueue implements MessageOutlet {
+  readonly #sources: ReadyTurns<MessageSource> = new ReadyTurns();
   #last: Taken | undefined;
   #waiters: (() => void)[] = [];
   #isEnded = false;
   #failure: MillraceError | undefined;
 
-  /** There may be messages. */
-  wake(): void {
+  wake(source: MessageSource): void {
+    this.#sources.add(source);
+    this.#wakeAll();
+  }
+
+  remove(source: MessageSource): void {
+    this.#sources.delete(source);
+  }
+
+  #wakeAll(): void {
     const waiters = this.#waiters;
     if (waiters.length === 0) return;
     this.#waiters = [];
@@ -23,7 +33,7 @@ export class PullQueue {
   end(error: MillraceError | undefined): void {
     this.#isEnded = true;
     this.#failure = error;
-    this.wake();
+    this.#wakeAll();
   }
 
   iterate(onReturn: () => Promise<void>): AsyncIterableIterator<Message> {
@@ -37,8 +47,11 @@ export class PullQueue {
   #take(): Message | undefined {
     const last = this.#last;
     this.#last = undefined;
-    last?.source.pass(last.message);
-    this.#last = this.sources.take();
+    if (last !== undefined) {
+      last.source.pass(last.message);
+      this.#sources.add(last.source);
+    }
+    this.#last = this.#sources.take(takeFrom);
     return this.#last?.message;
   }
 

@@ -11,9 +11,9 @@ import {
   type SettledFrame,
   type SettleRow,
 } from "@millrace/protocol";
-import { Deque } from "../deque.ts";
 import { refusal } from "../deferred.ts";
-import { closedError, type ConsumeSettings, windowBytesOf } from "../settings.ts";
+import { Deque } from "../deque.ts";
+import { type ConsumeSettings, closedError, windowBytesOf } from "../settings.ts";
 import { ReceivedRecordBatch } from "../subscribe/received-record-batch.ts";
 import type { ConsumedMessage } from "./consumed-message.ts";
 import type { ConsumerPart, PartHandlers } from "./consumer-part.ts";

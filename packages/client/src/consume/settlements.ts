@@ -90,8 +90,8 @@ export class Settlements {
     }
   }
 
-  onSettled({ outcomes }: SettledFrame): void {
-    for (const { settleId, outcome } of outcomes) {
+  onSettled({ rows }: SettledFrame): void {
+    for (const { settleId, outcome } of rows) {
       const settlement = this.#sent.get(settleId);
       if (settlement === undefined) continue;
       this.#sent.delete(settleId);
