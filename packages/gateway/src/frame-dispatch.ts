@@ -1,5 +1,8 @@
 import {
   decodeAlterTopic,
+  decodeCommit,
+  decodeConsume,
+  decodeConsumerCredit,
   decodeCreateTopic,
   decodeCreditRequest,
   decodeCreditReturned,
@@ -11,6 +14,8 @@ import {
   decodeListTopics,
   decodePing,
   decodePong,
+  decodeRelease,
+  decodeStopConsuming,
   decodeSubscribe,
   decodeTruncateTopic,
   decodeUnsubscribe,
@@ -23,10 +28,12 @@ import {
   MillraceError,
   readFrameType,
 } from "@millrace/protocol";
+import type { ConsumeRequests } from "./consume-requests.ts";
 import { INVALID_LIMIT, type PublishCreditPool } from "./publish-credit.ts";
 import type { PublishPath } from "./publish-path.ts";
 import { asRequestError } from "./request-errors.ts";
 import { AWAITS_HELLO, type Session } from "./session.ts";
+import type { StreamConsumers } from "./stream-consumers.ts";
 import type { SubscribeRequests } from "./subscribe-requests.ts";
 import type { TopicRequests } from "./topic-requests.ts";
 
@@ -45,6 +52,8 @@ export interface DispatchTargets {
   readonly credit: PublishCreditPool;
   readonly publishPath: PublishPath;
   readonly subscribeRequests: SubscribeRequests;
+  readonly consumeRequests: ConsumeRequests;
+  readonly streamConsumers: StreamConsumers;
   readonly topicRequests: TopicRequests;
 }
 
@@ -92,7 +101,7 @@ export class FrameDispatch {
 
   #dispatch(session: Session, type: number): void {
     const reader = this.#reader;
-    const { credit, subscribeRequests, topicRequests } = this.#targets;
+    const { consumeRequests, credit, streamConsumers, subscribeRequests, topicRequests } = this.#targets;
     switch (type) {
       case FRAME_TYPE.HELLO: {
         if (session.state !== AWAITS_HELLO) throw new MillraceError("MALFORMED_FRAME", "a second HELLO");
@@ -140,6 +149,27 @@ export class FrameDispatch {
       case FRAME_TYPE.UNSUBSCRIBE: {
         const frame = decodeUnsubscribe(reader);
         this.#request(session, frame.requestId, false, () => subscribeRequests.unsubscribe(session, frame));
+        return;
+      }
+      case FRAME_TYPE.CONSUME: {
+        const frame = decodeConsume(reader);
+        this.#request(session, frame.requestId, true, () => consumeRequests.consume(session, frame));
+        return;
+      }
+      case FRAME_TYPE.CONSUMER_CREDIT:
+        consumeRequests.credit(session, decodeConsumerCredit(reader));
+        return;
+      case FRAME_TYPE.STOP_CONSUMING: {
+        const frame = decodeStopConsuming(reader);
+        this.#request(session, frame.requestId, false, () => consumeRequests.stop(session, frame));
+        return;
+      }
+      case FRAME_TYPE.RELEASE:
+        streamConsumers.release(session, decodeRelease(reader));
+        return;
+      case FRAME_TYPE.COMMIT: {
+        const frame = decodeCommit(reader);
+        this.#request(session, frame.requestId, false, () => streamConsumers.commit(session, frame));
         return;
       }
       case FRAME_TYPE.CREATE_TOPIC: {

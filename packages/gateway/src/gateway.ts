@@ -19,6 +19,8 @@ import {
 } from "@millrace/protocol";
 import { AckSender } from "./ack-sender.ts";
 import type { Clock } from "./clock.ts";
+import { ConsumeRequests } from "./consume-requests.ts";
+import { ConsumerTable } from "./consumer-table.ts";
 import { DeliveryPath } from "./delivery-path.ts";
 import { FrameDispatch } from "./frame-dispatch.ts";
 import { answerHealth } from "./health-routes.ts";
@@ -30,9 +32,12 @@ import type { OriginPolicy } from "./origin-policy.ts";
 import { OutputMeter } from "./output-meter.ts";
 import { PublishCreditPool } from "./publish-credit.ts";
 import { PublishPath } from "./publish-path.ts";
+import { QueueConsumers } from "./queue-consumers.ts";
 import { OPEN, Session, type SessionHost } from "./session.ts";
 import { SessionTable } from "./session-table.ts";
+import { StreamConsumers } from "./stream-consumers.ts";
 import { SubscribeRequests } from "./subscribe-requests.ts";
+import { SubscriptionLookup } from "./subscription-lookup.ts";
 import { TopicRequests } from "./topic-requests.ts";
 
 export interface GatewayOptions {
@@ -60,6 +65,9 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   readonly #acks: AckSender;
   readonly #publishPath: PublishPath;
   readonly #delivery: DeliveryPath;
+  readonly #consumers: ConsumerTable = new ConsumerTable();
+  readonly #streamConsumers: StreamConsumers;
+  readonly #queueConsumers: QueueConsumers;
   readonly #dispatch: FrameDispatch;
   readonly #failedShards: Set<number> = new Set();
   #origins: OriginPolicy | undefined;
@@ -78,12 +86,31 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
       logger.log("warn", event, fields),
     );
     const topicRequests = new TopicRequests(port, this.writer, options.autoCreate);
+    this.#streamConsumers = new StreamConsumers({
+      port,
+      clock,
+      writer: this.writer,
+      delivery: this.#delivery,
+      consumers: this.#consumers,
+      report: (event, fields) => logger.log("warn", event, fields),
+    });
+    this.#queueConsumers = new QueueConsumers(port, this.#consumers, clock, this.output);
     this.#dispatch = new FrameDispatch(this, {
       writer: this.writer,
       credit: this.#credit,
       publishPath: this.#publishPath,
       topicRequests,
       subscribeRequests: new SubscribeRequests(port, this.writer, this.#delivery, topicRequests),
+      consumeRequests: new ConsumeRequests({
+        port,
+        writer: this.writer,
+        topics: topicRequests,
+        subscriptions: new SubscriptionLookup(port),
+        consumers: this.#consumers,
+        streamConsumers: this.#streamConsumers,
+        queueConsumers: this.#queueConsumers,
+      }),
+      streamConsumers: this.#streamConsumers,
     });
   }
 
@@ -225,6 +252,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     session.inFlight = undefined;
     session.lastInFlight = undefined;
     for (const subscription of subscriptions?.values() ?? []) this.#delivery.end(subscription);
+    this.#consumers.onSessionClosed(session);
     this.#logger.log("debug", "session-closed", { session: session.id, client: session.clientName, code });
   }
 

@@ -59,6 +59,8 @@ export class Session implements SocketHandler, CreditOwner, MeteredSender {
   acksDirty = false;
 
   subscriptions: Map<number, Subscription> | undefined;
+  /** All that reads for the session: its open subscriptions, and its parts in stream subscriptions. */
+  readers: Set<Subscription> | undefined;
   /** Its parts in subscriptions that others share, by consumerId. */
   consumers: Map<number, Consumer> | undefined;
   /** Bytes of all reads that have been asked for and not been answered, and of credit that is lent to shards. */
