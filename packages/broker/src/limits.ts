@@ -39,6 +39,8 @@ export const BROKER_LIMITS = {
   /** One answer to a read, and one tail delivery, unless a single entry is larger. */
   deliverBytesTarget: 262_144,
   producersPerShardMax: 100_000,
+  /** Leases of queue and keyed subscriptions that one shard has out at a time. */
+  leasesPerShardMax: 1_048_576,
   /** 7 days. */
   producerIdleMsMax: 604_800_000,
   /** Runs of acknowledged sequences kept per producer and partition: a batch in flight is at most one run. */

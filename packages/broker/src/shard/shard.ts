@@ -6,7 +6,9 @@ import { BROKER_LIMITS } from "../limits.ts";
 import * as inbound from "../link/inbound-layout.ts";
 import type { LinkBuffers } from "../link/link-buffers.ts";
 import type { LogLevel } from "../logger.ts";
+import { Dispatcher } from "../subscription/dispatcher.ts";
 import type { Clock } from "./clock.ts";
+import { ConsumerLink } from "./consumer-link.ts";
 import { type ColdReads, Delivery } from "./delivery.ts";
 import { EntrySource } from "./entry-source.ts";
 import { LogStarts } from "./log-starts.ts";
@@ -64,6 +66,7 @@ export class Shard {
   readonly #delivery: Delivery;
   readonly #publisher: Publisher;
   readonly #ownAppends: OwnAppends;
+  readonly #dispatcher: Dispatcher;
   readonly #requests: ShardRequests;
   readonly #logStarts: LogStarts;
   readonly #upkeep: Upkeep;
@@ -108,7 +111,20 @@ export class Shard {
       clock: options.clock,
       stagePrivately: (stage) => this.#stagePrivately(stage),
       afterCommit: (run) => this.#afterCommit(run),
-      advanced: (partition) => this.#delivery.advanced(partition),
+      advanced: (partition) => this.#advanced(partition),
+    });
+    this.#dispatcher = new Dispatcher({
+      link: new ConsumerLink(this.#link),
+      journal: options.journal,
+      source: this.entries,
+      ownAppends: this.#ownAppends,
+      clock: options.clock,
+      stageChanges: (changes) => this.#stageChanges(changes),
+      afterCommit: (run) => this.#afterCommit(run),
+      deadLetterPartition: ({ topicId, partition }) => {
+        const target = options.state.deadLetterTopics.get(topicId);
+        return target === undefined ? undefined : options.state.find(target, partition);
+      },
     });
     this.#logStarts = new LogStarts({
       stageChanges: (changes) => this.#stageChanges(changes),
@@ -140,7 +156,7 @@ export class Shard {
       stageChanges: (changes) => this.#stageChanges(changes),
       findTime: (partition, requestId, timeMs) => this.#delivery.findTime(partition, requestId, timeMs),
     });
-    this.#onAdvanced = (partition) => this.#delivery.advanced(partition);
+    this.#onAdvanced = (partition) => this.#advanced(partition);
     this.#lastSyncMs = this.#clock.monotonicMs();
     this.#lastSyncPosition = this.#journal.stagedPosition;
     for (const partition of this.#state.partitions.values()) partition.highWatermark = partition.nextOffset;
@@ -176,9 +192,11 @@ export class Shard {
     this.#publisher.refusal = this.#upkeep.refusalNumber;
     let work = this.#releaseCommitted();
     work += this.#drainReads();
+    work += this.#dispatcher.settle(nowMs, this.#finishing);
     work += this.#drain();
     // Nothing may be staged behind the clean checkpoint.
     if (!this.#finishing) work += this.#upkeep.doWork(nowMs);
+    if (!this.#finishing) work += this.#dispatcher.lease(nowMs);
     work += this.#answerEarly();
     work += this.#write(nowMs);
     this.#delivery.flush();
@@ -200,7 +218,8 @@ export class Shard {
     const nowMs = this.#clock.monotonicMs();
     // The reader thread rings nobody when its ring has room again.
     if (this.#delivery.hasWaitingColdReads) atMs = Math.min(atMs, nowMs + BROKER_LIMITS.coldReadRetryMs);
-    return Math.max(1, Math.min(atMs - nowMs, this.#upkeep.nextTimerMs(nowMs)));
+    const dispatchMs = this.#finishing ? Number.POSITIVE_INFINITY : this.#dispatcher.nextTimerMs(nowMs);
+    return Math.max(1, Math.min(atMs - nowMs, this.#upkeep.nextTimerMs(nowMs), dispatchMs));
   }
 
   /** Publishes are refused while the volume is low; once they have taken this room they wait until this is called again. */
@@ -221,6 +240,7 @@ export class Shard {
       this.#journal.committedPosition() >= this.#journal.stagedPosition &&
       this.#onCommit.length === 0 &&
       this.#publisher.isIdle &&
+      this.#dispatcher.isSettled &&
       !this.#delivery.hasPendingTail &&
       !this.#delivery.hasWaitingColdReads &&
       !this.#link.hasReplies
@@ -245,6 +265,11 @@ export class Shard {
 
   #release(table: PendingAcks, position: number): void {
     if (table.size > 0) this.#publisher.release(table, position, this.#onAdvanced);
+  }
+
+  #advanced(partition: Partition): void {
+    this.#delivery.advanced(partition);
+    this.#dispatcher.advanced(partition);
   }
 
   /** Handles what stands in the inbound ring, within the limits of one cycle. */

@@ -60,14 +60,6 @@ export class DispatchedQueue implements Timed {
     }
     return this.#walker;
   }
-
-  addAck(offset: number, count: number): void {
-    const acks = this.acks;
-    const last = acks.length - 2;
-    if (last >= 0 && (acks[last] as number) + (acks[last + 1] as number) === offset) {
-      acks[last + 1] = (acks[last + 1] as number) + count;
-    } else acks.push(offset, count);
-  }
 }
 
 /** The queues of one partition that want to be told of something. */

@@ -1,6 +1,7 @@
 import { copyBytes } from "@millrace/core";
 import {
   BATCH_HEAD_BYTES,
+  batchHeadBytes,
   LEASED_HEAD_BYTES,
   LEASED_NO_CHECKSUM_BYTES,
   LEASED_ROW_HEAD_BYTES,
@@ -16,7 +17,7 @@ import type { LeaseConsumer } from "./lease-consumer.ts";
 import type { LeaseTable } from "./lease-table.ts";
 
 /** Of the head of a batch, with room for flags above a fixint. */
-const BATCH_HEAD_BYTES_MAX = BATCH_HEAD_BYTES + 1;
+const BATCH_HEAD_BYTES_MAX: number = BATCH_HEAD_BYTES + 1;
 /** What a row takes beside its records, at most. */
 export const LEASED_ROW_BYTES: number =
   LEASED_ROW_HEAD_BYTES + BATCH_HEAD_BYTES_MAX + LEASED_NO_CHECKSUM_BYTES;
@@ -37,6 +38,8 @@ export class LeaseFrame {
   #rows = 0;
   #messages = 0;
   #bytesMax = 0;
+  /** Where the claim ends. */
+  #limit = 0;
   #nowMs = 0;
   // The row that is being filled.
   #queue: DispatchedQueue | undefined;
@@ -75,12 +78,13 @@ export class LeaseFrame {
     return this.#bytesMax - used - LEASED_ROW_BYTES;
   }
 
-  /** Makes sure that there is a place for a row with `recordsBytes`. False: the ring is full. */
-  open(recordsBytes: number): boolean {
+  /** Makes sure that there is a place for a row whose batch takes `batchBytes`, at most. False: the ring is full. */
+  open(batchBytes: number): boolean {
     if (this.#frame >= 0) return true;
     // A single record may be larger than what the consumer has lent.
-    const bytes = Math.max(this.#bytesMax, LEASED_HEAD_BYTES + LEASED_ROW_BYTES + recordsBytes);
+    const bytes = Math.max(this.#bytesMax, LEASED_HEAD_BYTES + LEASED_ROW_BYTES + batchBytes);
     this.#frame = this.#link.claimLeased(bytes);
+    this.#limit = this.#frame + bytes;
     this.#end = this.#frame + LEASED_HEAD_BYTES;
     return this.#frame >= 0;
   }
@@ -90,7 +94,7 @@ export class LeaseFrame {
     const { storedBytes, count } = source;
     this.#closeRow();
     const at = this.#end;
-    if (at + LEASED_ROW_HEAD_BYTES + storedBytes > this.#frame + this.#bytesMax) return false;
+    if (at + LEASED_ROW_HEAD_BYTES + storedBytes > this.#limit) return false;
     copyBytes(this.#link.bytes, at + LEASED_ROW_HEAD_BYTES, source.bytes, source.start, storedBytes);
     this.#grant(at, queue, source.baseOffset, count, deliveries, source.appendTimeMs);
     this.#end = at + LEASED_ROW_HEAD_BYTES + storedBytes;
@@ -193,8 +197,4 @@ export class LeaseFrame {
     this.#rows += 1;
     this.#messages += count;
   }
-}
-
-function batchHeadBytes(flags: number): number {
-  return flags > 0x7f ? BATCH_HEAD_BYTES_MAX : BATCH_HEAD_BYTES;
 }
