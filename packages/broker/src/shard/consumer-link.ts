@@ -1,6 +1,9 @@
 import { copyBytes, type OneToOneRingBuffer } from "@millrace/core";
+import { Packr } from "msgpackr";
 import * as out from "../link/outbound-layout.ts";
 import type { ShardLink } from "./shard-link.ts";
+
+const packr = new Packr({ useRecords: false });
 
 const RING_HEADER_BYTES = 8;
 /** The most that one record of the consumers' ring is answered with, and something to spare. */
@@ -74,7 +77,9 @@ export class ConsumerLink {
     return true;
   }
 
-  writeNotice(payload: Uint8Array): boolean {
+  /** A rare event: `[kind, ...arguments]`. */
+  writeNotice(notice: readonly unknown[]): boolean {
+    const payload = packr.pack(notice);
     const bytes = out.NOTICE_PAYLOAD - RING_HEADER_BYTES + payload.length;
     const index = this.#link.claim(out.OUTBOUND.NOTICE, bytes);
     if (index < 0) return false;

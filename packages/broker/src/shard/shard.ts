@@ -7,6 +7,7 @@ import * as inbound from "../link/inbound-layout.ts";
 import type { LinkBuffers } from "../link/link-buffers.ts";
 import type { LogLevel } from "../logger.ts";
 import { Dispatcher } from "../subscription/dispatcher.ts";
+import { HomeGroups } from "../subscription/home-groups.ts";
 import type { Clock } from "./clock.ts";
 import { ConsumerLink } from "./consumer-link.ts";
 import { type ColdReads, Delivery } from "./delivery.ts";
@@ -60,16 +61,19 @@ export class Shard {
   readonly shardId: number;
   /** Stored batches at any offset of the shard's partitions. */
   readonly entries: EntrySource;
+  /** Batches that the shard makes itself. */
+  readonly ownAppends: OwnAppends;
+  /** Leases of queue and keyed subscriptions. */
+  readonly dispatcher: Dispatcher;
   readonly #state: ShardState;
   readonly #journal: Journal;
   readonly #link: ShardLink;
   readonly #delivery: Delivery;
   readonly #publisher: Publisher;
-  readonly #ownAppends: OwnAppends;
-  readonly #dispatcher: Dispatcher;
   readonly #requests: ShardRequests;
   readonly #logStarts: LogStarts;
   readonly #upkeep: Upkeep;
+  readonly #homeGroups: HomeGroups;
   readonly #checkpointBytes: number;
   readonly #clock: Clock;
   readonly #onAdvanced: (partition: Partition) => void;
@@ -102,29 +106,27 @@ export class Shard {
     this.#clock = options.clock;
     this.#link = new ShardLink(options.link, options.gatewayDoorbell);
     this.#delivery = new Delivery(this.#link, options.coldReads);
-    this.entries = new EntrySource(this.#delivery.memory);
+    this.entries = new EntrySource(options.shardId, this.#delivery.memory, options.coldReads);
     this.#publisher = new Publisher(options.state, options.journal, this.#link, {
       reserveOffsets: (partition, until) => this.#reserveOffsets(partition, until),
     });
-    this.#ownAppends = new OwnAppends({
+    this.ownAppends = new OwnAppends({
       journal: options.journal,
       clock: options.clock,
       stagePrivately: (stage) => this.#stagePrivately(stage),
       afterCommit: (run) => this.#afterCommit(run),
       advanced: (partition) => this.#advanced(partition),
     });
-    this.#dispatcher = new Dispatcher({
-      link: new ConsumerLink(this.#link),
+    const consumerLink = new ConsumerLink(this.#link);
+    this.dispatcher = new Dispatcher({
+      link: consumerLink,
+      state: options.state,
       journal: options.journal,
       source: this.entries,
-      ownAppends: this.#ownAppends,
+      ownAppends: this.ownAppends,
       clock: options.clock,
       stageChanges: (changes) => this.#stageChanges(changes),
       afterCommit: (run) => this.#afterCommit(run),
-      deadLetterPartition: ({ topicId, partition }) => {
-        const target = options.state.deadLetterTopics.get(topicId);
-        return target === undefined ? undefined : options.state.find(target, partition);
-      },
     });
     this.#logStarts = new LogStarts({
       stageChanges: (changes) => this.#stageChanges(changes),
@@ -144,13 +146,16 @@ export class Shard {
       stageNothing: () => this.#stageChanges([]),
       checkpoint: () => this.checkpoint(false),
     });
+    this.#homeGroups = new HomeGroups(options.journal.epoch, (notice) => consumerLink.writeNotice(notice));
     this.#requests = new ShardRequests(options.shardId, {
       state: options.state,
       journal: options.journal,
       clock: options.clock,
       logStarts: this.#logStarts,
-      ownAppends: this.#ownAppends,
+      ownAppends: this.ownAppends,
       upkeep: this.#upkeep,
+      dispatcher: this.dispatcher,
+      homeGroups: this.#homeGroups,
       reply: (requestId, payload) => this.#link.reply(requestId, payload),
       afterCommit: (run) => this.#afterCommit(run),
       stageChanges: (changes) => this.#stageChanges(changes),
@@ -191,12 +196,13 @@ export class Shard {
     this.#upkeep.begin(nowMs);
     this.#publisher.refusal = this.#upkeep.refusalNumber;
     let work = this.#releaseCommitted();
+    work += this.entries.doWork(nowMs);
     work += this.#drainReads();
-    work += this.#dispatcher.settle(nowMs, this.#finishing);
+    work += this.dispatcher.settle(nowMs, this.#finishing);
     work += this.#drain();
+    work += this.#homeGroups.work(nowMs);
     // Nothing may be staged behind the clean checkpoint.
-    if (!this.#finishing) work += this.#upkeep.doWork(nowMs);
-    if (!this.#finishing) work += this.#dispatcher.lease(nowMs);
+    if (!this.#finishing) work += this.#upkeep.doWork(nowMs) + this.dispatcher.lease(nowMs);
     work += this.#answerEarly();
     work += this.#write(nowMs);
     this.#delivery.flush();
@@ -218,8 +224,10 @@ export class Shard {
     const nowMs = this.#clock.monotonicMs();
     // The reader thread rings nobody when its ring has room again.
     if (this.#delivery.hasWaitingColdReads) atMs = Math.min(atMs, nowMs + BROKER_LIMITS.coldReadRetryMs);
-    const dispatchMs = this.#finishing ? Number.POSITIVE_INFINITY : this.#dispatcher.nextTimerMs(nowMs);
-    return Math.max(1, Math.min(atMs - nowMs, this.#upkeep.nextTimerMs(nowMs), dispatchMs));
+    if (!this.#finishing) atMs = Math.min(atMs, nowMs + this.dispatcher.nextTimerMs(nowMs));
+    atMs = Math.min(atMs, this.#homeGroups.nextTimerMs());
+    const timerMs = Math.min(this.#upkeep.nextTimerMs(nowMs), this.entries.nextTimerMs(nowMs));
+    return Math.max(1, Math.min(atMs - nowMs, timerMs));
   }
 
   /** Publishes are refused while the volume is low; once they have taken this room they wait until this is called again. */
@@ -240,7 +248,7 @@ export class Shard {
       this.#journal.committedPosition() >= this.#journal.stagedPosition &&
       this.#onCommit.length === 0 &&
       this.#publisher.isIdle &&
-      this.#dispatcher.isSettled &&
+      this.dispatcher.isSettled &&
       !this.#delivery.hasPendingTail &&
       !this.#delivery.hasWaitingColdReads &&
       !this.#link.hasReplies
@@ -269,7 +277,7 @@ export class Shard {
 
   #advanced(partition: Partition): void {
     this.#delivery.advanced(partition);
-    this.#dispatcher.advanced(partition);
+    this.dispatcher.advanced(partition);
   }
 
   /** Handles what stands in the inbound ring, within the limits of one cycle. */

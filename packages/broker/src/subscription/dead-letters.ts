@@ -1,10 +1,10 @@
 import type { Journal } from "@millrace/journal";
-import { Packr } from "msgpackr";
 import type { Clock } from "../shard/clock.ts";
 import type { ConsumerLink } from "../shard/consumer-link.ts";
 import { COMING, type EntrySource, GONE } from "../shard/entry-source.ts";
 import type { OwnAppends } from "../shard/own-appends.ts";
 import type { Partition } from "../shard/partition.ts";
+import type { ShardState } from "../shard/shard-state.ts";
 import type { AwaitedSettle, DeadLetter } from "./dead-letter.ts";
 import { deadLetterBatch } from "./dead-letter-record.ts";
 import type { DispatchedQueue } from "./dispatched-queue.ts";
@@ -12,8 +12,6 @@ import type { QueueChange } from "./queue-change.ts";
 import type { QueueChanges } from "./queue-changes.ts";
 import type { ReadyQueues } from "./ready-queues.ts";
 import type { SettleAnswers } from "./settle-answers.ts";
-
-const packr = new Packr({ useRecords: false });
 
 /** Dead letters made in one duty cycle: each is an entry of its own. */
 const CYCLE_LETTERS_MAX = 256;
@@ -26,6 +24,7 @@ export const REASON_MAX_DELIVERIES = "max-deliveries";
 
 export interface DeadLettersContext {
   readonly link: ConsumerLink;
+  readonly state: ShardState;
   readonly source: EntrySource;
   readonly journal: Journal;
   readonly ownAppends: OwnAppends;
@@ -34,8 +33,6 @@ export interface DeadLettersContext {
   readonly changes: QueueChanges;
   readonly answers: SettleAnswers;
   stageChanges(changes: readonly QueueChange[]): void;
-  /** Where the dead letters of a partition go; undefined: that topic is not there yet. */
-  deadLetterPartition(partition: Partition): Partition | undefined;
 }
 
 /**
@@ -151,7 +148,7 @@ export class DeadLetters {
   #move(queue: DispatchedQueue, letter: DeadLetter, nowMs: number): boolean {
     const { partition, state } = queue;
     const { source, clock } = this.#context;
-    const target = state.selected ? partition : this.#context.deadLetterPartition(partition);
+    const target = state.selected ? partition : this.#target(partition);
     if (target === undefined) {
       this.#notice(partition.topicId, nowMs);
       return false;
@@ -189,6 +186,13 @@ export class DeadLetters {
     return true;
   }
 
+  /** Where the dead letters of a partition go; undefined: that topic is not there yet. */
+  #target({ topicId, partition }: Partition): Partition | undefined {
+    const { state } = this.#context;
+    const target = state.deadLetterTopics.get(topicId);
+    return target === undefined ? undefined : state.find(target, partition);
+  }
+
   #arrived(settle: AwaitedSettle): void {
     settle.left -= 1;
     if (settle.left === 0) {
@@ -200,7 +204,7 @@ export class DeadLetters {
     this.#awaitsTopic = true;
     const before = this.#noticedMs.get(topicId);
     if (before !== undefined && nowMs - before < NOTICE_MS) return;
-    if (this.#context.link.writeNotice(packr.pack(["dead-letter-topic", topicId]))) {
+    if (this.#context.link.writeNotice(["dead-letter-topic", topicId])) {
       this.#noticedMs.set(topicId, nowMs);
     }
   }

@@ -15,7 +15,6 @@ export class DispatchedQueue implements Timed {
   readonly subscription: DispatchedSubscription;
   readonly queue: SubscriptionQueue;
   readonly partition: Partition;
-  readonly state: QueueState;
   /** Its number in the lease table. */
   readonly owner: number;
   place: number = QUEUE_PLACE.RESTING;
@@ -44,8 +43,12 @@ export class DispatchedQueue implements Timed {
     this.subscription = subscription;
     this.queue = queue;
     this.partition = queue.partition;
-    this.state = queue.state;
     this.owner = owner;
+  }
+
+  /** Replaced when the subscription returns to a snapshot. */
+  get state(): QueueState {
+    return this.queue.state;
   }
 
   /** A walker over the batch that the source has found; where it was before, if that is the same. */

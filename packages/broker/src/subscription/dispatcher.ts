@@ -9,6 +9,7 @@ import type { ConsumerLink } from "../shard/consumer-link.ts";
 import type { EntrySource } from "../shard/entry-source.ts";
 import type { OwnAppends } from "../shard/own-appends.ts";
 import type { Partition } from "../shard/partition.ts";
+import type { ShardState } from "../shard/shard-state.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { DispatchedQueue } from "./dispatched-queue.ts";
 import { DispatchedSubscription } from "./dispatched-subscription.ts";
@@ -28,6 +29,7 @@ const DRAIN_FAILURES_MAX = 8_192;
 
 export interface DispatcherContext {
   readonly link: ConsumerLink;
+  readonly state: ShardState;
   readonly journal: Journal;
   readonly source: EntrySource;
   readonly ownAppends: OwnAppends;
@@ -35,8 +37,6 @@ export interface DispatcherContext {
   stageChanges(changes: readonly QueueChange[]): void;
   /** Runs once everything staged so far is committed; asks for that commit. */
   afterCommit(run: () => void): void;
-  /** Where the dead letters of a partition go; undefined: that topic is not there yet. */
-  deadLetterPartition(partition: Partition): Partition | undefined;
 }
 
 /**
@@ -91,6 +91,7 @@ export class Dispatcher {
     this.#answers = answers;
     this.#deadLetters = new DeadLetters({
       link,
+      state: context.state,
       source,
       journal,
       ownAppends,
@@ -99,7 +100,6 @@ export class Dispatcher {
       changes,
       answers,
       stageChanges: (staged) => context.stageChanges(staged),
-      deadLetterPartition: (partition) => context.deadLetterPartition(partition),
     });
     const deadLetters = this.#deadLetters;
     const leases = this.#leases;
