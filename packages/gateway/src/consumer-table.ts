@@ -47,6 +47,10 @@ export class ConsumerTable {
     throw new MillraceError("TOO_MANY_SUBSCRIPTIONS", "the session has too many consumers");
   }
 
+  values(): Iterable<Consumer> {
+    return this.#consumers.values();
+  }
+
   add(consumer: Consumer): void {
     const { consumerId, session, subscriptionId } = consumer;
     this.#consumers.set(consumerId, consumer);

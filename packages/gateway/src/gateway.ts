@@ -1,4 +1,5 @@
 import type {
+  AssignmentNotice,
   GatewayHandler,
   GatewayPort,
   Logger,
@@ -378,7 +379,10 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   onEmpty(): void {}
   onLeased(): void {}
   onSettled(): void {}
-  onNotice(): void {}
+
+  onNotice(_shardId: number, notice: readonly unknown[]): void {
+    if (notice[0] === "assignment") this.#streamConsumers.onAssignment(notice as AssignmentNotice);
+  }
 
   onSpace(shardId: number): void {
     this.#publishPath.onSpace(shardId);
@@ -393,6 +397,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#logger.log("warn", "shard-down", { shard: shardId });
     this.#publishPath.onShardDown(shardId, this.#sessions.values());
     this.#delivery.onShardDown(shardId);
+    this.#streamConsumers.onShardDown(shardId);
   }
 
   onShardUp(shardId: number): void {
@@ -400,6 +405,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#failedShards.delete(shardId);
     this.#publishPath.onShardUp(shardId);
     this.#delivery.onShardUp(shardId);
+    this.#streamConsumers.onShardUp(shardId);
   }
 
   onShardFailed(shardId: number, reason: string): void {
@@ -407,6 +413,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#failedShards.add(shardId);
     this.#publishPath.onShardFailed(shardId, this.#sessions.values());
     this.#delivery.onShardFailed(shardId, reason);
+    this.#streamConsumers.onShardDown(shardId);
   }
 
   onTopicCreated(topic: Topic): void {
@@ -416,14 +423,24 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   onTopicDeleted(topic: Topic): void {
     this.#logger.log("info", "topic-deleted", { topic: topic.name, topicId: topic.topicId });
     this.#publishPath.onTopicDeleted(topic);
+    this.#consumers.failAll(
+      (consumer) => consumer.topicId === topic.topicId,
+      new MillraceError("TOPIC_DELETED", `topic ${topic.name} was deleted`),
+    );
     this.#delivery.onTopicDeleted(topic);
   }
 
   onSubscriptionDeleted({ name, topicId, subscriptionId }: Subscription): void {
     this.#logger.log("info", "subscription-deleted", { subscription: name, topicId, subscriptionId });
+    this.#consumers.failAll(
+      (consumer) => consumer.subscriptionId === subscriptionId,
+      new MillraceError("SUBSCRIPTION_DELETED", `subscription ${name} was deleted`),
+    );
   }
 
-  onSubscriptionChanged(): void {}
+  onSubscriptionChanged(subscription: Subscription): void {
+    this.#streamConsumers.onSubscriptionChanged(subscription);
+  }
 }
 
 function unavailable(error: "SERVER_DRAINING", message: string): HttpReply {

@@ -47,6 +47,10 @@ export const GATEWAY_LIMITS = {
   /** Partitions that one session, and all together, may be subscribed to. */
   streamsPerSessionMax: 8_192,
   streamsMax: 1_000_000,
+  /** After a deadline for giving a partition back: its home shard takes it before the gateway does. */
+  revokeGraceMs: 1_000,
+  /** A shard that did not answer a member's request is asked again after this. */
+  groupRetryMs: 1_000,
   /** Requests to shards that one SUBSCRIBE from a time has under way. */
   timeLookupsAtOnce: 16,
   /** Copied frames that wait for the members of one tail group, and of all. */

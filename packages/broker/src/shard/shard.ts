@@ -6,6 +6,7 @@ import { BROKER_LIMITS } from "../limits.ts";
 import * as inbound from "../link/inbound-layout.ts";
 import type { LinkBuffers } from "../link/link-buffers.ts";
 import type { LogLevel } from "../logger.ts";
+import { HomeGroups } from "../subscription/home-groups.ts";
 import type { Clock } from "./clock.ts";
 import { type ColdReads, Delivery } from "./delivery.ts";
 import { EntrySource } from "./entry-source.ts";
@@ -68,6 +69,7 @@ export class Shard {
   readonly #requests: ShardRequests;
   readonly #logStarts: LogStarts;
   readonly #upkeep: Upkeep;
+  readonly #homeGroups: HomeGroups;
   readonly #checkpointBytes: number;
   readonly #clock: Clock;
   readonly #onAdvanced: (partition: Partition) => void;
@@ -129,6 +131,8 @@ export class Shard {
       stageNothing: () => this.#stageChanges([]),
       checkpoint: () => this.checkpoint(false),
     });
+    // What it is to tell is kept until a later change brings the way to tell it.
+    this.#homeGroups = new HomeGroups(options.journal.epoch, () => false);
     this.#requests = new ShardRequests(options.shardId, {
       state: options.state,
       journal: options.journal,
@@ -136,6 +140,7 @@ export class Shard {
       logStarts: this.#logStarts,
       ownAppends: this.ownAppends,
       upkeep: this.#upkeep,
+      homeGroups: this.#homeGroups,
       reply: (requestId, payload) => this.#link.reply(requestId, payload),
       afterCommit: (run) => this.#afterCommit(run),
       stageChanges: (changes) => this.#stageChanges(changes),
@@ -179,6 +184,7 @@ export class Shard {
     work += this.entries.doWork(nowMs);
     work += this.#drainReads();
     work += this.#drain();
+    work += this.#homeGroups.work(nowMs);
     // Nothing may be staged behind the clean checkpoint.
     if (!this.#finishing) work += this.#upkeep.doWork(nowMs);
     work += this.#answerEarly();
@@ -202,6 +208,7 @@ export class Shard {
     const nowMs = this.#clock.monotonicMs();
     // The reader thread rings nobody when its ring has room again.
     if (this.#delivery.hasWaitingColdReads) atMs = Math.min(atMs, nowMs + BROKER_LIMITS.coldReadRetryMs);
+    atMs = Math.min(atMs, this.#homeGroups.nextTimerMs());
     const timerMs = Math.min(this.#upkeep.nextTimerMs(nowMs), this.entries.nextTimerMs(nowMs));
     return Math.max(1, Math.min(atMs - nowMs, timerMs));
   }
