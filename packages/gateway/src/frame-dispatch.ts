@@ -1,5 +1,8 @@
 import {
   decodeAlterTopic,
+  decodeCommit,
+  decodeConsume,
+  decodeConsumerCredit,
   decodeCreateTopic,
   decodeCreditRequest,
   decodeCreditReturned,
@@ -11,6 +14,8 @@ import {
   decodeListTopics,
   decodePing,
   decodePong,
+  decodeRelease,
+  decodeStopConsuming,
   decodeSubscribe,
   decodeTruncateTopic,
   decodeUnsubscribe,
@@ -23,10 +28,14 @@ import {
   MillraceError,
   readFrameType,
 } from "@millrace/protocol";
+import type { ConsumeRequests } from "./consume-requests.ts";
 import { INVALID_LIMIT, type PublishCreditPool } from "./publish-credit.ts";
 import type { PublishPath } from "./publish-path.ts";
+import type { QueueConsumers } from "./queue-consumers.ts";
 import { asRequestError } from "./request-errors.ts";
 import { AWAITS_HELLO, type Session } from "./session.ts";
+import type { SessionLog } from "./session-log.ts";
+import type { StreamConsumers } from "./stream-consumers.ts";
 import type { SubscribeRequests } from "./subscribe-requests.ts";
 import type { TopicRequests } from "./topic-requests.ts";
 
@@ -35,9 +44,7 @@ export interface DispatchHost {
   readonly isDraining: boolean;
   /** @throws MillraceError when the client cannot be served; a close follows. */
   welcome(session: Session, frame: HelloFrame): void;
-  /** A request failed for a reason that its client is not told. */
-  logRequestFailure(session: Session, error: unknown): void;
-  logClientError(session: Session, name: string, message: string): void;
+  readonly log: SessionLog;
 }
 
 export interface DispatchTargets {
@@ -45,6 +52,9 @@ export interface DispatchTargets {
   readonly credit: PublishCreditPool;
   readonly publishPath: PublishPath;
   readonly subscribeRequests: SubscribeRequests;
+  readonly consumeRequests: ConsumeRequests;
+  readonly streamConsumers: StreamConsumers;
+  readonly queueConsumers: QueueConsumers;
   readonly topicRequests: TopicRequests;
 }
 
@@ -92,7 +102,7 @@ export class FrameDispatch {
 
   #dispatch(session: Session, type: number): void {
     const reader = this.#reader;
-    const { credit, subscribeRequests, topicRequests } = this.#targets;
+    const { consumeRequests, credit, streamConsumers, subscribeRequests, topicRequests } = this.#targets;
     switch (type) {
       case FRAME_TYPE.HELLO: {
         if (session.state !== AWAITS_HELLO) throw new MillraceError("MALFORMED_FRAME", "a second HELLO");
@@ -101,7 +111,7 @@ export class FrameDispatch {
       }
       case FRAME_TYPE.ERROR: {
         const { name, message } = decodeError(reader);
-        this.#host.logClientError(session, name, message);
+        this.#host.log.clientError(session, name, message);
         return;
       }
       case FRAME_TYPE.PING: {
@@ -140,6 +150,30 @@ export class FrameDispatch {
       case FRAME_TYPE.UNSUBSCRIBE: {
         const frame = decodeUnsubscribe(reader);
         this.#request(session, frame.requestId, false, () => subscribeRequests.unsubscribe(session, frame));
+        return;
+      }
+      case FRAME_TYPE.CONSUME: {
+        const frame = decodeConsume(reader);
+        this.#request(session, frame.requestId, true, () => consumeRequests.consume(session, frame));
+        return;
+      }
+      case FRAME_TYPE.SETTLE:
+        this.#targets.queueConsumers.onSettle(session, reader);
+        return;
+      case FRAME_TYPE.CONSUMER_CREDIT:
+        consumeRequests.credit(session, decodeConsumerCredit(reader));
+        return;
+      case FRAME_TYPE.STOP_CONSUMING: {
+        const frame = decodeStopConsuming(reader);
+        this.#request(session, frame.requestId, false, () => consumeRequests.stop(session, frame));
+        return;
+      }
+      case FRAME_TYPE.RELEASE:
+        streamConsumers.release(session, decodeRelease(reader));
+        return;
+      case FRAME_TYPE.COMMIT: {
+        const frame = decodeCommit(reader);
+        this.#request(session, frame.requestId, false, () => streamConsumers.commit(session, frame));
         return;
       }
       case FRAME_TYPE.CREATE_TOPIC: {
@@ -202,7 +236,7 @@ export class FrameDispatch {
       if (answered !== undefined) await answered;
     } catch (error) {
       const answer = asRequestError(error);
-      if (answer.code === "INTERNAL") this.#host.logRequestFailure(session, error);
+      if (answer.code === "INTERNAL") this.#host.log.requestFailed(session, error);
       session.sendError(answer, requestId);
     } finally {
       session.requestsInFlight -= 1;

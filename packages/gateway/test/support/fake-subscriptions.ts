@@ -23,4 +23,7 @@ export class FakeSubscriptions implements SubscriptionPort {
   readonly createDeadLetterTopic: SubscriptionPort["createDeadLetterTopic"] = unsupported;
   readonly acquire: SubscriptionPort["acquire"] = unsupported;
   readonly commitCursors: SubscriptionPort["commitCursors"] = unsupported;
+  readonly groupJoin: SubscriptionPort["groupJoin"] = unsupported;
+  readonly groupLeave: SubscriptionPort["groupLeave"] = unsupported;
+  readonly groupReleased: SubscriptionPort["groupReleased"] = unsupported;
 }
