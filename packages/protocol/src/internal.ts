@@ -263,7 +263,7 @@ export {
   RESERVED_HEADER_PREFIX,
 } from "./record.ts";
 export { RECORD_FLAG, RECORD_FLAGS_KNOWN, RECORD_FLAGS_UNSUPPORTED } from "./record-flags.ts";
-export { readRecordHeaders, readRecordKey } from "./record-parts.ts";
+export { readRecordHeaders, readRecordKey, recordWithHeaders } from "./record-parts.ts";
 export { walkRecords } from "./record-walk.ts";
 export { NO_KEY, RecordWalker } from "./record-walker.ts";
 export { SETTLE_ACTION, type SettleAction } from "./settle-action.ts";

@@ -1,4 +1,5 @@
 import { FrameReader } from "./frame-reader.ts";
+import { FrameWriter } from "./frame-writer.ts";
 import { MillraceError } from "./millrace-error.ts";
 import { MSGPACK } from "./msgpack-format.ts";
 import { MALFORMED } from "./parse-outcome.ts";
@@ -7,6 +8,8 @@ import { skipValue } from "./skip-value.ts";
 import { arrayHeaderEnd, arrayLength } from "./uint-format.ts";
 
 const BARE_ENVELOPE = MSGPACK.FIX_ARRAY | RECORD_ELEMENTS;
+/** Usual room for headers that a broker adds. */
+const ADDED_BYTES = 512;
 const reader = new FrameReader();
 
 // Single parts of a record whose content is bytes[start, end): [attributes, key, headers, value], without the rest of it.
@@ -46,6 +49,29 @@ export function readRecordHeaders(
     openAtKey(bytes, start, end);
     reader.skip();
     return reader.nil() ? undefined : readHeaders(reader);
+  });
+}
+
+/**
+ * The content of a record that is the given one with more headers; those of the same names are replaced. Attributes, key
+ * and value are taken as they are. For what only a broker may write, so names are not checked. A copy.
+ * @throws MillraceError INVALID_BATCH when the record is not one, or was removed
+ */
+export function recordWithHeaders(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  added: Readonly<Record<string, HeaderValue>>,
+): Uint8Array {
+  return parse(() => {
+    openAtKey(bytes, start, end);
+    const writer = new FrameWriter(end - start + ADDED_BYTES);
+    reader.skip();
+    writer.raw(bytes.subarray(start, reader.position));
+    const headers = reader.nil() ? {} : readHeaders(reader);
+    writer.any({ ...headers, ...added });
+    writer.raw(bytes.subarray(reader.position, end));
+    return writer.bytes();
   });
 }
 
