@@ -8,6 +8,8 @@ import type { LogStarts } from "./log-starts.ts";
 import type { OwnAppends } from "./own-appends.ts";
 import type { Partition } from "./partition.ts";
 import type { ShardState, StateChange } from "./shard-state.ts";
+import { unknownSubscription } from "./subscription-catalog.ts";
+import type { ShardSubscription } from "./subscription-table.ts";
 import type { Upkeep } from "./upkeep.ts";
 
 /** What the shard lends to its requests. */
@@ -56,5 +58,12 @@ export function knownPartition(state: ShardState, topicId: number, partition: nu
       },
     );
   }
+  return found;
+}
+
+/** @throws MillraceError UNKNOWN_SUBSCRIPTION */
+export function knownSubscription(state: ShardState, subscriptionId: number): ShardSubscription {
+  const found = state.subscriptions.get(subscriptionId);
+  if (found === undefined) throw unknownSubscription(subscriptionId);
   return found;
 }

@@ -7,6 +7,7 @@ import {
   type SubscriptionCatalogRequestMap,
   SubscriptionCatalogRequests,
 } from "./subscription-catalog-requests.ts";
+import { type SubscriptionReportMap, SubscriptionReports } from "./subscription-reports.ts";
 import { type SubscriptionRequestMap, SubscriptionRequests } from "./subscription-requests.ts";
 import { type TopicRequestMap, TopicRequests } from "./topic-requests.ts";
 import { type UpkeepRequestMap, UpkeepRequests } from "./upkeep-requests.ts";
@@ -18,6 +19,7 @@ export interface ShardRequestMap
   extends TopicRequestMap,
     SubscriptionCatalogRequestMap,
     SubscriptionRequestMap,
+    SubscriptionReportMap,
     GroupRequestMap,
     UpkeepRequestMap {}
 
@@ -40,6 +42,7 @@ export class ShardRequests {
         ...topics.handlers,
         ...new SubscriptionCatalogRequests(context, writer).handlers,
         ...new SubscriptionRequests(context).handlers,
+        ...new SubscriptionReports(context).handlers,
         ...new GroupRequests(context.homeGroups, context.clock).handlers,
         ...new UpkeepRequests(shardId, context, topics, writer).handlers,
       }) as [string, Handler][],

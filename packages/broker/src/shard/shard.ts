@@ -9,6 +9,7 @@ import type { LogLevel } from "../logger.ts";
 import { Dispatcher } from "../subscription/dispatcher.ts";
 import { HomeGroups } from "../subscription/home-groups.ts";
 import type { Clock } from "./clock.ts";
+import { ConsumerLink } from "./consumer-link.ts";
 import { type ColdReads, Delivery } from "./delivery.ts";
 import { EntrySource } from "./entry-source.ts";
 import { LogStarts } from "./log-starts.ts";
@@ -62,12 +63,13 @@ export class Shard {
   readonly entries: EntrySource;
   /** Batches that the shard makes itself. */
   readonly ownAppends: OwnAppends;
+  /** Leases of queue and keyed subscriptions. */
+  readonly dispatcher: Dispatcher;
   readonly #state: ShardState;
   readonly #journal: Journal;
   readonly #link: ShardLink;
   readonly #delivery: Delivery;
   readonly #publisher: Publisher;
-  readonly #dispatcher: Dispatcher = new Dispatcher();
   readonly #requests: ShardRequests;
   readonly #logStarts: LogStarts;
   readonly #upkeep: Upkeep;
@@ -113,7 +115,18 @@ export class Shard {
       clock: options.clock,
       stagePrivately: (stage) => this.#stagePrivately(stage),
       afterCommit: (run) => this.#afterCommit(run),
-      advanced: (partition) => this.#delivery.advanced(partition),
+      advanced: (partition) => this.#advanced(partition),
+    });
+    const consumerLink = new ConsumerLink(this.#link);
+    this.dispatcher = new Dispatcher({
+      link: consumerLink,
+      state: options.state,
+      journal: options.journal,
+      source: this.entries,
+      ownAppends: this.ownAppends,
+      clock: options.clock,
+      stageChanges: (changes) => this.#stageChanges(changes),
+      afterCommit: (run) => this.#afterCommit(run),
     });
     this.#logStarts = new LogStarts({
       stageChanges: (changes) => this.#stageChanges(changes),
@@ -133,8 +146,7 @@ export class Shard {
       stageNothing: () => this.#stageChanges([]),
       checkpoint: () => this.checkpoint(false),
     });
-    // What it is to tell is kept until a later change brings the way to tell it.
-    this.#homeGroups = new HomeGroups(options.journal.epoch, () => false);
+    this.#homeGroups = new HomeGroups(options.journal.epoch, (notice) => consumerLink.writeNotice(notice));
     this.#requests = new ShardRequests(options.shardId, {
       state: options.state,
       journal: options.journal,
@@ -143,14 +155,14 @@ export class Shard {
       entries: this.entries,
       ownAppends: this.ownAppends,
       upkeep: this.#upkeep,
-      dispatcher: this.#dispatcher,
+      dispatcher: this.dispatcher,
       homeGroups: this.#homeGroups,
       reply: (requestId, payload) => this.#link.reply(requestId, payload),
       afterCommit: (run) => this.#afterCommit(run),
       stageChanges: (changes) => this.#stageChanges(changes),
       findTime: (partition, requestId, timeMs) => this.#delivery.findTime(partition, requestId, timeMs),
     });
-    this.#onAdvanced = (partition) => this.#delivery.advanced(partition);
+    this.#onAdvanced = (partition) => this.#advanced(partition);
     this.#lastSyncMs = this.#clock.monotonicMs();
     this.#lastSyncPosition = this.#journal.stagedPosition;
     for (const partition of this.#state.partitions.values()) partition.highWatermark = partition.nextOffset;
@@ -172,13 +184,8 @@ export class Shard {
   doWork(): number {
     const failure = this.#journal.failure();
     if (failure !== undefined) {
-      throw new MillraceError(
-        "JOURNAL_FAILED",
-        `journal of shard ${this.shardId} failed: ${failure.message}`,
-        {
-          cause: failure,
-        },
-      );
+      const message = `journal of shard ${this.shardId} failed: ${failure.message}`;
+      throw new MillraceError("JOURNAL_FAILED", message, { cause: failure });
     }
     this.#cycle = (this.#cycle + 1) | 0;
     const nowMs = this.#clock.monotonicMs();
@@ -187,10 +194,11 @@ export class Shard {
     let work = this.#releaseCommitted();
     work += this.entries.doWork(nowMs);
     work += this.#drainReads();
+    work += this.dispatcher.settle(nowMs, this.#finishing);
     work += this.#drain();
     work += this.#homeGroups.work(nowMs);
     // Nothing may be staged behind the clean checkpoint.
-    if (!this.#finishing) work += this.#upkeep.doWork(nowMs);
+    if (!this.#finishing) work += this.#upkeep.doWork(nowMs) + this.dispatcher.lease(nowMs);
     work += this.#answerEarly();
     work += this.#write(nowMs);
     this.#delivery.flush();
@@ -212,6 +220,7 @@ export class Shard {
     const nowMs = this.#clock.monotonicMs();
     // The reader thread rings nobody when its ring has room again.
     if (this.#delivery.hasWaitingColdReads) atMs = Math.min(atMs, nowMs + BROKER_LIMITS.coldReadRetryMs);
+    if (!this.#finishing) atMs = Math.min(atMs, nowMs + this.dispatcher.nextTimerMs(nowMs));
     atMs = Math.min(atMs, this.#homeGroups.nextTimerMs());
     const timerMs = Math.min(this.#upkeep.nextTimerMs(nowMs), this.entries.nextTimerMs(nowMs));
     return Math.max(1, Math.min(atMs - nowMs, timerMs));
@@ -235,6 +244,7 @@ export class Shard {
       this.#journal.committedPosition() >= this.#journal.stagedPosition &&
       this.#onCommit.length === 0 &&
       this.#publisher.isIdle &&
+      this.dispatcher.isSettled &&
       !this.#delivery.hasPendingTail &&
       !this.#delivery.hasWaitingColdReads &&
       !this.#link.hasReplies
@@ -259,6 +269,11 @@ export class Shard {
 
   #release(table: PendingAcks, position: number): void {
     if (table.size > 0) this.#publisher.release(table, position, this.#onAdvanced);
+  }
+
+  #advanced(partition: Partition): void {
+    this.#delivery.advanced(partition);
+    this.dispatcher.advanced(partition);
   }
 
   /** Handles what stands in the inbound ring, within the limits of one cycle. */

@@ -1,18 +1,21 @@
 import { ERROR_CODES, MillraceError } from "@millrace/protocol";
+import { BROKER_LIMITS } from "../limits.ts";
 import {
   type CursorCommit,
   MODE_KEYED,
   MODE_STREAM,
-  PEEK_STATE,
-  type PeekedRecord,
   type RedriveRow,
   type SubscriptionStarts,
 } from "../subscription/subscription.ts";
 import type { QueueSettings } from "../subscription/subscription-queue.ts";
-import { HERE } from "./entry-source.ts";
 import { type Partition, partitionKey } from "./partition.ts";
-import { type Done, knownPartition, type RequestContext, type RequestHandlers } from "./request-context.ts";
-import { unknownSubscription } from "./subscription-catalog.ts";
+import {
+  type Done,
+  knownPartition,
+  knownSubscription,
+  type RequestContext,
+  type RequestHandlers,
+} from "./request-context.ts";
 import type { SubscriptionChange } from "./subscription-changes.ts";
 import type { QueuePart, ShardSubscription, StreamCursor } from "./subscription-table.ts";
 
@@ -31,21 +34,6 @@ export type SubscriptionOpening = readonly [
   snapshots: readonly string[],
 ];
 
-/** A partition of a subscription; oldestAgeMs and blockedOffset are -1 for none. See SubscriptionPartitionState. */
-export type SubscriptionStateRow = readonly [
-  partition: number,
-  position: number,
-  logStartOffset: number,
-  highWatermark: number,
-  available: number,
-  leased: number,
-  waiting: number,
-  redelivered: number,
-  dead: number,
-  oldestAgeMs: number,
-  blockedOffset: number,
-];
-
 /** See AcquiredPartition. */
 export type AcquiredRow = readonly [
   partition: number,
@@ -57,7 +45,7 @@ export type AcquiredRow = readonly [
   logEpoch: number,
 ];
 
-/** Requests about subscriptions, to each shard about its partitions. What changes something is answered when durable. */
+/** Requests that change subscriptions, to each shard for its partitions; answered when that is durable. */
 export interface SubscriptionRequestMap {
   /** Begins in the shard's partitions of its topic: where `starts` says, else at the end. */
   subscribe: { args: [subscription: SubscriptionOpening, starts: SubscriptionStarts]; reply: number };
@@ -71,7 +59,6 @@ export interface SubscriptionRequestMap {
     args: [subscriptions: readonly SubscriptionOpening[], isLast: boolean];
     reply: number;
   };
-  subscriptionState: { args: [subscriptionId: number]; reply: SubscriptionStateRow[] };
   seek: { args: [subscriptionId: number, starts: SubscriptionStarts]; reply: number };
   /** Partitions without such a snapshot stay. */
   seekToSnapshot: { args: [subscriptionId: number, snapshot: string]; reply: number };
@@ -83,35 +70,24 @@ export interface SubscriptionRequestMap {
   };
   /** Replies the outcomes, in the order asked. */
   commitCursors: { args: [subscriptionId: number, rows: readonly CursorCommit[]]; reply: number[] };
-  peek: {
-    args: [subscriptionId: number, partition: number, fromOffset: number, limit: number];
-    reply: PeekedRecord[];
-  };
-  deadLetters: {
-    args: [topicId: number, partition: number, fromOffset: number, limit: number];
-    reply: number[];
-  };
   redrive: { args: [topicId: number, rows: readonly RedriveRow[]]; reply: number };
 }
 
 /** Changes in one entry of the journal. */
 const ENTRY_CHANGES_MAX = 2048;
 
-/** Answers requests about subscriptions. Shard thread only. */
+/** Changes where subscriptions stand. Shard thread only. */
 export class SubscriptionRequests {
   readonly handlers: RequestHandlers<SubscriptionRequestMap> = {
     subscribe: (args, done) => this.#subscribe(args, done),
     configureSubscription: (args, done) => this.#configure(args, done),
     unsubscribe: (args, done) => this.#unsubscribe(args, done),
     reconcileSubscriptions: (args, done) => this.#reconcile(args, done),
-    subscriptionState: (args, done) => this.#state(args, done),
     seek: (args, done) => this.#seek(args, done),
     seekToSnapshot: (args, done) => this.#seekToSnapshot(args, done),
     snapshot: (args, done) => this.#snapshot(args, done),
     acquire: (args, done) => this.#acquire(args, done),
     commitCursors: (args, done) => this.#commitCursors(args, done),
-    peek: (args, done) => this.#peek(args, done),
-    deadLetters: (args, done) => this.#deadLetters(args, done),
     redrive: (args, done) => this.#redrive(args, done),
   };
   readonly #context: RequestContext;
@@ -211,80 +187,8 @@ export class SubscriptionRequests {
     return changes;
   }
 
-  #state(
-    [subscriptionId]: SubscriptionRequestMap["subscriptionState"]["args"],
-    done: Done<SubscriptionStateRow[]>,
-  ): void {
-    const { cursors, queues } = this.#known(subscriptionId);
-    const rows = new Map<number, SubscriptionStateRow>();
-    for (const cursor of cursors.values()) rows.set(cursor.partition.partition, this.#cursorRow(cursor));
-    // A partition's own queue stands in front of that of its dead letters, which adds to it.
-    for (const queue of queues.values()) {
-      const { partition } = queue.partition;
-      const own = rows.get(partition);
-      const row = this.#queueRow(queue);
-      rows.set(partition, own === undefined ? row : withDeadLetters(own, row));
-    }
-    done([...rows.values()]);
-  }
-
-  #cursorRow({ partition, offset }: StreamCursor): SubscriptionStateRow {
-    const { logStartOffset, highWatermark } = partition;
-    const position = Math.max(offset, logStartOffset);
-    const available = Math.max(0, highWatermark - position);
-    const ageMs = available === 0 ? -1 : this.#ageMs(partition, position);
-    const { partition: number } = partition;
-    return [number, offset, logStartOffset, highWatermark, available, 0, 0, 0, 0, ageMs, -1];
-  }
-
-  #queueRow({ state, partition, redelivered, dead }: QueuePart): SubscriptionStateRow {
-    const { logStartOffset, highWatermark, partition: number } = partition;
-    const { clock } = this.#context;
-    const nowMs = clock.monotonicMs();
-    // What retention has taken is not there to be had.
-    if (!state.selected && state.floor < logStartOffset) state.skip(state.floor, logStartOffset);
-    const { available, leased, waiting } = state.counts(nowMs, highWatermark);
-    const blockedOffset = state.blockedOffset();
-    let oldest = -1;
-    state.unfinished(logStartOffset, 1, nowMs, highWatermark, (offset) => {
-      oldest = offset;
-    });
-    return [
-      number,
-      state.floor,
-      logStartOffset,
-      highWatermark,
-      available,
-      leased,
-      waiting,
-      redelivered,
-      dead,
-      oldest < 0 ? -1 : this.#ageMs(partition, oldest),
-      blockedOffset,
-    ];
-  }
-
-  #ageMs(partition: Partition, offset: number): number {
-    const { entries, journal, clock } = this.#context;
-    const { topicId, partition: number } = partition;
-    const entry = partition.tail.find(offset);
-    const isHot = entry >= 0 && partition.tail.isInRing(entry);
-    const timeMs =
-      isHot && entries.locate(partition, offset) === HERE
-        ? entries.appendTimeMs
-        : (journal.index.timeBefore(topicId, number, offset) ?? this.#settledTimeMs(topicId));
-    return timeMs === undefined ? -1 : Math.max(0, clock.wallMs() - timeMs);
-  }
-
-  /** No record of the topic that is in a settled file is older. */
-  #settledTimeMs(topicId: number): number | undefined {
-    const { settledFiles } = this.#context.journal;
-    return settledFiles.find((file) => file.firstTopicId <= topicId && topicId <= file.lastTopicId)
-      ?.firstTime;
-  }
-
   #seek([subscriptionId, starts]: SubscriptionRequestMap["seek"]["args"], done: Done<number>): void {
-    const subscription = this.#known(subscriptionId);
+    const subscription = knownSubscription(this.#context.state, subscriptionId);
     const { topicId } = subscription;
     const moved: QueuePart[] = [];
     const changes = starts.map(([number, wanted]): SubscriptionChange => {
@@ -302,7 +206,7 @@ export class SubscriptionRequests {
     [subscriptionId, snapshot]: SubscriptionRequestMap["seekToSnapshot"]["args"],
     done: Done<number>,
   ): void {
-    const subscription = this.#known(subscriptionId);
+    const subscription = knownSubscription(this.#context.state, subscriptionId);
     const { topicId } = subscription;
     const parts = partsOf(subscription).filter((part) => part.snapshots?.has(snapshot));
     const changes = parts.map(({ partition: { partition } }): SubscriptionChange => {
@@ -315,16 +219,16 @@ export class SubscriptionRequests {
     );
   }
 
-  /** Moves positions: what is leased there is given up. */
+  /** Moves positions: what is leased there is given up, and what was settled before stands before it in the journal. */
   #move(queues: readonly QueuePart[], changes: readonly SubscriptionChange[], done: Done<number>): void {
-    const { dispatcher } = this.#context;
-    this.#change(
-      changes,
-      () => done(changes.length),
-      () => {
-        for (const queue of queues) dispatcher.endLeases(queue);
-      },
-    );
+    const { dispatcher, journal } = this.#context;
+    if (journal.isFull) {
+      throw new MillraceError("DISK_FULL", "the disk is full: no position can be moved", {
+        details: { retryAfterMs: BROKER_LIMITS.retryAfterMs },
+      });
+    }
+    for (const queue of queues) dispatcher.endLeases(queue);
+    this.#change(changes, () => done(changes.length));
     for (const queue of queues) dispatcher.wake(queue);
   }
 
@@ -332,7 +236,7 @@ export class SubscriptionRequests {
     [subscriptionId, name, action]: SubscriptionRequestMap["snapshot"]["args"],
     done: Done<number>,
   ): void {
-    const subscription = this.#known(subscriptionId);
+    const subscription = knownSubscription(this.#context.state, subscriptionId);
     const { topicId } = subscription;
     const changes = partsOf(subscription)
       .filter(({ partition }) => partition.topicId === topicId)
@@ -346,7 +250,7 @@ export class SubscriptionRequests {
     [subscriptionId, rows]: SubscriptionRequestMap["acquire"]["args"],
     done: Done<AcquiredRow[]>,
   ): void {
-    const subscription = this.#known(subscriptionId);
+    const subscription = knownSubscription(this.#context.state, subscriptionId);
     const acquired = rows.map(([number, assignmentEpoch]): AcquiredRow => {
       const cursor = cursorOf(subscription, number);
       const { offset, logEpoch: cursorLogEpoch, partition } = cursor;
@@ -367,7 +271,7 @@ export class SubscriptionRequests {
     [subscriptionId, rows]: SubscriptionRequestMap["commitCursors"]["args"],
     done: Done<number[]>,
   ): void {
-    const subscription = this.#known(subscriptionId);
+    const subscription = knownSubscription(this.#context.state, subscriptionId);
     const changes: SubscriptionChange[] = [];
     const outcomes = rows.map(([number, assignmentEpoch, offset, logEpoch]) => {
       const { assignmentEpoch: current, sought, partition } = cursorOf(subscription, number);
@@ -380,50 +284,6 @@ export class SubscriptionRequests {
       return 0;
     });
     this.#change(changes, () => done(outcomes));
-  }
-
-  #peek(
-    [subscriptionId, number, fromOffset, limit]: SubscriptionRequestMap["peek"]["args"],
-    done: Done<PeekedRecord[]>,
-  ): void {
-    const { queues, topicId } = this.#known(subscriptionId);
-    const nowMs = this.#context.clock.monotonicMs();
-    const records: PeekedRecord[] = [];
-    for (const { partition, state } of queues.values()) {
-      if (partition.partition !== number) continue;
-      // `fromOffset` is one of the topic's own: its dead letters have others.
-      const from = partition.topicId === topicId ? Math.max(fromOffset, partition.logStartOffset) : 0;
-      state.unfinished(
-        from,
-        limit - records.length,
-        nowMs,
-        partition.highWatermark,
-        (offset, recordState, deliveries, dueMs) => {
-          const dueInMs = recordState === "waiting" ? Math.max(0, Math.round(dueMs - nowMs)) : 0;
-          const stateNumber = PEEK_STATES[recordState];
-          records.push([partition.topicId, partition.partition, offset, stateNumber, deliveries, dueInMs]);
-        },
-      );
-    }
-    done(records);
-  }
-
-  #deadLetters(
-    [topicId, number, fromOffset, limit]: SubscriptionRequestMap["deadLetters"]["args"],
-    done: Done<number[]>,
-  ): void {
-    const { state } = this.#context;
-    const partition = knownPartition(state, topicId, number);
-    const offsets: number[] = [];
-    let offset = state.subscriptions.nextDeadLetter(
-      partition,
-      Math.max(fromOffset, partition.logStartOffset),
-    );
-    while (offset < partition.highWatermark && offsets.length < limit) {
-      offsets.push(offset);
-      offset = state.subscriptions.nextDeadLetter(partition, offset + 1);
-    }
-    done(offsets);
   }
 
   #redrive([topicId, rows]: SubscriptionRequestMap["redrive"]["args"], done: Done<number>): void {
@@ -455,33 +315,17 @@ export class SubscriptionRequests {
     for (const queue of woken) dispatcher.wake(queue);
   }
 
-  /**
-   * Stages and applies changes; `done` runs when they are durable.
-   * @param before runs between the two: when the journal takes no more, nothing has happened
-   */
-  #change(changes: readonly SubscriptionChange[], done: () => void, before?: () => void): void {
+  /** Stages and applies changes; `done` runs when they are durable. */
+  #change(changes: readonly SubscriptionChange[], done: () => void): void {
     const { state, stageChanges, afterCommit } = this.#context;
     for (let from = 0; from < changes.length; from += ENTRY_CHANGES_MAX) {
       stageChanges(changes.slice(from, from + ENTRY_CHANGES_MAX));
     }
-    before?.();
     for (const change of changes) state.applyChange(change);
     if (changes.length === 0) done();
     else afterCommit(done);
   }
-
-  #known(subscriptionId: number): ShardSubscription {
-    const found = this.#context.state.subscriptions.get(subscriptionId);
-    if (found === undefined) throw unknownSubscription(subscriptionId);
-    return found;
-  }
 }
-
-const PEEK_STATES = {
-  available: PEEK_STATE.AVAILABLE,
-  leased: PEEK_STATE.LEASED,
-  waiting: PEEK_STATE.WAITING,
-} as const;
 
 /** The position in a partition, if there is one. */
 function partOf(
@@ -526,23 +370,4 @@ function settingsOf(opening: SubscriptionOpening): QueueSettings {
     backoffMaxMs,
     paused,
   };
-}
-
-/** A partition's row with what is redriven to it from its dead letters. */
-function withDeadLetters(own: SubscriptionStateRow, letters: SubscriptionStateRow): SubscriptionStateRow {
-  const [partition, position, logStart, highWatermark, available, leased, waiting] = own;
-  const [, , , , , , , redelivered, dead, ageMs, blockedOffset] = own;
-  return [
-    partition,
-    position,
-    logStart,
-    highWatermark,
-    available + letters[4],
-    leased + letters[5],
-    waiting + letters[6],
-    redelivered + letters[7],
-    dead + letters[8],
-    Math.max(ageMs, letters[9]),
-    blockedOffset,
-  ];
 }

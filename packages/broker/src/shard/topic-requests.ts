@@ -223,7 +223,7 @@ export class TopicRequests {
     let closed = 0;
     for (const partition of [...state.partitions.values()]) {
       if (partition.topicId !== topicId) continue;
-      dispatcher.closePartition(topicId, partition.partition);
+      dispatcher.closePartition(partition);
       state.close(partition);
       closed += 1;
     }
