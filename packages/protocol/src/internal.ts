@@ -288,3 +288,4 @@ export {
 } from "./topic-config.ts";
 export { isValidTopicName, topicNameProblem } from "./topic-name.ts";
 export { TopicPattern } from "./topic-pattern.ts";
+export { readUints } from "./uint-format.ts";
