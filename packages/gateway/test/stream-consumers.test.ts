@@ -427,19 +427,17 @@ t.test("the topic or the subscription is deleted", async (t) => {
   const { id, subscription } = await member(bench, [0, 1]);
   await bench.node.deleteSubscription(subscription);
   t.match(bench.socket.all("ERROR"), [{ name: "SUBSCRIPTION_DELETED", details: { consumerId: id } }]);
-  const again = await member({ ...bench, client: bench.bench.connect() }, [0]).catch(() => undefined);
-  t.ok(again === undefined || again.id >= 0);
   const other = bench.bench.connect();
   consume(other, 5);
   await bench.bench.settle();
   await bench.node.deleteTopic("flights");
-  t.match(other.socket.all("ERROR"), [{ name: "TOPIC_DELETED" }]);
   await bench.bench.settle();
+  t.match(other.socket.all("ERROR"), [{ name: "TOPIC_DELETED" }]);
 });
 
 t.test("one session may have two consumers and a subscription of one topic", async (t) => {
   const bench = withRecords();
-  const { subscription } = await member(bench, [0]);
+  await member(bench, [0]);
   consume(bench.client, 2, { subscription: "second" });
   await bench.bench.settle();
   const second = bench.node.subscription(bench.topic.topicId, "second") as Subscription;
@@ -453,5 +451,4 @@ t.test("one session may have two consumers and a subscription of one topic", asy
   const streams = bench.socket.all("DELIVER").map(({ streamId }) => streamId);
   t.equal(new Set(streams).size, 3, "each under a stream of its own");
   t.equal(streams.length, 3);
-  t.ok(subscription);
 });
