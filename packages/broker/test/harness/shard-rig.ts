@@ -205,11 +205,10 @@ export class ShardRig {
     return this.reader.serveReads(limit);
   }
 
-  /** The same for fetches; the shard hears of what came of them. */
+  /** The same for fetches, and the shard hears of what came of them and of those before. @returns an amount of work */
   serveFetches(limit: number = Number.MAX_SAFE_INTEGER): number {
     const served = this.reader.serveFetches(limit);
-    this.reader.fetchAnswers.poll();
-    return served;
+    return served + this.reader.fetchAnswers.poll();
   }
 
   /** Cycles, syncs and cold reads until nothing is left to do. */
