@@ -15,8 +15,10 @@ export const BROKER_LIMITS = {
   tailCacheBytes: 8_388_608,
   /** Capacity of the ring from a shard, or from the reader thread, to a gateway. */
   outboundRingBytes: 16_777_216,
-  /** Capacity of the ring from a shard thread to the reader thread. */
+  /** Capacity of each of the two rings from a shard thread to the reader thread. */
   readerRingBytes: 65_536,
+  /** Capacity of the ring from the reader thread to a shard thread. */
+  fetchedRingBytes: 16_777_216,
   /** Bytes of the inbound ring a shard handles before it writes, syncs and answers. */
   drainBytesMax: 1_048_576,
   /** Runs of records that wait for their commit. A shard stops draining when the table is full. */
@@ -38,7 +40,23 @@ export const BROKER_LIMITS = {
   coldReadRetryMs: 5,
   /** One answer to a read, and one tail delivery, unless a single entry is larger. */
   deliverBytesTarget: 262_144,
+  /** What a shard keeps of the log in memory, for its queues, beside the tail cache: the least recently used goes first. */
+  fetchedBytesMax: 33_554_432,
+  /** One fetch, unless a single entry is larger: less where many partitions share that memory. */
+  fetchBytesMax: 262_144,
+  fetchBytesMin: 8_192,
+  /** Fetches of one shard under way at a time, each of another partition. */
+  fetchesMax: 8,
+  /** Offsets of one partition that wait for their turn; who asks for one more has to ask again. */
+  fetchWantsMax: 16,
+  /** A fetch that was not answered for so long is taken for lost. */
+  fetchLostMs: 60_000,
+  /** What could not be read is tried again after so long, doubled each time up to the second. */
+  fetchRetryMsMin: 1_000,
+  fetchRetryMsMax: 60_000,
   producersPerShardMax: 100_000,
+  /** Leases of queue and keyed subscriptions that one shard has out at a time. */
+  leasesPerShardMax: 1_048_576,
   /** 7 days. */
   producerIdleMsMax: 604_800_000,
   /** Runs of acknowledged sequences kept per producer and partition: a batch in flight is at most one run. */
@@ -144,6 +162,12 @@ if (LIMITS.frameBytesMax + FRAME_OVERHEAD > BROKER_LIMITS.inboundRingBytes / 8) 
 }
 if (LIMITS.frameBytesMax + FRAME_OVERHEAD > BROKER_LIMITS.outboundRingBytes / 8) {
   throw new RangeError("frameBytesMax must stay below an eighth of the outbound ring");
+}
+if (LIMITS.frameBytesMax + FRAME_OVERHEAD > BROKER_LIMITS.fetchedRingBytes / 8) {
+  throw new RangeError("frameBytesMax must stay below an eighth of the ring for what was fetched");
+}
+if (LIMITS.frameBytesMax + BROKER_LIMITS.fetchBytesMax > BROKER_LIMITS.fetchedBytesMax / 4) {
+  throw new RangeError("fetchedBytesMax must hold several of the largest batches");
 }
 if (BROKER_LIMITS.producerRunsMax < LIMITS.inFlightBatchesMax) {
   throw new RangeError("the runs kept per producer must cover the batches that may be in flight");

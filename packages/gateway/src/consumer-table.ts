@@ -43,7 +43,7 @@ export class ConsumerTable {
 
   /** @throws MillraceError TOO_MANY_SUBSCRIPTIONS: the session has as many consumers as it may. */
   checkRoom(session: Session): void {
-    if ((session.consumers?.size ?? 0) < LIMITS.subscriptionsPerSessionMax) return;
+    if ((session.consumers?.size ?? 0) < LIMITS.consumersPerSessionMax) return;
     throw new MillraceError("TOO_MANY_SUBSCRIPTIONS", "the session has too many consumers");
   }
 
@@ -57,6 +57,10 @@ export class ConsumerTable {
 
   get(consumerId: number): Consumer | undefined {
     return this.#consumers.get(consumerId);
+  }
+
+  values(): MapIterator<Consumer> {
+    return this.#consumers.values();
   }
 
   /** Ends the consumer, if it has not ended; its client is told nothing. */

@@ -31,8 +31,10 @@ import {
 import type { ConsumeRequests } from "./consume-requests.ts";
 import { INVALID_LIMIT, type PublishCreditPool } from "./publish-credit.ts";
 import type { PublishPath } from "./publish-path.ts";
+import type { QueueConsumers } from "./queue-consumers.ts";
 import { asRequestError } from "./request-errors.ts";
 import { AWAITS_HELLO, type Session } from "./session.ts";
+import type { SessionLog } from "./session-log.ts";
 import type { StreamConsumers } from "./stream-consumers.ts";
 import type { SubscribeRequests } from "./subscribe-requests.ts";
 import type { TopicRequests } from "./topic-requests.ts";
@@ -42,9 +44,7 @@ export interface DispatchHost {
   readonly isDraining: boolean;
   /** @throws MillraceError when the client cannot be served; a close follows. */
   welcome(session: Session, frame: HelloFrame): void;
-  /** A request failed for a reason that its client is not told. */
-  logRequestFailure(session: Session, error: unknown): void;
-  logClientError(session: Session, name: string, message: string): void;
+  readonly log: SessionLog;
 }
 
 export interface DispatchTargets {
@@ -54,6 +54,7 @@ export interface DispatchTargets {
   readonly subscribeRequests: SubscribeRequests;
   readonly consumeRequests: ConsumeRequests;
   readonly streamConsumers: StreamConsumers;
+  readonly queueConsumers: QueueConsumers;
   readonly topicRequests: TopicRequests;
 }
 
@@ -110,7 +111,7 @@ export class FrameDispatch {
       }
       case FRAME_TYPE.ERROR: {
         const { name, message } = decodeError(reader);
-        this.#host.logClientError(session, name, message);
+        this.#host.log.clientError(session, name, message);
         return;
       }
       case FRAME_TYPE.PING: {
@@ -156,6 +157,9 @@ export class FrameDispatch {
         this.#request(session, frame.requestId, true, () => consumeRequests.consume(session, frame));
         return;
       }
+      case FRAME_TYPE.SETTLE:
+        this.#targets.queueConsumers.onSettle(session, reader);
+        return;
       case FRAME_TYPE.CONSUMER_CREDIT:
         consumeRequests.credit(session, decodeConsumerCredit(reader));
         return;
@@ -232,7 +236,7 @@ export class FrameDispatch {
       if (answered !== undefined) await answered;
     } catch (error) {
       const answer = asRequestError(error);
-      if (answer.code === "INTERNAL") this.#host.logRequestFailure(session, error);
+      if (answer.code === "INTERNAL") this.#host.log.requestFailed(session, error);
       session.sendError(answer, requestId);
     } finally {
       session.requestsInFlight -= 1;

@@ -1,4 +1,5 @@
 import type {
+  AssignmentNotice,
   GatewayHandler,
   GatewayPort,
   Logger,
@@ -34,6 +35,7 @@ import { PublishCreditPool } from "./publish-credit.ts";
 import { PublishPath } from "./publish-path.ts";
 import { QueueConsumers } from "./queue-consumers.ts";
 import { OPEN, Session, type SessionHost } from "./session.ts";
+import { SessionLog } from "./session-log.ts";
 import { SessionTable } from "./session-table.ts";
 import { StreamConsumers } from "./stream-consumers.ts";
 import { SubscribeRequests } from "./subscribe-requests.ts";
@@ -57,6 +59,7 @@ export interface GatewayOptions {
 export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   readonly writer: FrameWriter = new FrameWriter(4096);
   readonly output: OutputMeter = new OutputMeter();
+  readonly log: SessionLog;
   readonly #port: GatewayPort;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -78,7 +81,11 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#port = port;
     this.#clock = clock;
     this.#logger = logger;
-    this.#sessions = new SessionTable(this, clock, () => this.#credit.tick());
+    this.log = new SessionLog(logger);
+    this.#sessions = new SessionTable(this, clock, () => {
+      this.#credit.tick();
+      this.#queueConsumers.tick();
+    });
     this.#credit = new PublishCreditPool(clock, options.creditPoolBytes);
     this.#acks = new AckSender(this.writer, this.#credit, clock);
     this.#publishPath = new PublishPath(port, this.#credit, this.#acks, clock);
@@ -94,7 +101,14 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
       consumers: this.#consumers,
       report: (event, fields) => logger.log("warn", event, fields),
     });
-    this.#queueConsumers = new QueueConsumers(port, this.#consumers, clock, this.output);
+    this.#queueConsumers = new QueueConsumers({
+      port,
+      clock,
+      writer: this.writer,
+      output: this.output,
+      consumers: this.#consumers,
+      wakeStreams: (session) => this.#delivery.onWritable(session),
+    });
     this.#dispatch = new FrameDispatch(this, {
       writer: this.writer,
       credit: this.#credit,
@@ -111,6 +125,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
         queueConsumers: this.#queueConsumers,
       }),
       streamConsumers: this.#streamConsumers,
+      queueConsumers: this.#queueConsumers,
     });
   }
 
@@ -149,6 +164,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
       session.sendWritten();
     }
     this.#publishPath.drain();
+    this.#queueConsumers.drain();
     this.#acks.flush();
   }
 
@@ -198,7 +214,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   }
 
   failed(hook: string, error: unknown): void {
-    this.#logger.log("error", "listener-hook-failed", { hook, error: describe(error) });
+    this.log.hookFailed(hook, error);
   }
 
   /** Why /readyz says 503. */
@@ -235,13 +251,14 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
       extensions: {},
     });
     session.sendWritten();
-    this.#logger.log("debug", "session-open", { session: session.id, client: frame.clientName });
+    this.log.opened(session);
   }
 
   onWritable(session: Session): void {
     this.#acks.flushSession(session);
     this.#credit.drained(session.credit);
     this.#delivery.onWritable(session);
+    this.#queueConsumers.onWritable(session);
   }
 
   onSessionClosed(session: Session, code: number): void {
@@ -253,34 +270,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     session.lastInFlight = undefined;
     for (const subscription of subscriptions?.values() ?? []) this.#delivery.end(subscription);
     this.#consumers.onSessionClosed(session);
-    this.#logger.log("debug", "session-closed", { session: session.id, client: session.clientName, code });
-  }
-
-  logFailure(session: Session, error: unknown): void {
-    this.#logger.log("error", "session-failed", { session: session.id, error: describe(error) });
-  }
-
-  logRequestFailure(session: Session, error: unknown): void {
-    this.#logger.log("error", "request-failed", { session: session.id, error: describe(error) });
-  }
-
-  logClose(session: Session, error: MillraceError): void {
-    const level = error.code === "SERVER_DRAINING" ? "debug" : "info";
-    this.#logger.log(level, "session-refused", {
-      session: session.id,
-      client: session.clientName,
-      code: error.code,
-      message: error.message,
-    });
-  }
-
-  logClientError(session: Session, name: string, message: string): void {
-    this.#logger.log("info", "client-error", {
-      session: session.id,
-      client: session.clientName,
-      name,
-      message,
-    });
+    this.log.closed(session, code);
   }
 
   /** Once a second: who is alive, who has to be asked, who holds credit for nothing. */
@@ -374,25 +364,50 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#delivery.onReadError(streamId, errorNumber, logStartOffset, highWatermark, logEpoch);
   }
 
-  onAvailable(): void {}
-  onEmpty(): void {}
-  onLeased(): void {}
-  onSettled(): void {}
-  onNotice(): void {}
+  onAvailable(shardId: number, subscriptionId: number): void {
+    this.#queueConsumers.onAvailable(shardId, subscriptionId);
+  }
+
+  onEmpty(shardId: number, consumerId: number, messages: number, bytes: number): void {
+    this.#queueConsumers.onEmpty(shardId, consumerId, messages, bytes);
+  }
+
+  onLeased(
+    shardId: number,
+    consumerId: number,
+    messages: number,
+    bytes: Buffer,
+    frameStart: number,
+    frameLength: number,
+  ): void {
+    this.#queueConsumers.onLeased(shardId, consumerId, messages, bytes, frameStart, frameLength);
+  }
+
+  onSettled(shardId: number, consumerId: number, settleId: number, outcome: number, messages: number): void {
+    this.#queueConsumers.onSettled(shardId, consumerId, settleId, outcome, messages);
+  }
+
+  onNotice(_shardId: number, notice: readonly unknown[]): void {
+    if (notice[0] === "assignment") this.#streamConsumers.onAssignment(notice as AssignmentNotice);
+  }
 
   onSpace(shardId: number): void {
     this.#publishPath.onSpace(shardId);
     this.#delivery.onSpace(shardId);
+    this.#queueConsumers.onSpace(shardId);
   }
 
   onDrainEnd(): void {
     this.#acks.flush();
+    this.#queueConsumers.onDrainEnd();
   }
 
   onShardDown(shardId: number): void {
     this.#logger.log("warn", "shard-down", { shard: shardId });
     this.#publishPath.onShardDown(shardId, this.#sessions.values());
     this.#delivery.onShardDown(shardId);
+    this.#queueConsumers.onShardDown(shardId);
+    this.#streamConsumers.onShardDown(shardId);
   }
 
   onShardUp(shardId: number): void {
@@ -400,6 +415,8 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#failedShards.delete(shardId);
     this.#publishPath.onShardUp(shardId);
     this.#delivery.onShardUp(shardId);
+    this.#queueConsumers.onShardUp(shardId);
+    this.#streamConsumers.onShardUp(shardId);
   }
 
   onShardFailed(shardId: number, reason: string): void {
@@ -407,6 +424,8 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#failedShards.add(shardId);
     this.#publishPath.onShardFailed(shardId, this.#sessions.values());
     this.#delivery.onShardFailed(shardId, reason);
+    this.#queueConsumers.onShardFailed(shardId, reason);
+    this.#streamConsumers.onShardDown(shardId);
   }
 
   onTopicCreated(topic: Topic): void {
@@ -416,20 +435,26 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   onTopicDeleted(topic: Topic): void {
     this.#logger.log("info", "topic-deleted", { topic: topic.name, topicId: topic.topicId });
     this.#publishPath.onTopicDeleted(topic);
+    this.#consumers.failAll(
+      (consumer) => consumer.topicId === topic.topicId,
+      new MillraceError("TOPIC_DELETED", `topic ${topic.name} was deleted`),
+    );
     this.#delivery.onTopicDeleted(topic);
   }
 
   onSubscriptionDeleted({ name, topicId, subscriptionId }: Subscription): void {
     this.#logger.log("info", "subscription-deleted", { subscription: name, topicId, subscriptionId });
+    this.#consumers.failAll(
+      (consumer) => consumer.subscriptionId === subscriptionId,
+      new MillraceError("SUBSCRIPTION_DELETED", `subscription ${name} was deleted`),
+    );
   }
 
-  onSubscriptionChanged(): void {}
+  onSubscriptionChanged(subscription: Subscription): void {
+    this.#streamConsumers.onSubscriptionChanged(subscription);
+  }
 }
 
 function unavailable(error: "SERVER_DRAINING", message: string): HttpReply {
   return { status: 503, body: { error, message }, headers: { "retry-after": "1" } };
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -47,11 +47,25 @@ export const GATEWAY_LIMITS = {
   /** Partitions that one session, and all together, may be subscribed to. */
   streamsPerSessionMax: 8_192,
   streamsMax: 1_000_000,
+  /** After a deadline for giving a partition back: its home shard takes it before the gateway does. */
+  revokeGraceMs: 1_000,
+  /** A shard that did not answer a member's request is asked again after this. */
+  groupRetryMs: 1_000,
   /** Requests to shards that one SUBSCRIBE from a time has under way. */
   timeLookupsAtOnce: 16,
   /** Copied frames that wait for the members of one tail group, and of all. */
   fanOutGroupBytesMax: 8_388_608,
   fanOutTotalBytesMax: 67_108_864,
+  /** Messages and bytes of a consumer's credit that one shard has at once; of several consumers each gets shorter turns. */
+  lendMessagesMax: 1_024,
+  lendSharedMessagesMax: 64,
+  lendBytesMax: 1_048_576,
+  /** Settles of one consumer that are not answered: more than it can have slots. */
+  openSettlesMax: 131_072,
+  /** Settles that wait for room in rings, of all consumers. */
+  parkedSettlesMax: 262_144,
+  /** Results in one SETTLED frame. */
+  settledPerFrameMax: 32_768,
   /** Characters of an error's message that go over the wire. */
   errorMessageCharsMax: 1_000,
   tickMs: 1_000,

@@ -14,6 +14,7 @@ import { GATEWAY_LIMITS } from "./limits.ts";
 import { DROPPED, SENT, type Socket, type SocketHandler } from "./listener.ts";
 import type { MeteredSender, OutputMeter } from "./output-meter.ts";
 import { CreditAccount, type CreditOwner } from "./publish-credit.ts";
+import type { SessionLog } from "./session-log.ts";
 import type { Subscription } from "./subscription.ts";
 
 /** Session.state. */
@@ -30,8 +31,7 @@ export interface SessionHost {
   /** The socket has room again. */
   onWritable(session: Session): void;
   onSessionClosed(session: Session, code: number): void;
-  logFailure(session: Session, error: unknown): void;
-  logClose(session: Session, error: MillraceError): void;
+  readonly log: SessionLog;
 }
 
 /**
@@ -138,7 +138,7 @@ export class Session implements SocketHandler, CreditOwner, MeteredSender {
   /** The session ends with an ERROR frame and a close. For violations of the protocol and for timeouts. */
   fail(error: MillraceError): void {
     if (this.state === CLOSED) return;
-    this.#host.logClose(this, error);
+    this.#host.log.refused(this, error);
     // Behind a full socket the error would not arrive, and the socket would stay with all it holds.
     if (this.canSend()) {
       this.sendError(error);
@@ -151,7 +151,7 @@ export class Session implements SocketHandler, CreditOwner, MeteredSender {
   /** Closes without a frame, for a client that does not read. */
   abort(code: "TOO_MANY_REQUESTS" | "SESSION_TIMEOUT", message: string): void {
     if (this.state === CLOSED) return;
-    this.#host.logClose(this, new MillraceError(code, message));
+    this.#host.log.refused(this, new MillraceError(code, message));
     this.socket.close();
   }
 
@@ -175,7 +175,7 @@ export class Session implements SocketHandler, CreditOwner, MeteredSender {
   }
 
   onFailure(error: unknown): void {
-    this.#host.logFailure(this, error);
+    this.#host.log.failed(this, error);
     this.fail(new MillraceError("INTERNAL", "the broker failed to handle a frame; its log says why"));
   }
 }

@@ -1,35 +1,24 @@
-import type { GatewayPort, Subscription as NamedSubscription, Topic } from "@millrace/broker/internal";
-import type { CommitFrame, FrameWriter, ReleaseFrame } from "@millrace/protocol";
-import type { Clock } from "./clock.ts";
-import type { ConsumerTable } from "./consumer-table.ts";
-import type { DeliveryPath, Report } from "./delivery-path.ts";
+import {
+  type AssignmentNotice,
+  homeShardOf,
+  type Subscription as NamedSubscription,
+  type Topic,
+} from "@millrace/broker/internal";
+import { type CommitFrame, encodeCommitted, MillraceError, type ReleaseFrame } from "@millrace/protocol";
+import { consumerOf } from "./consume-requests.ts";
+import type { Consumer } from "./consumer-table.ts";
 import type { Session } from "./session.ts";
+import { type StreamConsume, StreamConsumer, type StreamConsumerParts } from "./stream-consumer.ts";
 import { checkStreamCount } from "./stream-count.ts";
-
-/** What a CONSUME of mode stream comes to, once its subscription is there. */
-export interface StreamConsume {
-  readonly consumerId: number;
-  readonly session: Session;
-  readonly topic: Topic;
-  readonly subscription: NamedSubscription;
-  readonly creditLimit: number;
-}
-
-export interface StreamConsumerParts {
-  readonly port: GatewayPort;
-  readonly clock: Clock;
-  readonly writer: FrameWriter;
-  readonly delivery: DeliveryPath;
-  readonly consumers: ConsumerTable;
-  readonly report: Report;
-}
 
 /** The members of stream subscriptions on this gateway: what they are assigned, and how they give it back. */
 export class StreamConsumers {
   readonly #parts: StreamConsumerParts;
+  /** Shards that are lost or recover. */
+  readonly #down: Set<number> = new Set();
 
-  constructor(parts: StreamConsumerParts) {
-    this.#parts = parts;
+  constructor(parts: Omit<StreamConsumerParts, "isDown">) {
+    this.#parts = { ...parts, isDown: (shardId) => this.#down.has(shardId) };
   }
 
   /** @throws MillraceError TOO_MANY_SUBSCRIPTIONS */
@@ -38,9 +27,93 @@ export class StreamConsumers {
   }
 
   /** Takes the consumer on, right after CONSUMING was sent. */
-  start(_consume: StreamConsume): void {}
+  start(consume: StreamConsume): void {
+    const { consumers, port } = this.#parts;
+    const { topic, subscription } = consume;
+    const home = homeShardOf(topic.topicId, subscription.name, port.shardCount);
+    const consumer = new StreamConsumer(consume, home, this.#parts);
+    consumers.add(consumer);
+    void consumer.join();
+  }
 
-  release(_session: Session, _frame: ReleaseFrame): void {}
+  // ---- frames ----
 
-  async commit(_session: Session, _frame: CommitFrame): Promise<void> {}
+  release(session: Session, frame: ReleaseFrame): void {
+    const consumer = session.consumers?.get(frame.consumerId);
+    // Otherwise it crossed with the end of the consumer.
+    if (!(consumer instanceof StreamConsumer)) return;
+    consumer.release(frame.partitions.map(({ partition, assignmentEpoch }) => [partition, assignmentEpoch]));
+  }
+
+  async commit(session: Session, frame: CommitFrame): Promise<void> {
+    const { requestId, consumerId, positions } = frame;
+    const consumer = streamConsumerOf(session, consumerId);
+    const outcomes = await consumer.commit(
+      positions.map(({ partition, assignmentEpoch, offset, logEpoch }) => [
+        partition,
+        assignmentEpoch,
+        offset,
+        logEpoch,
+      ]),
+    );
+    const { writer } = this.#parts;
+    writer.reset();
+    encodeCommitted(writer, {
+      requestId,
+      consumerId,
+      outcomes: positions.map(({ partition, offset }, i) => ({
+        partition,
+        offset,
+        outcome: outcomes[i] as number,
+      })),
+    });
+    session.sendWritten();
+  }
+
+  // ---- node ----
+
+  onAssignment([, subscriptionId, consumerId, assigned, revoked, withinMs]: AssignmentNotice): void {
+    const consumer = this.#parts.consumers.get(consumerId);
+    if (consumer instanceof StreamConsumer && consumer.subscriptionId === subscriptionId) {
+      consumer.onAssignment(assigned, revoked, withinMs);
+      return;
+    }
+    // It has ended, which the home shard did not hear: what it is given nobody else would get.
+    const subscription = this.#parts.port.subscriptionById(subscriptionId);
+    if (subscription === undefined) return;
+    this.#parts.port.groupLeave(subscription, consumerId).catch(() => {});
+  }
+
+  onShardDown(shardId: number): void {
+    this.#down.add(shardId);
+  }
+
+  onShardUp(shardId: number): void {
+    this.#down.delete(shardId);
+    const consumers = [...this.#parts.consumers.values()].filter(isStreamConsumer);
+    const members = consumers.filter(({ homeShard }) => homeShard === shardId);
+    // Who holds something comes first: from that the home shard knows that others may be about to say so too.
+    members.sort((a, b) => b.heldCount - a.heldCount);
+    for (const member of members) void member.join();
+    for (const consumer of consumers) consumer.onShardUp(shardId);
+  }
+
+  onSubscriptionChanged({ subscriptionId, paused }: NamedSubscription): void {
+    for (const consumer of this.#parts.consumers.values()) {
+      if (isStreamConsumer(consumer) && consumer.subscriptionId === subscriptionId)
+        consumer.setPaused(paused);
+    }
+  }
+}
+
+function isStreamConsumer(consumer: Consumer): consumer is StreamConsumer {
+  return consumer instanceof StreamConsumer;
+}
+
+function streamConsumerOf(session: Session, consumerId: number): StreamConsumer {
+  const consumer = consumerOf(session, consumerId);
+  if (consumer instanceof StreamConsumer) return consumer;
+  throw new MillraceError("SUBSCRIPTION_MODE", "only consumers of stream subscriptions commit", {
+    details: { unknownConsumerId: consumerId },
+  });
 }

@@ -244,7 +244,7 @@ export class BrokerNode extends NodePort {
       onDied: (error) => this.#threadDied(thread, error),
     });
     this.#threads[thread] = started;
-    reader.attach(thread, started.readerRing);
+    reader.attach(thread, started.readerLink, started.doorbellBuffer);
     const { recovered, refused } = await started.ready();
     for (const { shardId, message } of refused) this.#shardRefused(shardId, message);
     this.#tellDiskRoom(started);

@@ -1,5 +1,6 @@
 import { MillraceError } from "@millrace/protocol";
 import type { ShardRequestMap } from "../shard/shard-requests.ts";
+import type { Assignment } from "../subscription/group-coordinator.ts";
 import type {
   AcquiredPartition,
   CursorCommit,
@@ -17,6 +18,7 @@ import { CatalogView } from "./catalog-view.ts";
 import { DataPath } from "./data-path.ts";
 import type { GatewayHandler } from "./gateway-handler.ts";
 import type { GatewayPort } from "./gateway-port.ts";
+import { GroupAdmin } from "./group-admin.ts";
 import { LinkTurn, type ShardSlot } from "./link-turn.ts";
 import type { OutboundReader } from "./outbound-reader.ts";
 import { ShardRequestTable } from "./shard-request-table.ts";
@@ -34,6 +36,7 @@ export abstract class NodePort extends DataPath implements GatewayPort {
   protected readonly requests: ShardRequestTable = new ShardRequestTable();
   protected handler: GatewayHandler | undefined;
   readonly #topics: TopicAdmin;
+  readonly #groups: GroupAdmin;
   readonly #subscriptions: SubscriptionAdmin;
 
   protected constructor(shards: number, threads: number, doorbell: SharedArrayBuffer) {
@@ -59,7 +62,8 @@ export abstract class NodePort extends DataPath implements GatewayPort {
       log: (event: string, fields: Record<string, unknown>) => this.logInfo(event, fields),
     };
     this.#topics = new TopicAdmin(context);
-    this.#subscriptions = new SubscriptionAdmin(context, this.#topics);
+    this.#groups = new GroupAdmin({ ...context, shardCount: shards });
+    this.#subscriptions = new SubscriptionAdmin(context, this.#topics, this.#groups);
   }
 
   abstract readonly ready: boolean;
@@ -191,6 +195,22 @@ export abstract class NodePort extends DataPath implements GatewayPort {
 
   commitCursors(subscription: Subscription, rows: readonly CursorCommit[]): Promise<CursorOutcome[]> {
     return this.#subscriptions.commitCursors(subscription, rows);
+  }
+
+  groupJoin(subscription: Subscription, consumerId: number, held: readonly Assignment[]): Promise<void> {
+    return this.#groups.join(subscription, consumerId, held);
+  }
+
+  groupLeave(subscription: Subscription, consumerId: number): Promise<void> {
+    return this.#groups.leave(subscription, consumerId);
+  }
+
+  groupReleased(
+    subscription: Subscription,
+    consumerId: number,
+    assignments: readonly Assignment[],
+  ): Promise<void> {
+    return this.#groups.released(subscription, consumerId, assignments);
   }
 
   protected ask<K extends keyof ShardRequestMap>(

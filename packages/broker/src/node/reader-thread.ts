@@ -2,6 +2,7 @@ import { Worker } from "node:worker_threads";
 import { Doorbell, OneToOneRingBuffer } from "@millrace/core";
 import { BROKER_LIMITS } from "../limits.ts";
 import { LINK_STATE } from "../link/link-buffers.ts";
+import type { ReaderLinkBuffers } from "../link/reader-link-buffers.ts";
 import { allocateAhead } from "../reader/ahead-slots.ts";
 import { LiveWrites } from "../reader/live-writes.ts";
 import {
@@ -16,7 +17,7 @@ import { NO_SHARD, OutboundReader, type ReplyHandler } from "./outbound-reader.t
 
 export interface ReaderThreadOptions {
   readonly shardsDirectory: string;
-  /** Number of shard threads; each gets a ring of requests by attach(). */
+  /** Number of shard threads; each gets its link by attach(). */
   readonly threads: number;
   readonly gatewayDoorbell: SharedArrayBuffer;
   readonly replies: ReplyHandler;
@@ -48,9 +49,9 @@ export class ReaderThread {
     return this.#outbound;
   }
 
-  /** The shard thread's requests come through this ring from now on. */
-  attach(thread: number, ring: SharedArrayBuffer): void {
-    this.#send({ kind: "attach", thread, ring });
+  /** The shard thread was started: its requests come through this link from now on. `doorbell` is that thread's. */
+  attach(thread: number, link: ReaderLinkBuffers, doorbell: SharedArrayBuffer): void {
+    this.#send({ kind: "attach", thread, link, doorbell });
   }
 
   /** After it died: a new thread with a fresh outbound ring, to which the shard threads must be attached again. */

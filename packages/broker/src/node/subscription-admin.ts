@@ -14,6 +14,7 @@ import {
   type SubscriptionStarts,
 } from "../subscription/subscription.ts";
 import type { Topic } from "../topic.ts";
+import type { GroupAdmin } from "./group-admin.ts";
 import { shardsOf, type TopicAdmin, type TopicAdminContext, unlessRestarted } from "./topic-admin.ts";
 
 /**
@@ -23,12 +24,14 @@ import { shardsOf, type TopicAdmin, type TopicAdminContext, unlessRestarted } fr
 export class SubscriptionAdmin {
   readonly #context: TopicAdminContext;
   readonly #topics: TopicAdmin;
+  readonly #groups: GroupAdmin;
   /** Those that are being made, by their source. */
   readonly #deadLetterTopics: Map<number, Promise<Topic>> = new Map();
 
-  constructor(context: TopicAdminContext, topics: TopicAdmin) {
+  constructor(context: TopicAdminContext, topics: TopicAdmin, groups: GroupAdmin) {
     this.#context = context;
     this.#topics = topics;
+    this.#groups = groups;
   }
 
   async create(
@@ -74,6 +77,7 @@ export class SubscriptionAdmin {
         unlessRestarted(ask(shardId, "unsubscribe", [subscriptionId])),
       ),
     );
+    await this.#groups.reset(subscription, true);
     return { ...subscription, catalogPosition };
   }
 
@@ -125,6 +129,7 @@ export class SubscriptionAdmin {
         if (own.length > 0) await ask(shardId, "seek", [subscriptionId, own]);
       }),
     );
+    await this.#groups.reset(subscription, false);
     handler()?.onSubscriptionChanged(subscription, true);
   }
 
@@ -137,6 +142,7 @@ export class SubscriptionAdmin {
         ask(shardId, "seekToSnapshot", [subscriptionId, snapshot]),
       ),
     );
+    await this.#groups.reset(subscription, false);
     handler()?.onSubscriptionChanged(subscription, true);
   }
 

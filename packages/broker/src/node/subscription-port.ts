@@ -1,3 +1,4 @@
+import type { Assignment } from "../subscription/group-coordinator.ts";
 import type {
   AcquiredPartition,
   CursorCommit,
@@ -72,4 +73,19 @@ export interface SubscriptionPort {
    * since; SHARD_RESTARTED where nobody knows.
    */
   commitCursors(subscription: Subscription, rows: readonly CursorCommit[]): Promise<CursorOutcome[]>;
+
+  /**
+   * Mode stream: the consumer takes part; the notice "assignment" of its home shard (homeShardOf) says what it gets. When that
+   * shard was lost, who takes part joins again after onShardUp, with what it still `held`. As the next two, rejects with
+   * SHARD_RESTARTED while it is lost.
+   */
+  groupJoin(subscription: Subscription, consumerId: number, held: readonly Assignment[]): Promise<void>;
+  /** What the consumer holds is free at once. */
+  groupLeave(subscription: Subscription, consumerId: number): Promise<void>;
+  /** The consumer is done with these. */
+  groupReleased(
+    subscription: Subscription,
+    consumerId: number,
+    assignments: readonly Assignment[],
+  ): Promise<void>;
 }

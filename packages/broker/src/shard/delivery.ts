@@ -16,8 +16,8 @@ import { TailMemory } from "./tail-memory.ts";
 
 /** A read of records that are no longer in the tail cache, or a search among them. */
 export interface ColdRead {
-  readonly kind: "read" | "time";
-  /** read: the stream to answer. time: the request to reply to. */
+  readonly kind: "read" | "fetch" | "time";
+  /** read: the stream to answer. fetch: whom the shard's FetchListener is told of. time: the request to reply to. */
   readonly id: number;
   readonly topicId: number;
   readonly partition: number;

@@ -1,7 +1,13 @@
 import { ENTRY_HEADER_BYTES } from "@millrace/journal/internal";
+import { BROKER_LIMITS } from "../limits.ts";
 import { PROGRESS_GAP, PROGRESS_RETENTION } from "../link/outbound-layout.ts";
+import type { ColdReads } from "./delivery.ts";
 import { entryAppendTime, entryCount, entryLength } from "./entry-fields.ts";
+import type { FetchListener } from "./fetch-listener.ts";
+import { FetchedMemory } from "./fetched-memory.ts";
+import { Fetcher } from "./fetcher.ts";
 import type { Partition } from "./partition.ts";
+import { HAS_ENTRIES } from "./stretch.ts";
 import type { TailMemory } from "./tail-memory.ts";
 
 /** The stored batch that holds the offset is described by the source's fields, until the next call or the end of the cycle. */
@@ -32,9 +38,33 @@ export class EntrySource {
   /** Told once a cycle of each partition for which something has come since: whoever got COMING asks again. */
   onArrived: (partition: Partition) => void = () => {};
   readonly #memory: TailMemory;
+  readonly #fetched: FetchedMemory;
+  readonly #fetcher: Fetcher;
 
-  constructor(memory: TailMemory) {
+  constructor(shardId: number, memory: TailMemory, coldReads: ColdReads) {
     this.#memory = memory;
+    this.#fetched = new FetchedMemory(BROKER_LIMITS.fetchedBytesMax);
+    this.#fetcher = new Fetcher(shardId, coldReads, this.#fetched);
+  }
+
+  /** Whom the reader thread's answers to this shard's fetches are for. */
+  get listener(): FetchListener {
+    return this.#fetcher;
+  }
+
+  /** Of what was fetched; the tail cache is not counted. */
+  get fetchedBytes(): number {
+    return this.#fetched.usedBytes;
+  }
+
+  /** Once a cycle, before anybody asks. @returns an amount of work */
+  doWork(nowMs: number): number {
+    return this.#fetcher.doWork(nowMs, this.onArrived);
+  }
+
+  /** Milliseconds until doWork should run again even if nobody rings. */
+  nextTimerMs(nowMs: number): number {
+    return this.#fetcher.nextTimerMs(nowMs);
   }
 
   /**
@@ -48,7 +78,7 @@ export class EntrySource {
     const memory = this.#memory;
     tail.evictBefore(memory.start);
     const entry = tail.find(offset);
-    if (entry < 0) return COMING;
+    if (entry < 0 || !tail.isInRing(entry)) return this.#locateFetched(partition, offset);
     const index = memory.locate(tail.ringPositionAt(entry));
     const words = memory.words;
     const baseOffset = tail.baseOffsetAt(entry);
@@ -63,6 +93,25 @@ export class EntrySource {
     this.baseOffset = baseOffset;
     this.count = count;
     this.appendTimeMs = entryAppendTime(words, index);
+    return HERE;
+  }
+
+  #locateFetched(partition: Partition, offset: number): number {
+    const stretch = partition.fetched?.find(offset, partition.logEpoch);
+    if (stretch === undefined) {
+      this.#fetcher.want(partition, offset);
+      return COMING;
+    }
+    if (stretch.reason !== HAS_ENTRIES) return this.#gone(stretch.endOffset, stretch.reason);
+    const entry = stretch.find(offset);
+    const start = stretch.startAt(entry);
+    const baseOffset = stretch.baseOffsetAt(entry);
+    this.bytes = stretch.bytes;
+    this.start = start;
+    this.storedBytes = stretch.endAt(entry) - start;
+    this.baseOffset = baseOffset;
+    this.count = stretch.endOffsetAt(entry) - baseOffset;
+    this.appendTimeMs = stretch.appendTimeAt(entry);
     return HERE;
   }
 

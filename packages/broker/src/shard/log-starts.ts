@@ -53,6 +53,7 @@ export class LogStarts {
     this.#journal.afterCommit(() => {
       for (const { partition, offset } of moves) {
         partition.logStartOffset = Math.max(partition.logStartOffset, offset);
+        partition.fetched?.dropBefore(partition.logStartOffset);
       }
       done();
     });

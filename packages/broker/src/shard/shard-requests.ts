@@ -1,6 +1,7 @@
 import { ERROR_CODES, MillraceError } from "@millrace/protocol";
 import { Packr } from "msgpackr";
 import { CatalogWriter } from "./catalog-writer.ts";
+import { type GroupRequestMap, GroupRequests } from "./group-requests.ts";
 import type { Done, RequestContext } from "./request-context.ts";
 import { type SubscriptionRequestMap, SubscriptionRequests } from "./subscription-requests.ts";
 import { type TopicRequestMap, TopicRequests } from "./topic-requests.ts";
@@ -9,7 +10,11 @@ import { type UpkeepRequestMap, UpkeepRequests } from "./upkeep-requests.ts";
 const packr = new Packr({ useRecords: false });
 
 /** Requests a node may make of a shard: MessagePack [kind, ...arguments] in a REQUEST record. */
-export interface ShardRequestMap extends TopicRequestMap, SubscriptionRequestMap, UpkeepRequestMap {}
+export interface ShardRequestMap
+  extends TopicRequestMap,
+    SubscriptionRequestMap,
+    GroupRequestMap,
+    UpkeepRequestMap {}
 
 type Handler = (args: readonly unknown[], done: Done<unknown>, requestId: number) => void;
 
@@ -29,6 +34,7 @@ export class ShardRequests {
       Object.entries({
         ...topics.handlers,
         ...new SubscriptionRequests(context, writer).handlers,
+        ...new GroupRequests(context.homeGroups, context.clock).handlers,
         ...new UpkeepRequests(shardId, context, topics, writer).handlers,
       }) as [string, Handler][],
     );

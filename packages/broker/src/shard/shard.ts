@@ -6,7 +6,10 @@ import { BROKER_LIMITS } from "../limits.ts";
 import * as inbound from "../link/inbound-layout.ts";
 import type { LinkBuffers } from "../link/link-buffers.ts";
 import type { LogLevel } from "../logger.ts";
+import { Dispatcher } from "../subscription/dispatcher.ts";
+import { HomeGroups } from "../subscription/home-groups.ts";
 import type { Clock } from "./clock.ts";
+import { ConsumerLink } from "./consumer-link.ts";
 import { type ColdReads, Delivery } from "./delivery.ts";
 import { EntrySource } from "./entry-source.ts";
 import { LogStarts } from "./log-starts.ts";
@@ -58,15 +61,19 @@ export class Shard {
   readonly shardId: number;
   /** Stored batches at any offset of the shard's partitions. */
   readonly entries: EntrySource;
+  /** Batches that the shard makes itself. */
+  readonly ownAppends: OwnAppends;
+  /** Leases of queue and keyed subscriptions. */
+  readonly dispatcher: Dispatcher;
   readonly #state: ShardState;
   readonly #journal: Journal;
   readonly #link: ShardLink;
   readonly #delivery: Delivery;
   readonly #publisher: Publisher;
-  readonly #ownAppends: OwnAppends;
   readonly #requests: ShardRequests;
   readonly #logStarts: LogStarts;
   readonly #upkeep: Upkeep;
+  readonly #homeGroups: HomeGroups;
   readonly #checkpointBytes: number;
   readonly #clock: Clock;
   readonly #onAdvanced: (partition: Partition) => void;
@@ -99,16 +106,27 @@ export class Shard {
     this.#clock = options.clock;
     this.#link = new ShardLink(options.link, options.gatewayDoorbell);
     this.#delivery = new Delivery(this.#link, options.coldReads);
-    this.entries = new EntrySource(this.#delivery.memory);
+    this.entries = new EntrySource(options.shardId, this.#delivery.memory, options.coldReads);
     this.#publisher = new Publisher(options.state, options.journal, this.#link, {
       reserveOffsets: (partition, until) => this.#reserveOffsets(partition, until),
     });
-    this.#ownAppends = new OwnAppends({
+    this.ownAppends = new OwnAppends({
       journal: options.journal,
       clock: options.clock,
       stagePrivately: (stage) => this.#stagePrivately(stage),
       afterCommit: (run) => this.#afterCommit(run),
-      advanced: (partition) => this.#delivery.advanced(partition),
+      advanced: (partition) => this.#advanced(partition),
+    });
+    const consumerLink = new ConsumerLink(this.#link);
+    this.dispatcher = new Dispatcher({
+      link: consumerLink,
+      state: options.state,
+      journal: options.journal,
+      source: this.entries,
+      ownAppends: this.ownAppends,
+      clock: options.clock,
+      stageChanges: (changes) => this.#stageChanges(changes),
+      afterCommit: (run) => this.#afterCommit(run),
     });
     this.#logStarts = new LogStarts({
       stageChanges: (changes) => this.#stageChanges(changes),
@@ -128,19 +146,22 @@ export class Shard {
       stageNothing: () => this.#stageChanges([]),
       checkpoint: () => this.checkpoint(false),
     });
+    this.#homeGroups = new HomeGroups(options.journal.epoch, (notice) => consumerLink.writeNotice(notice));
     this.#requests = new ShardRequests(options.shardId, {
       state: options.state,
       journal: options.journal,
       clock: options.clock,
       logStarts: this.#logStarts,
-      ownAppends: this.#ownAppends,
+      ownAppends: this.ownAppends,
       upkeep: this.#upkeep,
+      dispatcher: this.dispatcher,
+      homeGroups: this.#homeGroups,
       reply: (requestId, payload) => this.#link.reply(requestId, payload),
       afterCommit: (run) => this.#afterCommit(run),
       stageChanges: (changes) => this.#stageChanges(changes),
       findTime: (partition, requestId, timeMs) => this.#delivery.findTime(partition, requestId, timeMs),
     });
-    this.#onAdvanced = (partition) => this.#delivery.advanced(partition);
+    this.#onAdvanced = (partition) => this.#advanced(partition);
     this.#lastSyncMs = this.#clock.monotonicMs();
     this.#lastSyncPosition = this.#journal.stagedPosition;
     for (const partition of this.#state.partitions.values()) partition.highWatermark = partition.nextOffset;
@@ -175,10 +196,13 @@ export class Shard {
     this.#upkeep.begin(nowMs);
     this.#publisher.refusal = this.#upkeep.refusalNumber;
     let work = this.#releaseCommitted();
+    work += this.entries.doWork(nowMs);
     work += this.#drainReads();
+    work += this.dispatcher.settle(nowMs, this.#finishing);
     work += this.#drain();
+    work += this.#homeGroups.work(nowMs);
     // Nothing may be staged behind the clean checkpoint.
-    if (!this.#finishing) work += this.#upkeep.doWork(nowMs);
+    if (!this.#finishing) work += this.#upkeep.doWork(nowMs) + this.dispatcher.lease(nowMs);
     work += this.#answerEarly();
     work += this.#write(nowMs);
     this.#delivery.flush();
@@ -200,7 +224,10 @@ export class Shard {
     const nowMs = this.#clock.monotonicMs();
     // The reader thread rings nobody when its ring has room again.
     if (this.#delivery.hasWaitingColdReads) atMs = Math.min(atMs, nowMs + BROKER_LIMITS.coldReadRetryMs);
-    return Math.max(1, Math.min(atMs - nowMs, this.#upkeep.nextTimerMs(nowMs)));
+    if (!this.#finishing) atMs = Math.min(atMs, nowMs + this.dispatcher.nextTimerMs(nowMs));
+    atMs = Math.min(atMs, this.#homeGroups.nextTimerMs());
+    const timerMs = Math.min(this.#upkeep.nextTimerMs(nowMs), this.entries.nextTimerMs(nowMs));
+    return Math.max(1, Math.min(atMs - nowMs, timerMs));
   }
 
   /** Publishes are refused while the volume is low; once they have taken this room they wait until this is called again. */
@@ -221,6 +248,7 @@ export class Shard {
       this.#journal.committedPosition() >= this.#journal.stagedPosition &&
       this.#onCommit.length === 0 &&
       this.#publisher.isIdle &&
+      this.dispatcher.isSettled &&
       !this.#delivery.hasPendingTail &&
       !this.#delivery.hasWaitingColdReads &&
       !this.#link.hasReplies
@@ -245,6 +273,11 @@ export class Shard {
 
   #release(table: PendingAcks, position: number): void {
     if (table.size > 0) this.#publisher.release(table, position, this.#onAdvanced);
+  }
+
+  #advanced(partition: Partition): void {
+    this.#delivery.advanced(partition);
+    this.dispatcher.advanced(partition);
   }
 
   /** Handles what stands in the inbound ring, within the limits of one cycle. */
