@@ -163,8 +163,7 @@ export class SubscriptionRequests {
     }
     checkPartition(topic, frame.partition);
     const limit = Math.min(frame.limit, LIMITS.peekRecordsMax);
-    const rows =
-      limit === 0 ? [] : await port.peek(subscription, frame.partition, frame.fromOffset, limit);
+    const rows = limit === 0 ? [] : await port.peek(subscription, frame.partition, frame.fromOffset, limit);
     writer.reset();
     encodePeeked(writer, {
       requestId: frame.requestId,
@@ -279,9 +278,9 @@ export class SubscriptionRequests {
 
 function sumOf(
   rows: readonly SubscriptionPartitionState[],
-  valueOf: (row: SubscriptionPartitionState) => number,
+  numberOf: (row: SubscriptionPartitionState) => number,
 ): number {
-  return rows.reduce((sum, row) => sum + valueOf(row), 0);
+  return rows.reduce((sum, row) => sum + numberOf(row), 0);
 }
 
 /** Internal topics have names that no client can use. */
