@@ -17,6 +17,8 @@ import {
   MALFORMED,
   MillraceError,
   readFrameType,
+  SUBSCRIPTION_BYTES_MAX,
+  type SubscriptionInfo,
   TOPIC_BYTES_MAX,
   type TopicInfo,
   writeAckHead,
@@ -172,6 +174,9 @@ t.test("the largest page of topics fits a frame and can be read", async (t) => {
       durability: "fsynced",
       createdMs: widest,
       catalogPosition: widest,
+      retention: "acknowledged",
+      overflow: "dead-letter",
+      deadLetterOf: widest,
       partitionInfo: undefined,
     };
   });
@@ -179,6 +184,34 @@ t.test("the largest page of topics fits a frame and can be read", async (t) => {
   const { bytes, start, end } = encode(frame);
   const around = 1 + 1 + 5 + 3 + 1;
   t.equal(end - start, around + LIMITS.topicsPerPageMax * TOPIC_BYTES_MAX);
+  t.ok(end - start < LIMITS.frameBytesMax);
+  deepStrictEqual(decodeFrame(new FrameReader(), bytes, start, end), frame);
+});
+
+t.test("the largest page of subscriptions fits a frame and can be read", async (t) => {
+  const widest = Number.MAX_SAFE_INTEGER;
+  const longest = "x".repeat(LIMITS.subscriptionNameBytesMax);
+  const subscription: SubscriptionInfo = {
+    name: longest,
+    topic: longest,
+    topicId: widest,
+    subscriptionId: widest,
+    mode: "stream",
+    leaseMs: widest,
+    maxDeliveries: widest,
+    backoffMinMs: widest,
+    backoffMaxMs: widest,
+    paused: true,
+    createdMs: widest,
+    deadLetterTopic: longest,
+    snapshots: new Array(LIMITS.snapshotsMax).fill(longest),
+    state: undefined,
+  };
+  const subscriptions = new Array(LIMITS.subscriptionsPerPageMax).fill(subscription);
+  const frame: Frame = { name: "SUBSCRIPTIONS", value: { requestId: 0xffff_ffff, subscriptions } };
+  const { bytes, start, end } = encode(frame);
+  const around = 1 + 1 + 5 + 3;
+  t.equal(end - start, around + LIMITS.subscriptionsPerPageMax * SUBSCRIPTION_BYTES_MAX);
   t.ok(end - start < LIMITS.frameBytesMax);
   deepStrictEqual(decodeFrame(new FrameReader(), bytes, start, end), frame);
 });

@@ -1,4 +1,5 @@
 import type { RestorePoint } from "@millrace/protocol";
+import type { PartitionQueues } from "../subscription/dispatched-queue.ts";
 import type { FetchedLog } from "./fetched-log.ts";
 import { PartitionTail } from "./partition-tail.ts";
 import type { ProducerState } from "./producer-table.ts";
@@ -49,6 +50,8 @@ export class Partition {
   /** Already in the shard's list of partitions with tail deliveries to send. */
   tailQueued = false;
   deleted = false;
+  /** Subscriptions of mode queue and keyed that give its records to consumers. */
+  queues: PartitionQueues | undefined = undefined;
 
   constructor(topicId: number, partition: number, durability: number) {
     this.topicId = topicId;

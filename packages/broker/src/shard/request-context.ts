@@ -1,5 +1,6 @@
 import type { Journal } from "@millrace/journal";
 import { MillraceError } from "@millrace/protocol";
+import type { Dispatcher } from "../subscription/dispatcher.ts";
 import type { HomeGroups } from "../subscription/home-groups.ts";
 import type { Clock } from "./clock.ts";
 import type { LogStarts } from "./log-starts.ts";
@@ -16,6 +17,7 @@ export interface RequestContext {
   readonly logStarts: LogStarts;
   readonly ownAppends: OwnAppends;
   readonly upkeep: Upkeep;
+  readonly dispatcher: Dispatcher;
   readonly homeGroups: HomeGroups;
   reply(requestId: number, payload: Uint8Array): void;
   /** Runs once everything staged so far is committed; asks for that commit. */

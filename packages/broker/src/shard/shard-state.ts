@@ -1,5 +1,6 @@
 import { MillraceError, RESTORES_MAX, type RestorePoint } from "@millrace/protocol";
 import { Packr } from "msgpackr";
+import type { QueueChange } from "../subscription/queue-change.ts";
 import type { Topic } from "../topic.ts";
 import { DURABILITY_FSYNCED } from "../topic.ts";
 import { CATALOG_TOPIC_ID, CatalogState } from "./catalog-state.ts";
@@ -41,7 +42,8 @@ export type StateChange =
       endOffset?: number,
     ]
   /** Records below logStartOffset are gone. */
-  | readonly ["start", topicId: number, partition: number, logStartOffset: number];
+  | readonly ["start", topicId: number, partition: number, logStartOffset: number]
+  | QueueChange;
 
 /**
  * Everything a shard knows apart from what is in flight: its partitions, their producers, and on shard 0 the

@@ -6,8 +6,10 @@ import { BROKER_LIMITS } from "../limits.ts";
 import * as inbound from "../link/inbound-layout.ts";
 import type { LinkBuffers } from "../link/link-buffers.ts";
 import type { LogLevel } from "../logger.ts";
+import { Dispatcher } from "../subscription/dispatcher.ts";
 import { HomeGroups } from "../subscription/home-groups.ts";
 import type { Clock } from "./clock.ts";
+import { ConsumerLink } from "./consumer-link.ts";
 import { type ColdReads, Delivery } from "./delivery.ts";
 import { EntrySource } from "./entry-source.ts";
 import { LogStarts } from "./log-starts.ts";
@@ -61,6 +63,8 @@ export class Shard {
   readonly entries: EntrySource;
   /** Batches that the shard makes itself. */
   readonly ownAppends: OwnAppends;
+  /** Leases of queue and keyed subscriptions. */
+  readonly dispatcher: Dispatcher;
   readonly #state: ShardState;
   readonly #journal: Journal;
   readonly #link: ShardLink;
@@ -111,7 +115,18 @@ export class Shard {
       clock: options.clock,
       stagePrivately: (stage) => this.#stagePrivately(stage),
       afterCommit: (run) => this.#afterCommit(run),
-      advanced: (partition) => this.#delivery.advanced(partition),
+      advanced: (partition) => this.#advanced(partition),
+    });
+    const consumerLink = new ConsumerLink(this.#link);
+    this.dispatcher = new Dispatcher({
+      link: consumerLink,
+      state: options.state,
+      journal: options.journal,
+      source: this.entries,
+      ownAppends: this.ownAppends,
+      clock: options.clock,
+      stageChanges: (changes) => this.#stageChanges(changes),
+      afterCommit: (run) => this.#afterCommit(run),
     });
     this.#logStarts = new LogStarts({
       stageChanges: (changes) => this.#stageChanges(changes),
@@ -131,8 +146,7 @@ export class Shard {
       stageNothing: () => this.#stageChanges([]),
       checkpoint: () => this.checkpoint(false),
     });
-    // What it is to tell is kept until a later change brings the way to tell it.
-    this.#homeGroups = new HomeGroups(options.journal.epoch, () => false);
+    this.#homeGroups = new HomeGroups(options.journal.epoch, (notice) => consumerLink.writeNotice(notice));
     this.#requests = new ShardRequests(options.shardId, {
       state: options.state,
       journal: options.journal,
@@ -140,13 +154,14 @@ export class Shard {
       logStarts: this.#logStarts,
       ownAppends: this.ownAppends,
       upkeep: this.#upkeep,
+      dispatcher: this.dispatcher,
       homeGroups: this.#homeGroups,
       reply: (requestId, payload) => this.#link.reply(requestId, payload),
       afterCommit: (run) => this.#afterCommit(run),
       stageChanges: (changes) => this.#stageChanges(changes),
       findTime: (partition, requestId, timeMs) => this.#delivery.findTime(partition, requestId, timeMs),
     });
-    this.#onAdvanced = (partition) => this.#delivery.advanced(partition);
+    this.#onAdvanced = (partition) => this.#advanced(partition);
     this.#lastSyncMs = this.#clock.monotonicMs();
     this.#lastSyncPosition = this.#journal.stagedPosition;
     for (const partition of this.#state.partitions.values()) partition.highWatermark = partition.nextOffset;
@@ -183,10 +198,11 @@ export class Shard {
     let work = this.#releaseCommitted();
     work += this.entries.doWork(nowMs);
     work += this.#drainReads();
+    work += this.dispatcher.settle(nowMs, this.#finishing);
     work += this.#drain();
     work += this.#homeGroups.work(nowMs);
     // Nothing may be staged behind the clean checkpoint.
-    if (!this.#finishing) work += this.#upkeep.doWork(nowMs);
+    if (!this.#finishing) work += this.#upkeep.doWork(nowMs) + this.dispatcher.lease(nowMs);
     work += this.#answerEarly();
     work += this.#write(nowMs);
     this.#delivery.flush();
@@ -208,6 +224,7 @@ export class Shard {
     const nowMs = this.#clock.monotonicMs();
     // The reader thread rings nobody when its ring has room again.
     if (this.#delivery.hasWaitingColdReads) atMs = Math.min(atMs, nowMs + BROKER_LIMITS.coldReadRetryMs);
+    if (!this.#finishing) atMs = Math.min(atMs, nowMs + this.dispatcher.nextTimerMs(nowMs));
     atMs = Math.min(atMs, this.#homeGroups.nextTimerMs());
     const timerMs = Math.min(this.#upkeep.nextTimerMs(nowMs), this.entries.nextTimerMs(nowMs));
     return Math.max(1, Math.min(atMs - nowMs, timerMs));
@@ -231,6 +248,7 @@ export class Shard {
       this.#journal.committedPosition() >= this.#journal.stagedPosition &&
       this.#onCommit.length === 0 &&
       this.#publisher.isIdle &&
+      this.dispatcher.isSettled &&
       !this.#delivery.hasPendingTail &&
       !this.#delivery.hasWaitingColdReads &&
       !this.#link.hasReplies
@@ -255,6 +273,11 @@ export class Shard {
 
   #release(table: PendingAcks, position: number): void {
     if (table.size > 0) this.#publisher.release(table, position, this.#onAdvanced);
+  }
+
+  #advanced(partition: Partition): void {
+    this.#delivery.advanced(partition);
+    this.dispatcher.advanced(partition);
   }
 
   /** Handles what stands in the inbound ring, within the limits of one cycle. */
