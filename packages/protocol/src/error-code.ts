@@ -68,6 +68,7 @@ export type ErrorName =
   | "ABORTED"
   | "CONNECT_FAILED"
   | "BUFFER_FULL"
+  | "REQUEST_FAILED"
   | "DATA_DIR_IN_USE"
   | "SHARD_COUNT_FIXED"
   | "PORT_IN_USE"
@@ -150,6 +151,7 @@ export const ERROR_CODES: Readonly<Record<ErrorName, ErrorCode>> = {
   ABORTED: final(1003),
   CONNECT_FAILED: retriable(1004),
   BUFFER_FULL: retriable(1005),
+  REQUEST_FAILED: final(1006),
   DATA_DIR_IN_USE: final(2000),
   SHARD_COUNT_FIXED: final(2001),
   PORT_IN_USE: final(2002),

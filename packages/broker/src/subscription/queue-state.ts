@@ -144,9 +144,7 @@ export class QueueState {
   retry(offset: number, deliveries: number, notBeforeMs: number): boolean {
     if (this.isFinished(offset)) return false;
     const slot = this.#retries.set(offset, deliveries, notBeforeMs);
-    if ((this.selected || offset < this.#cursor) && !(this.keyed && this.#gate.waits(offset))) {
-      this.#retries.schedule(slot);
-    }
+    if (this.selected || offset < this.#cursor) this.#retries.schedule(slot);
     return true;
   }
 
@@ -222,18 +220,17 @@ export class QueueState {
   }
 
   /** What must outlive a restart: leases do not. `wallMs`: the wall clock at `nowMs`. */
-  encode(nowMs: number, wallMs: number): Uint8Array {
-    const ledger = this.#ledger.encode();
-    const retries = this.#retries.encode();
-    const bytes = new Uint8Array(HEAD_BYTES + ledger.length + retries.length);
-    const view = new DataView(bytes.buffer);
-    view.setUint8(0, VERSION);
-    view.setUint8(1, (this.keyed ? KEYED : 0) | (this.selected ? SELECTED : 0));
-    view.setUint32(4, ledger.length, true);
-    view.setFloat64(8, nowMs, true);
-    view.setFloat64(16, wallMs, true);
-    bytes.set(ledger, HEAD_BYTES);
-    bytes.set(retries, HEAD_BYTES + ledger.length);
+  encode(nowMs: number, wallMs: number): Buffer {
+    const ledgerLength = this.#ledger.encodedLength;
+    const bytes = Buffer.allocUnsafe(HEAD_BYTES + ledgerLength + this.#retries.encodedLength);
+    bytes.writeUInt8(VERSION, 0);
+    bytes.writeUInt8((this.keyed ? KEYED : 0) | (this.selected ? SELECTED : 0), 1);
+    bytes.writeUInt16LE(0, 2);
+    bytes.writeUInt32LE(ledgerLength, 4);
+    bytes.writeDoubleLE(nowMs, 8);
+    bytes.writeDoubleLE(wallMs, 16);
+    this.#ledger.encodeInto(bytes, HEAD_BYTES);
+    this.#retries.encodeInto(bytes, HEAD_BYTES + ledgerLength);
     return bytes;
   }
 

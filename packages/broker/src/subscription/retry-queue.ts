@@ -121,14 +121,17 @@ export class RetryQueue {
     this.#resize(0);
   }
 
+  get encodedLength(): number {
+    return this.#size * ROW_BYTES;
+  }
+
   /** Little-endian columns: offsets f64, times f64 (of the clock at this moment), deliveries u16. */
-  encode(): Uint8Array {
+  encodeInto(target: Uint8Array, at: number): void {
     const size = this.#size;
-    const bytes = new Uint8Array(size * ROW_BYTES);
-    bytes.set(new Uint8Array(this.#offsets.buffer, 0, size * 8), 0);
-    bytes.set(new Uint8Array(this.#times.buffer, 0, size * 8), size * 8);
-    bytes.set(new Uint8Array(this.#deliveries.buffer, 0, size * 2), size * 16);
-    return bytes;
+    if (size === 0) return;
+    target.set(new Uint8Array(this.#offsets.buffer, 0, size * 8), at);
+    target.set(new Uint8Array(this.#times.buffer, 0, size * 8), at + size * 8);
+    target.set(new Uint8Array(this.#deliveries.buffer, 0, size * 2), at + size * 16);
   }
 
   /** All are parked; `shiftMs` is added to their times. */
