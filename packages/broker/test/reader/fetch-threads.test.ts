@@ -55,7 +55,7 @@ class Life {
     const storage = new RealStorage();
     const directory = join(dataDir, shardDirectoryName(SHARD_ID));
     mkdirSync(directory, { recursive: true });
-    const state = new ShardState(SHARD_ID, 2);
+    const state = new ShardState(SHARD_ID, 2, SYSTEM_CLOCK);
     const journal = Journal.open({
       storage,
       directory,
