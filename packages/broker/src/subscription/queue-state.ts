@@ -77,6 +77,11 @@ export class QueueState {
     return this.#deliveries;
   }
 
+  /** Whether encode() has nothing to say but the floor. */
+  get isPlain(): boolean {
+    return this.#ledger.finishedAbove === 0 && this.#retries.size === 0;
+  }
+
   /** Bytes of memory of its tables. */
   get byteSize(): number {
     return this.#ledger.byteSize + this.#retries.byteSize + this.#gate.byteSize;
@@ -267,6 +272,17 @@ export class QueueState {
     );
     if (selected) for (let slot = 0; slot < state.#retries.size; slot += 1) state.#retries.schedule(slot);
     return state;
+  }
+
+  /** Goes back, or on, to what encode() has said. Leases as with seek(). @throws RangeError as decode() */
+  returnTo(bytes: Uint8Array, nowMs: number, wallMs: number): void {
+    const other = QueueState.decode(bytes, nowMs, wallMs, this.#spanMax);
+    if (other.keyed !== this.keyed || other.selected !== this.selected) {
+      throw new RangeError(`the state of another kind of queue: keyed=${other.keyed}`);
+    }
+    this.seek(other.floor);
+    this.#ledger = other.#ledger;
+    this.#retries = other.#retries;
   }
 
   #nextFresh(highWatermark: number): number {
