@@ -120,7 +120,11 @@ t.test("the signal of the options closes", async (t) => {
   await stopped(script);
   await consumer.closed;
   const script2 = await ScriptedClient.connected();
-  const refused = script2.client.consume("t", { subscription: "s", mode: "queue", signal: controller.signal });
+  const refused = script2.client.consume("t", {
+    subscription: "s",
+    mode: "queue",
+    signal: controller.signal,
+  });
   await t.rejects(refused.ready(), { code: "ABORTED" });
 });
 

@@ -9,9 +9,14 @@ const { ACK, NACK, RELEASE, DEAD_LETTER, EXTEND } = SETTLE_ACTION;
 
 t.test("CONSUME says what is wanted", async (t) => {
   const script = await ScriptedClient.connected();
-  script.client.consume("t", { subscription: "s", mode: "queue", from: "earliest", leaseMs: 5_000 }, () => {}, {
-    concurrency: 4,
-  });
+  script.client.consume(
+    "t",
+    { subscription: "s", mode: "queue", from: "earliest", leaseMs: 5_000 },
+    () => {},
+    {
+      concurrency: 4,
+    },
+  );
   const first = await script.expect("CONSUME");
   t.match(first, { topic: "t", subscription: "s", mode: "queue", slots: 4, creditLimit: 8 * 1024 * 1024 });
   t.same(first.create, { mode: "queue", from: ["earliest"], leaseMs: 5_000 });
@@ -127,7 +132,30 @@ t.test("removed records are acked and not shown", async (t) => {
   const script = await ScriptedClient.connected();
   script.client.consume("t", { subscription: "s", mode: "queue" }, () => {});
   await consuming(script, await script.expect("CONSUME"));
-  const batch = Uint8Array.of(0x97, 1, 0, 0, 0xce, 0, 0, 0, 1, 0xce, 0, 0, 0, 2, 0, 0xc6, 0, 0, 0, 2, 0xc4, 0);
+  const batch = Uint8Array.of(
+    0x97,
+    1,
+    0,
+    0,
+    0xce,
+    0,
+    0,
+    0,
+    1,
+    0xce,
+    0,
+    0,
+    0,
+    2,
+    0,
+    0xc6,
+    0,
+    0,
+    0,
+    2,
+    0xc4,
+    0,
+  );
   const row = { topicId: 7, partition: 0, baseOffset: 4, count: 1, appendTimeMs: 1, deliveryCount: 1 };
   await script.reply("LEASED", {
     consumerId: 77,
@@ -157,7 +185,11 @@ t.test("leases are renewed at a third of their time, until settled", async (t) =
 });
 
 t.test("renewal goes on for maxLeaseMs", async (t) => {
-  const { script, handler } = await startConsumer({ mode: "queue", maxLeaseMs: 10_000 }, {}, { leaseMs: 9_000 });
+  const { script, handler } = await startConsumer(
+    { mode: "queue", maxLeaseMs: 10_000 },
+    {},
+    { leaseMs: 9_000 },
+  );
   await lease(script, [{ base: 0, values: ["a"] }]);
   const { signal } = handler.messages[0] as Message;
   script.clock.advance(3_000);
@@ -257,7 +289,10 @@ t.test("the iteration ends with the consumer", async (t) => {
   const error = { code: 68, name: "SUBSCRIPTION_DELETED", retriable: false, message: "m" };
   await script.reply("ERROR", { ...error, details: { consumerId: 77 } });
   await t.rejects(next, { code: "SUBSCRIPTION_DELETED" });
-  await t.rejects(consumer.ready().then(() => consumer.closed), { code: "SUBSCRIPTION_DELETED" });
+  await t.rejects(
+    consumer.ready().then(() => consumer.closed),
+    { code: "SUBSCRIPTION_DELETED" },
+  );
 });
 
 t.test("options that cannot be", async (t) => {
@@ -267,7 +302,14 @@ t.test("options that cannot be", async (t) => {
   t.throws(() => client.consume("t", { subscription: "s", mode: "queue", prefetch: 0 }), RangeError);
   t.throws(() => client.consume("t", { subscription: "s", mode: "fifo" as "queue" }), RangeError);
   t.throws(() => client.consume("t.*", { subscription: "s", mode: "queue" }), { code: "INVALID_PATTERN" });
-  t.throws(() => client.consume("t", { subscription: "s", mode: "queue" }, () => {}, { concurrency: 0 }), RangeError);
-  const handled = client.consume("t", { subscription: "s", mode: "queue" }, () => {}) as unknown as AsyncIterable<Message>;
+  t.throws(
+    () => client.consume("t", { subscription: "s", mode: "queue" }, () => {}, { concurrency: 0 }),
+    RangeError,
+  );
+  const handled = client.consume(
+    "t",
+    { subscription: "s", mode: "queue" },
+    () => {},
+  ) as unknown as AsyncIterable<Message>;
   t.throws(() => handled[Symbol.asyncIterator](), TypeError);
 });
