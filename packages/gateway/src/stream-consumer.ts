@@ -129,8 +129,9 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
     try {
       await this.#parts.port.groupJoin(this.#subscription, this.consumerId, held);
     } catch (error) {
-      if (this.#ended || this.#parts.isDown(this.homeShard)) return;
-      this.#onRefused(error, this.homeShard, () => void this.join());
+      // It joins when the shard is up again; one that is out of service may never be.
+      const isLost = this.#parts.isDown(this.homeShard) && !isFailure(error);
+      if (!this.#ended && !isLost) this.#onRefused(error, this.homeShard, () => void this.join());
     }
   }
 
@@ -311,10 +312,8 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
 
   #onRefused(error: unknown, shardId: number, again: () => void): void {
     const refusal = asRequestError(error);
-    if (refusal.code === "JOURNAL_FAILED" && this.#held.size > 0) {
-      // What other shards hold goes on; the rest comes back when an operator has repaired the shard.
-      return;
-    }
+    // What it has of other shards goes on; the rest comes back when an operator has repaired this one.
+    if (isFailure(refusal) && this.#held.size > 0) return;
     if (!refusal.retriable) {
       this.#parts.consumers.fail(this, refusal);
       return;
@@ -364,6 +363,10 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
 
 function isRestart(error: unknown): boolean {
   return error instanceof MillraceError && error.code === "SHARD_RESTARTED";
+}
+
+function isFailure(error: unknown): boolean {
+  return error instanceof MillraceError && error.code === "JOURNAL_FAILED";
 }
 
 function describe(error: unknown): string {

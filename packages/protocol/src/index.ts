@@ -1,6 +1,5 @@
 export { BatchBuilder } from "./batch-builder.ts";
 export { BatchHead } from "./batch-head.ts";
-export { batchHeadBytes, writeBatchHead, writeBatchPart } from "./batch-part.ts";
 export { BatchReader } from "./batch-reader.ts";
 export { crc32 } from "./crc32.ts";
 export {
@@ -254,9 +253,7 @@ export {
   RESERVED_HEADER_PREFIX,
 } from "./record.ts";
 export { RECORD_FLAG, RECORD_FLAGS_KNOWN, RECORD_FLAGS_UNSUPPORTED } from "./record-flags.ts";
-export { readRecordHeaders, readRecordKey, recordWithHeaders } from "./record-parts.ts";
 export { walkRecords } from "./record-walk.ts";
-export { NO_KEY, RecordWalker } from "./record-walker.ts";
 export { SETTLE_ACTION, type SettleAction } from "./settle-action.ts";
 export {
   isSubscriptionMode,

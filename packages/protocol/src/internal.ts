@@ -3,11 +3,12 @@ export { BatchHead } from "./batch-head.ts";
 export {
   BATCH_HEAD_BYTES,
   BATCH_VERSION,
+  batchHeadBytes,
   CHECKSUM_TRAILER_BYTES,
   CODEC_NONE,
   SCHEMA_NONE,
+  writeBatchHead,
 } from "./batch-layout.ts";
-export { batchHeadBytes, writeBatchHead, writeBatchPart } from "./batch-part.ts";
 export { BatchReader } from "./batch-reader.ts";
 export { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from "./big-endian.ts";
 export { crc32 } from "./crc32.ts";

@@ -3,8 +3,8 @@ const M2 = 0x1b873593;
 const TWO_21 = 0x20_0000;
 
 /**
- * A hash of 0..2^53-1 over bytes[start, end): two of 32 bits with the steps of MurmurHash3, of which one gives all its bits
- * and the other 21. It is never stored, so a later release may compute another.
+ * A hash of 0..2^53-1 over bytes[start, end): two of 32 bits by the steps of MurmurHash3, of which one gives all its bits
+ * and the other 21. Nothing stores it, so a later release may compute another.
  */
 export function hashBytes(bytes: Uint8Array, start: number, end: number): number {
   let a = 0x9747b28c ^ (end - start);

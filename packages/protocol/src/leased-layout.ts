@@ -8,7 +8,7 @@ import { MSGPACK } from "./msgpack-format.ts";
 //   row     9a | ce topicId u32 | ce partition u32 | cf baseOffset u64 | ce count u32 |
 //           cf appendTimeMs u64 | ce deliveryCount u32 | ce leaseEpoch u32 | cf leaseCounter u64     53 bytes
 //           then the stored payload: batch, ce, crc32 u32, if the lease covers the whole of it;
-//           else a batch of the leased records alone (batch-part.ts) and c0, no checksum
+//           else a batch of the leased records alone (writeBatchHead) and c0, no checksum
 
 export const LEASED_HEAD_BYTES = 12;
 export const LEASED_ROW_HEAD_BYTES = 53;

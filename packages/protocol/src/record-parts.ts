@@ -8,19 +8,18 @@ import { skipValue } from "./skip-value.ts";
 import { arrayHeaderEnd, arrayLength } from "./uint-format.ts";
 
 const BARE_ENVELOPE = MSGPACK.FIX_ARRAY | RECORD_ELEMENTS;
+/** Usual room for headers that a broker adds. */
+const ADDED_BYTES = 512;
 const reader = new FrameReader();
 
 // Single parts of a record whose content is bytes[start, end): [attributes, key, headers, value], without the rest of it.
 
 /** Where the key starts, or MALFORMED. It may end beyond `end`. */
 export function keyStart(bytes: Uint8Array, start: number, end: number): number {
-  let at = start + 1;
-  if (start >= end) return MALFORMED;
-  if (bytes[start] !== BARE_ENVELOPE) {
-    at = arrayHeaderEnd(bytes, start, end);
-    if (at < 0 || arrayLength(bytes, start) < RECORD_ELEMENTS) return MALFORMED;
-  }
-  at = at < end && bytes[at] === MSGPACK.NIL ? at + 1 : skipValue(bytes, at, end);
+  if (end - start > 2 && bytes[start] === BARE_ENVELOPE && bytes[start + 1] === MSGPACK.NIL) return start + 2;
+  const attributes = arrayHeaderEnd(bytes, start, end);
+  if (attributes < 0 || arrayLength(bytes, start) < RECORD_ELEMENTS) return MALFORMED;
+  const at = skipValue(bytes, attributes, end);
   return at < end ? at : MALFORMED;
 }
 
@@ -66,13 +65,13 @@ export function recordWithHeaders(
 ): Uint8Array {
   return parse(() => {
     openAtKey(bytes, start, end);
-    const writer = new FrameWriter();
+    const writer = new FrameWriter(end - start + ADDED_BYTES);
+    reader.skip();
     writer.raw(bytes.subarray(start, reader.position));
-    writer.raw(reader.encoded());
     const headers = reader.nil() ? {} : readHeaders(reader);
     writer.any({ ...headers, ...added });
     writer.raw(bytes.subarray(reader.position, end));
-    return writer.take();
+    return writer.bytes();
   });
 }
 

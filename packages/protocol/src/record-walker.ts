@@ -51,33 +51,38 @@ export class RecordWalker {
     return this.#head.end;
   }
 
-  /** Goes to record `index`; false when the batch has no such record. */
+  /** Goes to record `index`; false, and it stays where it was, when the batch has no such record. */
   seek(index: number): boolean {
     if (index < this.#next - 1) this.#restart();
     const bytes = this.#bytes;
     const end = this.#recordsEnd;
     let at = this.contentEnd;
+    let recordStart = this.recordStart;
+    let start = this.contentStart;
     for (let next = this.#next; next <= index; next += 1) {
-      let start = at + 2;
-      let stop = -1;
-      const first = at < end ? bytes[at] : MSGPACK.NIL;
+      if (at >= end) return false;
+      recordStart = at;
+      const first = bytes[at];
       if (first === MSGPACK.BIN_8) {
-        stop = start + (bytes[at + 1] as number);
+        start = at + 2;
+        at = start + (bytes[at + 1] as number);
       } else if (first === MSGPACK.BIN_16) {
         start = at + 3;
-        stop = start + readU16(bytes, at + 1);
+        at = start + readU16(bytes, at + 1);
       } else if (first === MSGPACK.BIN_32) {
         start = at + 5;
-        stop = start + readU32(bytes, at + 1);
+        at = start + readU32(bytes, at + 1);
+      } else {
+        return false;
       }
-      if (!(stop >= 0 && stop <= end)) return false;
-      this.recordStart = at;
-      this.contentStart = start;
-      this.contentEnd = stop;
-      this.#next = next + 1;
-      at = stop;
     }
-    return index >= 0;
+    // NaN, too, when the length itself would stand beyond the bytes.
+    if (!(at <= end) || index < 0) return false;
+    this.recordStart = recordStart;
+    this.contentStart = start;
+    this.contentEnd = at;
+    this.#next = index + 1;
+    return true;
   }
 
   /**
@@ -89,11 +94,14 @@ export class RecordWalker {
     const bytes = this.#bytes;
     const end = this.contentEnd;
     const at = keyStart(bytes, this.contentStart, end);
-    if (at === MALFORMED || bytes[at] === MSGPACK.NIL) return NO_KEY;
-    const keyEnd = skipValue(bytes, at, end);
-    return keyEnd === MALFORMED
-      ? NO_KEY
-      : hashBytes(bytes, at + contentHeaderBytes(bytes[at] as number), keyEnd);
+    if (at === MALFORMED) return NO_KEY;
+    const first = bytes[at] as number;
+    if (first === MSGPACK.NIL) return NO_KEY;
+    // A short string needs no look at its inside.
+    const keyEnd =
+      first >= MSGPACK.FIX_STR && first < MSGPACK.NIL ? at + 1 + (first & 0x1f) : skipValue(bytes, at, end);
+    if (keyEnd === MALFORMED || keyEnd > end) return NO_KEY;
+    return hashBytes(bytes, at + contentHeaderBytes(first), keyEnd);
   }
 
   #restart(): void {

@@ -91,26 +91,33 @@ export class AckLedger {
     this.#pages.clear();
   }
 
-  /** Little-endian: floor f64, pages u32; each: number f64, first word u8, words u8 (0: full), the words u32. */
-  encode(): Uint8Array {
+  get encodedLength(): number {
     let length = HEAD_BYTES;
     for (const page of this.#pages.values()) length += PAGE_HEAD_BYTES + 4 * wordsIn(page);
-    const bytes = new Uint8Array(length);
-    const view = new DataView(bytes.buffer);
-    view.setFloat64(0, this.#floor, true);
-    view.setUint32(8, this.#pages.size, true);
-    let at = HEAD_BYTES;
+    return length;
+  }
+
+  /** Little-endian: floor f64, pages u32; each: number f64, first word u8, words u8 (0: full), the words u32. */
+  encodeInto(target: Buffer, start: number): void {
+    target.writeDoubleLE(this.#floor, start);
+    target.writeUInt32LE(this.#pages.size, start + 8);
+    let at = start + HEAD_BYTES;
     for (const [number, page] of this.#pages) {
       const first = firstWord(page);
       const words = wordsIn(page);
-      view.setFloat64(at, number, true);
-      view.setUint8(at + 8, first);
-      view.setUint8(at + 9, words);
+      target.writeDoubleLE(number, at);
+      target.writeUInt8(first, at + 8);
+      target.writeUInt8(words, at + 9);
       at += PAGE_HEAD_BYTES;
       for (let word = first; word < first + words; word += 1, at += 4) {
-        view.setUint32(at, page[word] as number, true);
+        target.writeUInt32LE(page[word] as number, at);
       }
     }
+  }
+
+  encode(): Buffer {
+    const bytes = Buffer.allocUnsafe(this.encodedLength);
+    this.encodeInto(bytes, 0);
     return bytes;
   }
 

@@ -10,7 +10,8 @@ export const LEASES_MAX = 1_048_576;
 /**
  * The leases of one shard: up to 32 consecutive records given to one consumer under one token. A lease is
  * named by its `slot` while it is handled and by its `counter` outside: the counter of a lease that ended is
- * never found again. Times are monotonic milliseconds of the caller. 55 bytes a lease. Shard thread only.
+ * never found again. Times are monotonic milliseconds of the caller. 55 bytes a lease, 62 where it has just grown.
+ * Shard thread only.
  */
 export class LeaseTable {
   readonly #capacityMax: number;
@@ -158,7 +159,7 @@ export class LeaseTable {
 
   /** Ends a lease whatever is open in it. */
   release(slot: number): void {
-    if (this.#open[slot] === 0) throw new RangeError(`no lease: slot=${slot}`);
+    if ((this.#open[slot] ?? 0) === 0) throw new RangeError(`no lease: slot=${slot}`);
     this.#open[slot] = 0;
     this.#byDeadline.remove(slot);
     this.#unlink(slot);
@@ -191,7 +192,7 @@ export class LeaseTable {
     }
     if (this.#used === this.#capacity) {
       if (this.#capacity === this.#capacityMax) return -1;
-      this.#grow(Math.min(this.#capacityMax, Math.max(CAPACITY_MIN, this.#capacity * 2)));
+      this.#grow(Math.min(this.#capacityMax, grown(this.#capacity)));
     }
     this.#used += 1;
     return this.#used - 1;
@@ -237,12 +238,17 @@ export class LeaseTable {
     this.#counts = resized(this.#counts, capacity);
     this.#next = resized(this.#next, capacity);
     this.#previous = resized(this.#previous, capacity);
-    this.#byDeadline.resize(this.#deadlines, this.#offsets);
+    // Leases of one deadline may expire in any order: many are equal, and a tie ends the search for a place at once.
+    this.#byDeadline.resize(this.#deadlines, this.#deadlines);
     this.#capacity = capacity;
   }
 }
 
-const CAPACITY_MIN = 256;
+/** Doubles while it is small, then by an eighth: what is spare is to stay small beside what is in use. */
+function grown(capacity: number): number {
+  return capacity < 4096 ? Math.max(256, capacity * 2) : capacity + (capacity >>> 3);
+}
+
 const DELIVERIES_MAX = 65_535;
 /** Bytes of a row of the columns above. */
 const COLUMN_BYTES = 3 * 4 + 3 * 8 + 2 + 1 + 2 * 4;

@@ -105,8 +105,9 @@ export class RetryQueue {
     return this.#schedule.firstTime() <= nowMs ? this.#schedule.first() : -1;
   }
 
-  dueCount(nowMs: number): number {
-    return this.#schedule.countUntil(nowMs);
+  /** Scheduled records that are due, or at least `max` if there are more; looks at about as many. */
+  dueCount(nowMs: number, max: number): number {
+    return this.#schedule.countUntil(nowMs, max);
   }
 
   /** Infinity when nothing is scheduled. */
@@ -121,14 +122,17 @@ export class RetryQueue {
     this.#resize(0);
   }
 
+  get encodedLength(): number {
+    return this.#size * ROW_BYTES;
+  }
+
   /** Little-endian columns: offsets f64, times f64 (of the clock at this moment), deliveries u16. */
-  encode(): Uint8Array {
+  encodeInto(target: Uint8Array, at: number): void {
     const size = this.#size;
-    const bytes = new Uint8Array(size * ROW_BYTES);
-    bytes.set(new Uint8Array(this.#offsets.buffer, 0, size * 8), 0);
-    bytes.set(new Uint8Array(this.#times.buffer, 0, size * 8), size * 8);
-    bytes.set(new Uint8Array(this.#deliveries.buffer, 0, size * 2), size * 16);
-    return bytes;
+    if (size === 0) return;
+    target.set(new Uint8Array(this.#offsets.buffer, 0, size * 8), at);
+    target.set(new Uint8Array(this.#times.buffer, 0, size * 8), at + size * 8);
+    target.set(new Uint8Array(this.#deliveries.buffer, 0, size * 2), at + size * 16);
   }
 
   /** All are parked; `shiftMs` is added to their times. */

@@ -3,11 +3,12 @@ import t from "tap";
 import { ModelledQueue } from "../harness/modelled-queue.ts";
 import { forSeeds, type Seeded } from "../harness/seeded.ts";
 
-const ROUNDS = 250;
+const ROUNDS = 120;
 const STEPS = 250;
 
-function fuzz(random: Seeded): void {
+function fuzz(random: Seeded, losesRows = false): void {
   const queue = new ModelledQueue({
+    losesRows,
     keyed: random.oneIn(2),
     start: random.pick([0, 4090, 2 ** 33]),
     spanMax: random.pick([4, 16, 40, 1000]),
@@ -96,6 +97,10 @@ function finishAll(queue: ModelledQueue, random: Seeded): void {
 }
 
 t.test("a queue gives what its rules allow and loses nothing", async (t) => {
-  forSeeds(ROUNDS, fuzz);
+  forSeeds(ROUNDS, (random) => fuzz(random));
   t.pass(`${ROUNDS} seeds`);
+});
+
+t.test("a journal that loses a row is noticed", async (t) => {
+  t.throws(() => forSeeds(ROUNDS, (random) => fuzz(random, true)), /MILLRACE_SEED=/);
 });

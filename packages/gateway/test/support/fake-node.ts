@@ -398,6 +398,10 @@ export class FakeNode extends FakeSubscriptions implements GatewayNode {
     }
   }
 
+  protected override isDown(shardId: number): boolean {
+    return (this.shards[shardId] as FakeShard).down;
+  }
+
   #command(shard: FakeShard, command: () => void): void {
     shard.inbox.push(command);
     this.#plan();

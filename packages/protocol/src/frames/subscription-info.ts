@@ -36,7 +36,7 @@ export interface SubscriptionInfo {
 
 const PAIRS = 13;
 /** Of the names of the pairs without state, each with its header. */
-const PAIR_NAMES_BYTES = 124;
+const PAIR_NAMES_BYTES = 130;
 const NAME_BYTES_MAX: number = 2 + LIMITS.subscriptionNameBytesMax;
 /** Bytes of an encoded subscription without state, at most. */
 export const SUBSCRIPTION_BYTES_MAX: number =
