@@ -67,10 +67,8 @@ export const BROKER_LIMITS = {
   partitionsTotalMax: 65_536,
   /** Partitions of all subscriptions, each in its own position. */
   subscriptionPartitionsTotalMax: 1_048_576,
-  snapshotsPerSubscriptionMax: 16,
-  snapshotNameBytesMax: 64,
   /** Subscriptions told of at once when a shard is reconciled: a record of a ring must hold them. */
-  subscriptionsPageMax: 1_000,
+  subscriptionsPageMax: 250,
   shardsMax: 1024,
   /** Bytes of a segment on a large volume, and journal bytes after which a checkpoint is taken: bounds what a start reads. */
   segmentBytesMax: 67_108_864,

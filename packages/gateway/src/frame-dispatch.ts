@@ -1,24 +1,35 @@
 import {
+  decodeAlterSubscription,
   decodeAlterTopic,
   decodeCommit,
   decodeConsume,
   decodeConsumerCredit,
+  decodeCreateSubscription,
   decodeCreateTopic,
   decodeCreditRequest,
   decodeCreditReturned,
+  decodeDeleteSubscription,
   decodeDeleteTopic,
+  decodeDescribeSubscription,
   decodeDescribeTopic,
   decodeError,
   decodeFlow,
   decodeHello,
+  decodeListSubscriptions,
   decodeListTopics,
+  decodePeek,
   decodePing,
   decodePong,
+  decodeRedrive,
   decodeRelease,
+  decodeSeekSubscription,
+  decodeSnapshotSubscription,
   decodeStopConsuming,
   decodeSubscribe,
   decodeTruncateTopic,
   decodeUnsubscribe,
+  decodeUnwatchTopics,
+  decodeWatchTopics,
   encodePong,
   FRAME_TYPE,
   FrameReader,
@@ -37,7 +48,9 @@ import { AWAITS_HELLO, type Session } from "./session.ts";
 import type { SessionLog } from "./session-log.ts";
 import type { StreamConsumers } from "./stream-consumers.ts";
 import type { SubscribeRequests } from "./subscribe-requests.ts";
+import type { SubscriptionRequests } from "./subscription-requests.ts";
 import type { TopicRequests } from "./topic-requests.ts";
+import type { TopicWatches } from "./topic-watches.ts";
 
 /** What the dispatch leaves to the gateway. */
 export interface DispatchHost {
@@ -55,7 +68,9 @@ export interface DispatchTargets {
   readonly consumeRequests: ConsumeRequests;
   readonly streamConsumers: StreamConsumers;
   readonly queueConsumers: QueueConsumers;
+  readonly subscriptionRequests: SubscriptionRequests;
   readonly topicRequests: TopicRequests;
+  readonly topicWatches: TopicWatches;
 }
 
 /** Hands each frame to whoever handles its type. A frame that breaks the protocol ends its session, and only that. */
@@ -206,6 +221,69 @@ export class FrameDispatch {
         this.#request(session, frame.requestId, false, () => topicRequests.list(session, frame));
         return;
       }
+      default:
+        this.#dispatchSubscription(session, type);
+    }
+  }
+
+  /** Frames about subscriptions of the catalog, and about which topics there are. */
+  #dispatchSubscription(session: Session, type: number): void {
+    const reader = this.#reader;
+    const { subscriptionRequests: subscriptions, topicWatches } = this.#targets;
+    switch (type) {
+      case FRAME_TYPE.CREATE_SUBSCRIPTION: {
+        const frame = decodeCreateSubscription(reader);
+        this.#request(session, frame.requestId, true, () => subscriptions.create(session, frame));
+        return;
+      }
+      case FRAME_TYPE.DESCRIBE_SUBSCRIPTION: {
+        const frame = decodeDescribeSubscription(reader);
+        this.#request(session, frame.requestId, false, () => subscriptions.describe(session, frame));
+        return;
+      }
+      case FRAME_TYPE.LIST_SUBSCRIPTIONS: {
+        const frame = decodeListSubscriptions(reader);
+        this.#request(session, frame.requestId, false, () => subscriptions.list(session, frame));
+        return;
+      }
+      case FRAME_TYPE.ALTER_SUBSCRIPTION: {
+        const frame = decodeAlterSubscription(reader);
+        this.#request(session, frame.requestId, true, () => subscriptions.alter(session, frame));
+        return;
+      }
+      case FRAME_TYPE.SEEK_SUBSCRIPTION: {
+        const frame = decodeSeekSubscription(reader);
+        this.#request(session, frame.requestId, true, () => subscriptions.seek(session, frame));
+        return;
+      }
+      case FRAME_TYPE.DELETE_SUBSCRIPTION: {
+        const frame = decodeDeleteSubscription(reader);
+        this.#request(session, frame.requestId, true, () => subscriptions.delete(session, frame));
+        return;
+      }
+      case FRAME_TYPE.SNAPSHOT_SUBSCRIPTION: {
+        const frame = decodeSnapshotSubscription(reader);
+        this.#request(session, frame.requestId, true, () => subscriptions.snapshot(session, frame));
+        return;
+      }
+      case FRAME_TYPE.PEEK: {
+        const frame = decodePeek(reader);
+        this.#request(session, frame.requestId, false, () => subscriptions.peek(session, frame));
+        return;
+      }
+      case FRAME_TYPE.REDRIVE: {
+        const frame = decodeRedrive(reader);
+        this.#request(session, frame.requestId, true, () => subscriptions.redrive(session, frame));
+        return;
+      }
+      case FRAME_TYPE.WATCH_TOPICS: {
+        const frame = decodeWatchTopics(reader);
+        this.#request(session, frame.requestId, false, () => topicWatches.watch(session, frame));
+        return;
+      }
+      case FRAME_TYPE.UNWATCH_TOPICS:
+        topicWatches.unwatch(session, decodeUnwatchTopics(reader));
+        return;
       default:
         throw new MillraceError("UNKNOWN_FRAME_TYPE", `a client cannot send frames of type ${type}`, {
           details: { type },

@@ -1,13 +1,4 @@
-import type {
-  AssignmentNotice,
-  GatewayHandler,
-  GatewayPort,
-  Logger,
-  Subscription,
-  Topic,
-  TopicConfig,
-} from "@millrace/broker/internal";
-import { VERSION } from "@millrace/broker/internal";
+import { type GatewayPort, type Logger, VERSION } from "@millrace/broker/internal";
 import {
   ERROR_CODES,
   encodeGoaway,
@@ -16,63 +7,37 @@ import {
   type HelloFrame,
   LIMITS,
   MillraceError,
-  type ProgressReason,
 } from "@millrace/protocol";
-import { AckSender } from "./ack-sender.ts";
 import type { Clock } from "./clock.ts";
-import { ConsumeRequests } from "./consume-requests.ts";
-import { ConsumerTable } from "./consumer-table.ts";
-import { DeliveryPath } from "./delivery-path.ts";
-import { FrameDispatch } from "./frame-dispatch.ts";
+import type { DispatchHost } from "./frame-dispatch.ts";
+import { type GatewayOptions, GatewayParts } from "./gateway-parts.ts";
 import { answerHealth } from "./health-routes.ts";
 import { checkHello, SERVER_FEATURES } from "./hello.ts";
 import { notFound } from "./http-reply.ts";
 import { GATEWAY_LIMITS } from "./limits.ts";
 import type { HttpReply, HttpRequest, ListenerHandler, Socket, SocketHandler } from "./listener.ts";
+import { NodeEvents } from "./node-events.ts";
 import type { OriginPolicy } from "./origin-policy.ts";
 import { OutputMeter } from "./output-meter.ts";
-import { PublishCreditPool } from "./publish-credit.ts";
-import { PublishPath } from "./publish-path.ts";
-import { QueueConsumers } from "./queue-consumers.ts";
 import { OPEN, Session, type SessionHost } from "./session.ts";
 import { SessionLog } from "./session-log.ts";
 import { SessionTable } from "./session-table.ts";
-import { StreamConsumers } from "./stream-consumers.ts";
-import { SubscribeRequests } from "./subscribe-requests.ts";
-import { SubscriptionLookup } from "./subscription-lookup.ts";
-import { TopicRequests } from "./topic-requests.ts";
-
-export interface GatewayOptions {
-  readonly port: GatewayPort;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** Topics that are subscribed to or described are made, with this configuration, when they do not exist. */
-  readonly autoCreate?: TopicConfig | undefined;
-  /** For tests: bytes instead of LIMITS.publishCreditPoolBytes. */
-  readonly creditPoolBytes?: number | undefined;
-}
 
 /**
  * The sessions of one node and all that concerns them together: listener events come in on one side, the node's on the
  * other, both on this thread.
  */
-export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
+export class Gateway implements ListenerHandler, SessionHost, DispatchHost {
   readonly writer: FrameWriter = new FrameWriter(4096);
   readonly output: OutputMeter = new OutputMeter();
   readonly log: SessionLog;
+  /** What the node tells. */
+  readonly node: NodeEvents;
   readonly #port: GatewayPort;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #parts: GatewayParts;
   readonly #sessions: SessionTable;
-  readonly #credit: PublishCreditPool;
-  readonly #acks: AckSender;
-  readonly #publishPath: PublishPath;
-  readonly #delivery: DeliveryPath;
-  readonly #consumers: ConsumerTable = new ConsumerTable();
-  readonly #streamConsumers: StreamConsumers;
-  readonly #queueConsumers: QueueConsumers;
-  readonly #dispatch: FrameDispatch;
-  readonly #failedShards: Set<number> = new Set();
   #origins: OriginPolicy | undefined;
   #phase: "starting" | "serving" | "draining" = "starting";
 
@@ -82,51 +47,12 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
     this.#clock = clock;
     this.#logger = logger;
     this.log = new SessionLog(logger);
+    this.#parts = new GatewayParts(options, this);
     this.#sessions = new SessionTable(this, clock, () => {
-      this.#credit.tick();
-      this.#queueConsumers.tick();
+      this.#parts.credit.tick();
+      this.#parts.queueConsumers.tick();
     });
-    this.#credit = new PublishCreditPool(clock, options.creditPoolBytes);
-    this.#acks = new AckSender(this.writer, this.#credit, clock);
-    this.#publishPath = new PublishPath(port, this.#credit, this.#acks, clock);
-    this.#delivery = new DeliveryPath(port, clock, this.writer, this.output, (event, fields) =>
-      logger.log("warn", event, fields),
-    );
-    const topicRequests = new TopicRequests(port, this.writer, options.autoCreate);
-    this.#streamConsumers = new StreamConsumers({
-      port,
-      clock,
-      writer: this.writer,
-      delivery: this.#delivery,
-      consumers: this.#consumers,
-      report: (event, fields) => logger.log("warn", event, fields),
-    });
-    this.#queueConsumers = new QueueConsumers({
-      port,
-      clock,
-      writer: this.writer,
-      output: this.output,
-      consumers: this.#consumers,
-      wakeStreams: (session) => this.#delivery.onWritable(session),
-    });
-    this.#dispatch = new FrameDispatch(this, {
-      writer: this.writer,
-      credit: this.#credit,
-      publishPath: this.#publishPath,
-      topicRequests,
-      subscribeRequests: new SubscribeRequests(port, this.writer, this.#delivery, topicRequests),
-      consumeRequests: new ConsumeRequests({
-        port,
-        writer: this.writer,
-        topics: topicRequests,
-        subscriptions: new SubscriptionLookup(port),
-        consumers: this.#consumers,
-        streamConsumers: this.#streamConsumers,
-        queueConsumers: this.#queueConsumers,
-      }),
-      streamConsumers: this.#streamConsumers,
-      queueConsumers: this.#queueConsumers,
-    });
+    this.node = new NodeEvents(port, this.#parts, this.#sessions, logger);
   }
 
   get sessionCount(): number {
@@ -135,7 +61,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
 
   /** Bytes of publish credit that no session holds. */
   get availableCredit(): number {
-    return this.#credit.available;
+    return this.#parts.credit.available;
   }
 
   get isDraining(): boolean {
@@ -163,14 +89,14 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
       });
       session.sendWritten();
     }
-    this.#publishPath.drain();
-    this.#queueConsumers.drain();
-    this.#acks.flush();
+    this.#parts.publishPath.drain();
+    this.#parts.queueConsumers.drain();
+    this.#parts.acks.flush();
   }
 
   /** Ends all sessions, once their clients have read what was sent or closeGraceMs are over. */
   async endSessions(): Promise<void> {
-    this.#acks.flush();
+    this.#parts.acks.flush();
     await this.#sessions.end();
   }
 
@@ -220,8 +146,8 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   /** Why /readyz says 503. */
   notReadyReason(): string | undefined {
     if (this.#phase === "draining") return "the broker is shutting down";
-    if (this.#failedShards.size > 0) {
-      return `the journal of shard ${[...this.#failedShards].join(", ")} failed: an operator must repair it`;
+    if (this.node.failedShards.size > 0) {
+      return `the journal of shard ${[...this.node.failedShards].join(", ")} failed: an operator must repair it`;
     }
     if (this.#phase === "starting" || !this.#port.ready) return "the broker is recovering";
     return undefined;
@@ -231,14 +157,14 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
 
   onFrame(session: Session, bytes: Uint8Array): void {
     session.seenTick = this.#sessions.now;
-    this.#dispatch.onFrame(session, bytes);
+    this.#parts.dispatch.onFrame(session, bytes);
   }
 
   welcome(session: Session, frame: HelloFrame): void {
     checkHello(frame);
     session.state = OPEN;
     session.clientName = frame.clientName;
-    const publishCredit = this.#credit.open(session.credit);
+    const publishCredit = this.#parts.credit.open(session.credit);
     this.writer.reset();
     encodeWelcome(this.writer, {
       version: LIMITS.protocolVersion,
@@ -255,203 +181,29 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   }
 
   onWritable(session: Session): void {
-    this.#acks.flushSession(session);
-    this.#credit.drained(session.credit);
-    this.#delivery.onWritable(session);
-    this.#queueConsumers.onWritable(session);
+    this.#parts.acks.flushSession(session);
+    this.#parts.credit.drained(session.credit);
+    this.#parts.delivery.onWritable(session);
+    this.#parts.queueConsumers.onWritable(session);
+    this.#parts.watches.onWritable(session);
   }
 
   onSessionClosed(session: Session, code: number): void {
     this.#sessions.delete(session);
-    this.#credit.close(session.credit);
+    this.#parts.credit.close(session.credit);
     const { subscriptions } = session;
     session.subscriptions = undefined;
     session.inFlight = undefined;
     session.lastInFlight = undefined;
-    for (const subscription of subscriptions?.values() ?? []) this.#delivery.end(subscription);
-    this.#consumers.onSessionClosed(session);
+    for (const subscription of subscriptions?.values() ?? []) this.#parts.delivery.end(subscription);
+    this.#parts.consumers.onSessionClosed(session);
+    this.#parts.watches.onSessionClosed(session);
     this.log.closed(session, code);
   }
 
   /** Once a second: who is alive, who has to be asked, who holds credit for nothing. */
   tick(): void {
     this.#sessions.tick();
-  }
-
-  // ---- node ----
-
-  onAck(
-    sessionId: number,
-    topicId: number,
-    partition: number,
-    producerId: number,
-    firstSequence: number,
-    count: number,
-    baseOffset: number,
-    logEpoch: number,
-    durability: number,
-  ): void {
-    const session = this.#sessions.get(sessionId);
-    if (session === undefined) return;
-    this.#acks.ack(
-      session,
-      topicId,
-      partition,
-      producerId,
-      firstSequence,
-      count,
-      baseOffset,
-      logEpoch,
-      durability,
-    );
-  }
-
-  onPublishError(
-    sessionId: number,
-    topicId: number,
-    partition: number,
-    producerId: number,
-    firstSequence: number,
-    count: number,
-    errorNumber: number,
-    retryAfterMs: number,
-  ): void {
-    const session = this.#sessions.get(sessionId);
-    if (session === undefined) return;
-    this.#acks.error(
-      session,
-      topicId,
-      partition,
-      producerId,
-      firstSequence,
-      count,
-      errorNumber,
-      retryAfterMs,
-    );
-  }
-
-  onDeliver(
-    streamId: number,
-    shared: boolean,
-    firstOffset: number,
-    nextOffset: number,
-    bytes: Buffer,
-    frameStart: number,
-    frameLength: number,
-  ): void {
-    this.#delivery.onDeliver(streamId, shared, firstOffset, nextOffset, bytes, frameStart, frameLength);
-  }
-
-  onJoined(streamId: number, sharedStreamId: number, offset: number): void {
-    this.#delivery.onJoined(streamId, sharedStreamId, offset);
-  }
-
-  onProgress(streamId: number, nextOffset: number, reason: ProgressReason): void {
-    this.#delivery.onProgress(streamId, nextOffset, reason);
-  }
-
-  onNeedsCredit(streamId: number, bytes: number): void {
-    this.#delivery.onNeedsCredit(streamId, bytes);
-  }
-
-  onReadError(
-    streamId: number,
-    errorNumber: number,
-    logStartOffset: number,
-    highWatermark: number,
-    logEpoch: number,
-  ): void {
-    this.#delivery.onReadError(streamId, errorNumber, logStartOffset, highWatermark, logEpoch);
-  }
-
-  onAvailable(shardId: number, subscriptionId: number): void {
-    this.#queueConsumers.onAvailable(shardId, subscriptionId);
-  }
-
-  onEmpty(shardId: number, consumerId: number, messages: number, bytes: number): void {
-    this.#queueConsumers.onEmpty(shardId, consumerId, messages, bytes);
-  }
-
-  onLeased(
-    shardId: number,
-    consumerId: number,
-    messages: number,
-    bytes: Buffer,
-    frameStart: number,
-    frameLength: number,
-  ): void {
-    this.#queueConsumers.onLeased(shardId, consumerId, messages, bytes, frameStart, frameLength);
-  }
-
-  onSettled(shardId: number, consumerId: number, settleId: number, outcome: number, messages: number): void {
-    this.#queueConsumers.onSettled(shardId, consumerId, settleId, outcome, messages);
-  }
-
-  onNotice(_shardId: number, notice: readonly unknown[]): void {
-    if (notice[0] === "assignment") this.#streamConsumers.onAssignment(notice as AssignmentNotice);
-  }
-
-  onSpace(shardId: number): void {
-    this.#publishPath.onSpace(shardId);
-    this.#delivery.onSpace(shardId);
-    this.#queueConsumers.onSpace(shardId);
-  }
-
-  onDrainEnd(): void {
-    this.#acks.flush();
-    this.#queueConsumers.onDrainEnd();
-  }
-
-  onShardDown(shardId: number): void {
-    this.#logger.log("warn", "shard-down", { shard: shardId });
-    this.#publishPath.onShardDown(shardId, this.#sessions.values());
-    this.#delivery.onShardDown(shardId);
-    this.#queueConsumers.onShardDown(shardId);
-    this.#streamConsumers.onShardDown(shardId);
-  }
-
-  onShardUp(shardId: number): void {
-    this.#logger.log("info", "shard-up", { shard: shardId });
-    this.#failedShards.delete(shardId);
-    this.#publishPath.onShardUp(shardId);
-    this.#delivery.onShardUp(shardId);
-    this.#queueConsumers.onShardUp(shardId);
-    this.#streamConsumers.onShardUp(shardId);
-  }
-
-  onShardFailed(shardId: number, reason: string): void {
-    this.#logger.log("error", "shard-failed", { shard: shardId, reason });
-    this.#failedShards.add(shardId);
-    this.#publishPath.onShardFailed(shardId, this.#sessions.values());
-    this.#delivery.onShardFailed(shardId, reason);
-    this.#queueConsumers.onShardFailed(shardId, reason);
-    this.#streamConsumers.onShardDown(shardId);
-  }
-
-  onTopicCreated(topic: Topic): void {
-    this.#logger.log("info", "topic-created", { topic: topic.name, topicId: topic.topicId });
-  }
-
-  onTopicDeleted(topic: Topic): void {
-    this.#logger.log("info", "topic-deleted", { topic: topic.name, topicId: topic.topicId });
-    this.#publishPath.onTopicDeleted(topic);
-    this.#consumers.failAll(
-      (consumer) => consumer.topicId === topic.topicId,
-      new MillraceError("TOPIC_DELETED", `topic ${topic.name} was deleted`),
-    );
-    this.#delivery.onTopicDeleted(topic);
-  }
-
-  onSubscriptionDeleted({ name, topicId, subscriptionId }: Subscription): void {
-    this.#logger.log("info", "subscription-deleted", { subscription: name, topicId, subscriptionId });
-    this.#consumers.failAll(
-      (consumer) => consumer.subscriptionId === subscriptionId,
-      new MillraceError("SUBSCRIPTION_DELETED", `subscription ${name} was deleted`),
-    );
-  }
-
-  onSubscriptionChanged(subscription: Subscription): void {
-    this.#streamConsumers.onSubscriptionChanged(subscription);
   }
 }
 

@@ -64,6 +64,8 @@ export const GATEWAY_LIMITS = {
   openSettlesMax: 131_072,
   /** Settles that wait for room in rings, of all consumers. */
   parkedSettlesMax: 262_144,
+  /** Topics that a watch of a session that does not read has still to be told of. */
+  watchChangesMax: 16_384,
   /** Results in one SETTLED frame. */
   settledPerFrameMax: 32_768,
   /** Characters of an error's message that go over the wire. */
@@ -82,6 +84,9 @@ if (GATEWAY_LIMITS.outputHighWaterBytes + 2 * largestFrame > GATEWAY_LIMITS.outp
 }
 if (GATEWAY_LIMITS.outputBytesMax + largestFrame > GATEWAY_LIMITS.backpressureBytesMax) {
   throw new RangeError("backpressureBytesMax must lie above everything that is sent");
+}
+if (GATEWAY_LIMITS.openSettlesMax <= LIMITS.slotsMax) {
+  throw new RangeError("a consumer must be able to settle all that it holds");
 }
 if (GATEWAY_LIMITS.socketIdleSeconds * 1000 <= LIMITS.deadAfterMs) {
   throw new RangeError("socketIdleSeconds must lie above deadAfterMs");

@@ -16,6 +16,7 @@ import type { MeteredSender, OutputMeter } from "./output-meter.ts";
 import { CreditAccount, type CreditOwner } from "./publish-credit.ts";
 import type { SessionLog } from "./session-log.ts";
 import type { Subscription } from "./subscription.ts";
+import type { TopicWatch } from "./topic-watches.ts";
 
 /** Session.state. */
 export const AWAITS_HELLO = 0;
@@ -63,6 +64,8 @@ export class Session implements SocketHandler, CreditOwner, MeteredSender {
   readers: Set<Subscription> | undefined;
   /** Its parts in subscriptions that others share, by consumerId. */
   consumers: Map<number, Consumer> | undefined;
+  /** Patterns of topic names that it watches, by watchId. */
+  watches: Map<number, TopicWatch> | undefined;
   /** Bytes of all reads that have been asked for and not been answered, and of credit that is lent to shards. */
   readingBytes = 0;
 

@@ -11,6 +11,8 @@ import { type ResolvableFrom, subscriptionStarts } from "./subscription-starts.t
 /** Finds subscriptions of the catalog, and makes them. */
 export class SubscriptionLookup {
   readonly #port: GatewayPort;
+  /** Names by the topic whose dead letters they have; made at the first question, since there are many topics. */
+  #deadLetterTopics: Map<number, string> | undefined;
 
   constructor(port: GatewayPort) {
     this.#port = port;
@@ -93,9 +95,20 @@ export class SubscriptionLookup {
     };
   }
 
+  onTopicCreated({ deadLetterOf, name }: Topic): void {
+    if (deadLetterOf !== undefined) this.#deadLetterTopics?.set(deadLetterOf, name);
+  }
+
+  onTopicDeleted({ deadLetterOf }: Topic): void {
+    if (deadLetterOf !== undefined) this.#deadLetterTopics?.delete(deadLetterOf);
+  }
+
   #deadLetterTopic(topicId: number): string | null {
-    for (const topic of this.#port.topics()) if (topic.deadLetterOf === topicId) return topic.name;
-    return null;
+    if (this.#deadLetterTopics === undefined) {
+      this.#deadLetterTopics = new Map();
+      for (const topic of this.#port.topics()) this.onTopicCreated(topic);
+    }
+    return this.#deadLetterTopics.get(topicId) ?? null;
   }
 }
 

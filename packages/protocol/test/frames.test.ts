@@ -17,6 +17,7 @@ import {
   MALFORMED,
   MillraceError,
   readFrameType,
+  SETTLE_ACTION,
   SUBSCRIPTION_BYTES_MAX,
   type SubscriptionInfo,
   TOPIC_BYTES_MAX,
@@ -159,6 +160,31 @@ t.test("lists are bounded", async (t) => {
   encodeFrame(writer, { name: "SUBSCRIBE", value: { ...value, from: { kind: "latest" }, extensions: {} } });
   t.throws(() => decodeFrame(new FrameReader(), writer.bytes(), 0, writer.byteLength), {
     code: "MALFORMED_FRAME",
+  });
+});
+
+t.test("lists of consumers' frames are bounded", async (t) => {
+  const writer = new FrameWriter();
+  const refused = (frame: Frame): void => {
+    writer.reset();
+    encodeFrame(writer, frame);
+    t.throws(() => decodeFrame(new FrameReader(), writer.bytes(), 0, writer.byteLength), {
+      code: "MALFORMED_FRAME",
+    });
+  };
+  const many = <T>(value: T, max: number): T[] => new Array(max + 1).fill(value);
+  const held = { partition: 0, assignmentEpoch: 0 };
+  const lease = { settleId: 1, partition: 0, leaseEpoch: 0, leaseCounter: 0, firstOffset: 0, count: 1 };
+  const row = { ...lease, action: SETTLE_ACTION.ACK };
+  const dead = { partition: 0, offset: 0, subscription: "s" };
+  refused({ name: "RELEASE", value: { consumerId: 1, partitions: many(held, LIMITS.partitionsMax) } });
+  refused({ name: "SETTLE", value: { consumerId: 1, rows: many(row, LIMITS.settlesPerFrameMax) } });
+  const reason = "r".repeat(LIMITS.deadLetterReasonBytesMax + 1);
+  const reasoned = { ...lease, action: SETTLE_ACTION.DEAD_LETTER, argument: reason };
+  refused({ name: "SETTLE", value: { consumerId: 1, rows: [reasoned] } });
+  refused({
+    name: "REDRIVE",
+    value: { requestId: 1, topic: "t", rows: many(dead, LIMITS.redriveRecordsMax) },
   });
 });
 

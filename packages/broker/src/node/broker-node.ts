@@ -362,7 +362,7 @@ export class BrokerNode extends NodePort {
     const openings: SubscriptionOpening[] = [];
     for (const subscription of this.catalog.subscriptions()) {
       const topic = this.catalog.byId(subscription.topicId);
-      if (topic?.shards.includes(shardId)) openings.push(openingOf(subscription));
+      if (topic?.shards.includes(shardId)) openings.push(openingOf(subscription, topic.name));
     }
     const page = BROKER_LIMITS.subscriptionsPageMax;
     for (let from = 0; from === 0 || from < openings.length; from += page) {

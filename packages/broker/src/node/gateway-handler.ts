@@ -65,8 +65,8 @@ export interface GatewayHandler {
   onEmpty(shardId: number, consumerId: number, messages: number, bytes: number): void;
   /**
    * A LEASED frame for a consumer, complete. It has used `messages` messages and frameLength bytes of the credit lent:
-   * never more messages than were lent, and more bytes only where a single record is larger than what was left, which
-   * then is the last one of the frame.
+   * never more messages than were lent, and more bytes only where the frame is a single record that is larger than what
+   * was lent, and the consumer has nothing else of this shard.
    */
   onLeased(
     shardId: number,

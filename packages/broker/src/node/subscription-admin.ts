@@ -44,7 +44,7 @@ export class SubscriptionAdmin {
     const subscription = await ask(0, "createSubscription", [topic.topicId, name, config]);
     // Known from here on, also to a shard that restarts now: what it has of it already stays.
     catalog.addSubscription(subscription);
-    const opening = openingOf(subscription);
+    const opening = openingOf(subscription, topic.name);
     try {
       await Promise.all(
         [...shardsOf(topic)].map(([shardId, partitions]) => {
@@ -136,7 +136,8 @@ export class SubscriptionAdmin {
   async seekToSnapshot(subscription: Subscription, snapshot: string): Promise<void> {
     const { ask, handler } = this.#context;
     const { subscriptionId } = subscription;
-    if (!subscription.snapshots.includes(snapshot)) throw unknownSnapshot(subscription, snapshot);
+    if (!this.#latest(subscription).snapshots.includes(snapshot))
+      throw unknownSnapshot(subscription, snapshot);
     await Promise.all(
       this.#shards(subscription).map(([shardId]) =>
         ask(shardId, "seekToSnapshot", [subscriptionId, snapshot]),
@@ -154,7 +155,8 @@ export class SubscriptionAdmin {
   ): Promise<Subscription> {
     const { ask } = this.#context;
     const { subscriptionId } = subscription;
-    const others = subscription.snapshots.filter((name) => name !== snapshot);
+    const { snapshots } = this.#latest(subscription);
+    const others = snapshots.filter((name) => name !== snapshot);
     if (action === "create") {
       await this.#askAll(subscription, (shardId) =>
         ask(shardId, "snapshot", [subscriptionId, snapshot, action]),
@@ -163,7 +165,7 @@ export class SubscriptionAdmin {
         await ask(0, "alterSubscription", [subscriptionId, { snapshots: [...others, snapshot] }]),
       );
     }
-    if (others.length === subscription.snapshots.length) throw unknownSnapshot(subscription, snapshot);
+    if (others.length === snapshots.length) throw unknownSnapshot(subscription, snapshot);
     const altered = this.#altered(await ask(0, "alterSubscription", [subscriptionId, { snapshots: others }]));
     await this.#askAll(subscription, (shardId) =>
       unlessRestarted(ask(shardId, "snapshot", [subscriptionId, snapshot, action])),
@@ -253,7 +255,7 @@ export class SubscriptionAdmin {
     const { catalog, handler, ask } = this.#context;
     catalog.addSubscription(subscription);
     handler()?.onSubscriptionChanged(subscription, false);
-    const opening = openingOf(subscription);
+    const opening = openingOf(subscription, this.#topic(subscription.topicId).name);
     return this.#askAll(subscription, (shardId) =>
       unlessRestarted(ask(shardId, "configureSubscription", [opening])),
     ).then(() => subscription);
@@ -292,6 +294,11 @@ export class SubscriptionAdmin {
     return answers;
   }
 
+  /** What the caller has may have been altered since. */
+  #latest(subscription: Subscription): Subscription {
+    return this.#context.catalog.subscriptionById(subscription.subscriptionId) ?? subscription;
+  }
+
   #shards({ topicId }: Subscription): [number, number[]][] {
     return [...shardsOf(this.#topic(topicId))];
   }
@@ -319,7 +326,7 @@ export class SubscriptionAdmin {
 }
 
 /** What shards are told of a subscription. */
-export function openingOf(subscription: Subscription): SubscriptionOpening {
+export function openingOf(subscription: Subscription, topicName: string): SubscriptionOpening {
   const { subscriptionId, topicId, mode, leaseMs, maxDeliveries, backoffMinMs, backoffMaxMs } = subscription;
   return [
     subscriptionId,
@@ -330,13 +337,15 @@ export function openingOf(subscription: Subscription): SubscriptionOpening {
     backoffMinMs,
     backoffMaxMs,
     subscription.paused,
+    subscription.name,
+    topicName,
     subscription.snapshots,
   ];
 }
 
 function unknownSnapshot({ name }: Subscription, snapshot: string): MillraceError {
   return new MillraceError(
-    "UNKNOWN_SUBSCRIPTION",
+    "UNKNOWN_SNAPSHOT",
     `no such snapshot: subscription=${name} snapshot=${snapshot}`,
     {
       details: { subscription: name, snapshot },

@@ -9,6 +9,8 @@ import type {
   TopicOverflow,
   TopicRetention,
 } from "../topic.ts";
+import { CatalogRecords, catalogRecords } from "./catalog-records.ts";
+import { isSubscriptionKey, SubscriptionCatalog } from "./subscription-catalog.ts";
 
 /** `$catalog`: topicId 0, one partition, on shard 0, always `fsynced`. */
 export const CATALOG_TOPIC_ID = 0;
@@ -30,6 +32,19 @@ interface CatalogValue {
 /** Dead letters are kept for 14 days, or as long as their source's records. */
 const DEAD_LETTER_RETENTION_MS = 1_209_600_000;
 
+/** The catalog in a checkpoint; `records` as CatalogRecords has them. */
+export interface CatalogImage {
+  readonly nextTopicId: number;
+  readonly nextSubscriptionId: number;
+  readonly records: Uint8Array;
+}
+
+/** The same in checkpoints of version 1. */
+export interface OldCatalogImage {
+  readonly nextTopicId: number;
+  readonly topics: readonly Topic[];
+}
+
 // Plain MessagePack maps: any library must be able to read the catalog.
 const packr = new Packr({ useRecords: false });
 
@@ -38,6 +53,11 @@ const packr = new Packr({ useRecords: false });
  * deletes. Changes are planned here, staged by the shard, and visible to gateways once committed.
  */
 export class CatalogState {
+  readonly subscriptions: SubscriptionCatalog = new SubscriptionCatalog();
+  readonly #records: CatalogRecords = new CatalogRecords();
+  readonly #byId: Map<number, Topic> = new Map();
+  /** By source: the topics of their dead letters. */
+  readonly #deadLetterTopics: Map<number, Topic> = new Map();
   readonly #topics: Map<string, Topic> = new Map();
   readonly #partitionsPerShard: number[];
   #partitionsTotal = 0;
@@ -53,6 +73,10 @@ export class CatalogState {
 
   get(name: string): Topic | undefined {
     return this.#topics.get(name);
+  }
+
+  byId(topicId: number): Topic | undefined {
+    return this.#byId.get(topicId);
   }
 
   /** A topic that does not exist yet, placed on the least loaded shards. Throws TOPIC_EXISTS and the like. */
@@ -73,8 +97,7 @@ export class CatalogState {
 
   /** The topic that takes this one's dead letters, if there is one. */
   deadLetterTopicOf(sourceTopicId: number): Topic | undefined {
-    for (const topic of this.#topics.values()) if (topic.deadLetterOf === sourceTopicId) return topic;
-    return undefined;
+    return this.#deadLetterTopics.get(sourceTopicId);
   }
 
   /**
@@ -82,7 +105,7 @@ export class CatalogState {
    * TOO_MANY_TOPICS.
    */
   planDeadLetters(sourceTopicId: number, createdMs: number, catalogPosition: number): Topic {
-    const source = this.topics().find(({ topicId }) => topicId === sourceTopicId);
+    const source = this.byId(sourceTopicId);
     if (source === undefined) throw unknownTopic(String(sourceTopicId));
     const { partitions, shards, retentionMs } = source;
     this.#assertRoom(partitions);
@@ -153,19 +176,46 @@ export class CatalogState {
     return packr.pack(value);
   }
 
-  /** Applies one record of `$catalog`. `value` empty = deleted. */
-  apply(name: string, value: Uint8Array, catalogPosition: number): void {
-    const previous = this.#topics.get(name);
-    if (previous !== undefined) {
-      this.#topics.delete(name);
-      this.#count(previous, -1);
+  /** Applies one record of `$catalog`: a topic, or a subscription. `value` empty = deleted. */
+  apply(key: string, value: Uint8Array, catalogPosition: number): void {
+    if (value.length === 0) this.#records.delete(key);
+    else this.#records.set(key, value, catalogPosition);
+    if (isSubscriptionKey(key)) {
+      this.subscriptions.apply(key, value, catalogPosition, (topicId) => this.byId(topicId)?.partitions ?? 0);
+    } else {
+      this.#applyTopic(key, value, catalogPosition);
     }
-    if (value.length === 0) return;
-    const topic: Topic = { name, catalogPosition, ...(packr.unpack(value) as CatalogValue) };
-    this.#topics.set(name, topic);
+  }
+
+  #applyTopic(name: string, value: Uint8Array, catalogPosition: number): void {
+    const previous = this.#topics.get(name);
+    const next: Topic | undefined =
+      value.length === 0 ? undefined : { name, catalogPosition, ...(packr.unpack(value) as CatalogValue) };
+    if (previous !== undefined) {
+      this.#remove(previous);
+      // Its subscriptions are deleted with it, without a record of each.
+      if (previous.topicId !== next?.topicId) {
+        const keys = this.subscriptions.removeTopic(previous.topicId, previous.partitions);
+        for (const key of keys) this.#records.delete(key);
+      }
+    }
+    if (next !== undefined) this.#add(next);
+  }
+
+  #add(topic: Topic): void {
+    this.#topics.set(topic.name, topic);
+    this.#byId.set(topic.topicId, topic);
+    if (topic.deadLetterOf !== undefined) this.#deadLetterTopics.set(topic.deadLetterOf, topic);
     this.#count(topic, 1);
     // Ids are never reused, also when the topic with the highest one was deleted: nextTopicId is checkpointed.
     this.#nextTopicId = Math.max(this.#nextTopicId, topic.topicId + 1);
+  }
+
+  #remove(topic: Topic): void {
+    this.#topics.delete(topic.name);
+    this.#byId.delete(topic.topicId);
+    if (topic.deadLetterOf !== undefined) this.#deadLetterTopics.delete(topic.deadLetterOf);
+    this.#count(topic, -1);
   }
 
   /** Ids below are not given out any more. */
@@ -173,16 +223,22 @@ export class CatalogState {
     this.#nextTopicId = Math.max(this.#nextTopicId, topicId);
   }
 
-  snapshot(): { nextTopicId: number; topics: Topic[] } {
-    return { nextTopicId: this.#nextTopicId, topics: this.topics() };
+  snapshot(): CatalogImage {
+    return {
+      nextTopicId: this.#nextTopicId,
+      nextSubscriptionId: this.subscriptions.nextId,
+      records: this.#records.encode(),
+    };
   }
 
-  restore(snapshot: { nextTopicId: number; topics: Topic[] }): void {
-    for (const topic of snapshot.topics) {
-      this.#topics.set(topic.name, topic);
-      this.#count(topic, 1);
+  restore(image: CatalogImage | OldCatalogImage): void {
+    if ("records" in image) {
+      for (const { key, value, offset } of catalogRecords(image.records)) this.apply(key, value, offset);
+      this.subscriptions.startIdsAt(image.nextSubscriptionId);
+    } else {
+      for (const topic of image.topics) this.apply(topic.name, this.encode(topic), topic.catalogPosition);
     }
-    this.#nextTopicId = snapshot.nextTopicId;
+    this.startIdsAt(image.nextTopicId);
   }
 
   #count(topic: Topic, step: number): void {

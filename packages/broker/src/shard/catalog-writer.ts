@@ -1,5 +1,6 @@
 import { MillraceError } from "@millrace/protocol";
 import { BatchBuilder } from "@millrace/protocol/internal";
+import { BROKER_LIMITS } from "../limits.ts";
 import { CATALOG_TOPIC_ID } from "./catalog-state.ts";
 import type { Partition } from "./partition.ts";
 import type { RequestContext } from "./request-context.ts";
@@ -28,6 +29,16 @@ export class CatalogWriter {
   /** Offset of the next record. */
   get position(): number {
     return this.partition.nextOffset;
+  }
+
+  /** Changes and deletions go on: they are what an operator makes room with. Throws DISK_FULL. */
+  assertRoom(forWhat: string): void {
+    const { journal, upkeep } = this.#context;
+    if (journal.isFull || upkeep.refusal === "disk-full" || upkeep.refusal === "disk-low") {
+      throw new MillraceError("DISK_FULL", `the disk is full: no ${forWhat} can be created`, {
+        details: { retryAfterMs: BROKER_LIMITS.retryAfterMs },
+      });
+    }
   }
 
   /**

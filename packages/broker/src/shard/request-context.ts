@@ -3,10 +3,13 @@ import { MillraceError } from "@millrace/protocol";
 import type { Dispatcher } from "../subscription/dispatcher.ts";
 import type { HomeGroups } from "../subscription/home-groups.ts";
 import type { Clock } from "./clock.ts";
+import type { EntrySource } from "./entry-source.ts";
 import type { LogStarts } from "./log-starts.ts";
 import type { OwnAppends } from "./own-appends.ts";
 import type { Partition } from "./partition.ts";
 import type { ShardState, StateChange } from "./shard-state.ts";
+import { unknownSubscription } from "./subscription-catalog.ts";
+import type { ShardSubscription } from "./subscription-table.ts";
 import type { Upkeep } from "./upkeep.ts";
 
 /** What the shard lends to its requests. */
@@ -15,6 +18,8 @@ export interface RequestContext {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly logStarts: LogStarts;
+  /** Batches that are in memory, or can be fetched. */
+  readonly entries: EntrySource;
   readonly ownAppends: OwnAppends;
   readonly upkeep: Upkeep;
   readonly dispatcher: Dispatcher;
@@ -53,5 +58,12 @@ export function knownPartition(state: ShardState, topicId: number, partition: nu
       },
     );
   }
+  return found;
+}
+
+/** @throws MillraceError UNKNOWN_SUBSCRIPTION */
+export function knownSubscription(state: ShardState, subscriptionId: number): ShardSubscription {
+  const found = state.subscriptions.get(subscriptionId);
+  if (found === undefined) throw unknownSubscription(subscriptionId);
   return found;
 }

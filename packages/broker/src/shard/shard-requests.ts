@@ -3,6 +3,11 @@ import { Packr } from "msgpackr";
 import { CatalogWriter } from "./catalog-writer.ts";
 import { type GroupRequestMap, GroupRequests } from "./group-requests.ts";
 import type { Done, RequestContext } from "./request-context.ts";
+import {
+  type SubscriptionCatalogRequestMap,
+  SubscriptionCatalogRequests,
+} from "./subscription-catalog-requests.ts";
+import { type SubscriptionReportMap, SubscriptionReports } from "./subscription-reports.ts";
 import { type SubscriptionRequestMap, SubscriptionRequests } from "./subscription-requests.ts";
 import { type TopicRequestMap, TopicRequests } from "./topic-requests.ts";
 import { type UpkeepRequestMap, UpkeepRequests } from "./upkeep-requests.ts";
@@ -12,7 +17,9 @@ const packr = new Packr({ useRecords: false });
 /** Requests a node may make of a shard: MessagePack [kind, ...arguments] in a REQUEST record. */
 export interface ShardRequestMap
   extends TopicRequestMap,
+    SubscriptionCatalogRequestMap,
     SubscriptionRequestMap,
+    SubscriptionReportMap,
     GroupRequestMap,
     UpkeepRequestMap {}
 
@@ -33,7 +40,9 @@ export class ShardRequests {
     this.#handlers = new Map<string, Handler>(
       Object.entries({
         ...topics.handlers,
-        ...new SubscriptionRequests(context, writer).handlers,
+        ...new SubscriptionCatalogRequests(context, writer).handlers,
+        ...new SubscriptionRequests(context).handlers,
+        ...new SubscriptionReports(context).handlers,
         ...new GroupRequests(context.homeGroups, context.clock).handlers,
         ...new UpkeepRequests(shardId, context, topics, writer).handlers,
       }) as [string, Handler][],

@@ -152,6 +152,7 @@ export class Shard {
       journal: options.journal,
       clock: options.clock,
       logStarts: this.#logStarts,
+      entries: this.entries,
       ownAppends: this.ownAppends,
       upkeep: this.#upkeep,
       dispatcher: this.dispatcher,
@@ -183,13 +184,8 @@ export class Shard {
   doWork(): number {
     const failure = this.#journal.failure();
     if (failure !== undefined) {
-      throw new MillraceError(
-        "JOURNAL_FAILED",
-        `journal of shard ${this.shardId} failed: ${failure.message}`,
-        {
-          cause: failure,
-        },
-      );
+      const message = `journal of shard ${this.shardId} failed: ${failure.message}`;
+      throw new MillraceError("JOURNAL_FAILED", message, { cause: failure });
     }
     this.#cycle = (this.#cycle + 1) | 0;
     const nowMs = this.#clock.monotonicMs();

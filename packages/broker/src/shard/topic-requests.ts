@@ -1,5 +1,4 @@
-import { MillraceError, type RestorePoint } from "@millrace/protocol";
-import { BROKER_LIMITS } from "../limits.ts";
+import type { RestorePoint } from "@millrace/protocol";
 import { offsetOutOfRange } from "../offset-out-of-range.ts";
 import type { Topic, TopicChanges, TopicConfig } from "../topic.ts";
 import { unknownTopic } from "./catalog-state.ts";
@@ -134,8 +133,8 @@ export class TopicRequests {
   }
 
   #createTopic([name, config]: TopicRequestMap["createTopic"]["args"], done: Done<Topic>): void {
-    this.#assertRoom();
     const writer = this.#writer;
+    writer.assertRoom("topic");
     const { catalog } = this.#context.state;
     catalog.startIdsAt(writer.partition.logEpoch);
     this.#write(catalog.plan(name, config, this.#context.clock.wallMs(), writer.position), done);
@@ -153,20 +152,10 @@ export class TopicRequests {
       this.#context.afterCommit(() => done({ topic: found, created: false }));
       return;
     }
-    this.#assertRoom();
+    writer.assertRoom("topic");
     catalog.startIdsAt(writer.partition.logEpoch);
     const topic = catalog.planDeadLetters(sourceTopicId, this.#context.clock.wallMs(), writer.position);
     this.#write(topic, () => done({ topic, created: true }));
-  }
-
-  /** Changes and deletions go on: they are what an operator makes room with. */
-  #assertRoom(): void {
-    const { journal, upkeep } = this.#context;
-    if (journal.isFull || upkeep.refusal === "disk-full" || upkeep.refusal === "disk-low") {
-      throw new MillraceError("DISK_FULL", "the disk is full: no topic can be created", {
-        details: { retryAfterMs: BROKER_LIMITS.retryAfterMs },
-      });
-    }
   }
 
   #alterTopic([name, changes]: TopicRequestMap["alterTopic"]["args"], done: Done<Topic>): void {
@@ -230,10 +219,11 @@ export class TopicRequests {
   }
 
   #close([topicId]: TopicRequestMap["close"]["args"], done: Done<TopicRequestMap["close"]["reply"]>): void {
-    const { state, journal } = this.#context;
+    const { state, journal, dispatcher } = this.#context;
     let closed = 0;
     for (const partition of [...state.partitions.values()]) {
       if (partition.topicId !== topicId) continue;
+      dispatcher.closePartition(partition);
       state.close(partition);
       closed += 1;
     }

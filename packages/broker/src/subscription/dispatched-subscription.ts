@@ -13,6 +13,9 @@ export class DispatchedSubscription {
   readonly consumers: Set<LeaseConsumer> = new Set();
   /** Consumers with credit; the first is next. */
   readonly lenders: LeaseConsumer[] = [];
+  /** While several lend: consumers that have not had their turn of this round, and the most that each gets in it. */
+  turnsLeft = 0;
+  turnMessages = 0;
   /** Whoever lends is to be told when there is something. */
   isAwaited = true;
   /** In the dispatcher's list of those to be served. */

@@ -62,10 +62,8 @@ export class Dispatcher {
   readonly #owners: (DispatchedQueue | undefined)[] = [];
   readonly #freeOwners: number[] = [];
   readonly #consumers: Map<number, LeaseConsumer> = new Map();
-  readonly #freeConsumers: number[] = [];
-  #consumerIndexes = 0;
   /** Consumers that are gone and whose leases have not all ended. */
-  readonly #orphaned: LeaseConsumer[] = [];
+  readonly #orphaned: number[] = [];
   /** Answers that wait for a commit are below this number. */
   #answersStaged = 0;
   readonly #record: SettleRecord = {
@@ -227,10 +225,8 @@ export class Dispatcher {
     if (!isFinishing) {
       work += this.#settlement.expire(nowMs);
       while (this.#orphaned.length > 0) {
-        const consumer = this.#orphaned[0] as LeaseConsumer;
         work += 1;
-        if (!this.#settlement.endAllOf(consumer, nowMs)) break;
-        this.#freeConsumers.push(consumer.index);
+        if (!this.#settlement.endAllOf(this.#orphaned[0] as number, nowMs)) break;
         this.#orphaned.shift();
       }
       work += this.#deadLetters.run(nowMs);
@@ -300,7 +296,7 @@ export class Dispatcher {
       switch (words[w + 1]) {
         case inbound.INBOUND.SETTLE:
           this.#read(index, consumerId);
-          failures += this.#settlement.settle(this.#record, this.#consumers.get(consumerId), nowMs);
+          failures += this.#settlement.settle(this.#record, nowMs);
           break;
         case inbound.INBOUND.LEND:
           this.#lend(
@@ -351,11 +347,7 @@ export class Dispatcher {
     }
     let consumer = this.#consumers.get(consumerId);
     if (consumer === undefined) {
-      consumer = new LeaseConsumer(
-        consumerId,
-        this.#freeConsumers.pop() ?? this.#consumerIndexes++,
-        subscription,
-      );
+      consumer = new LeaseConsumer(consumerId, subscription);
       this.#consumers.set(consumerId, consumer);
       subscription.consumers.add(consumer);
     }
@@ -383,7 +375,7 @@ export class Dispatcher {
     stopLending(consumer);
     this.#consumers.delete(consumerId);
     consumer.subscription?.consumers.delete(consumer);
-    this.#orphaned.push(consumer);
+    this.#orphaned.push(consumerId);
   }
 }
 

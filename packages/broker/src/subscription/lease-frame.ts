@@ -14,15 +14,13 @@ import type { ConsumerLink } from "../shard/consumer-link.ts";
 import type { EntrySource } from "../shard/entry-source.ts";
 import type { DispatchedQueue } from "./dispatched-queue.ts";
 import type { LeaseConsumer } from "./lease-consumer.ts";
-import type { LeaseTable } from "./lease-table.ts";
+import { LEASE_RECORDS_MAX, type LeaseTable } from "./lease-table.ts";
 
 /** Of the head of a batch, with room for flags above a fixint. */
 const BATCH_HEAD_BYTES_MAX: number = BATCH_HEAD_BYTES + 1;
 /** What a row takes beside its records, at most. */
 export const LEASED_ROW_BYTES: number =
   LEASED_ROW_HEAD_BYTES + BATCH_HEAD_BYTES_MAX + LEASED_NO_CHECKSUM_BYTES;
-/** Records of one lease: their settled ones are a mask of 32 bits. */
-export const LEASE_RECORDS_MAX = 32;
 
 /**
  * One LEASED frame on its way into the outbound ring: records are copied there once, from where their stored batch lies,
@@ -178,7 +176,14 @@ export class LeaseFrame {
   ): void {
     const consumer = this.#consumer as LeaseConsumer;
     const deadlineMs = this.#nowMs + queue.subscription.settings.leaseMs;
-    const counter = this.#leases.grant(queue.owner, consumer.index, offset, count, deliveries, deadlineMs);
+    const counter = this.#leases.grant(
+      queue.owner,
+      consumer.consumerId,
+      offset,
+      count,
+      deliveries,
+      deadlineMs,
+    );
     if (counter < 0) throw new Error(`no room for a lease: leases=${this.#leases.count}`);
     const { topicId, partition } = queue.partition;
     writeLeasedRowHead(

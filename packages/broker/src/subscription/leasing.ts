@@ -5,8 +5,8 @@ import type { DeadLetters } from "./dead-letters.ts";
 import type { DispatchedQueue } from "./dispatched-queue.ts";
 import type { DispatchedSubscription } from "./dispatched-subscription.ts";
 import type { LeaseConsumer } from "./lease-consumer.ts";
-import { LEASE_RECORDS_MAX, LeaseFrame } from "./lease-frame.ts";
-import type { LeaseTable } from "./lease-table.ts";
+import { LeaseFrame } from "./lease-frame.ts";
+import { LEASE_RECORDS_MAX, type LeaseTable } from "./lease-table.ts";
 import type { ReadyQueues } from "./ready-queues.ts";
 
 /** A LEASED frame, unless a single record is larger. */
@@ -18,6 +18,10 @@ const CYCLE_LOOKS_MAX = 65_536;
 
 /** No room for a frame, or for another lease: go on when there is some. */
 const NO_ROOM = -1;
+/** The next record is larger than what the consumer has lent, and it has others of this shard to settle first. */
+const TOO_LARGE = -2;
+/** The next run does not fit behind those that are there. */
+const FRAME_FULL = -3;
 
 export interface LeasingContext {
   readonly link: ConsumerLink;
@@ -85,10 +89,14 @@ export class Leasing {
     if (!this.#link.hasRoomForLeases()) return NO_ROOM;
     const bytes = this.#lease(subscription, consumer, nowMs);
     if (bytes === NO_ROOM) return NO_ROOM;
-    if (bytes > 0) {
+    if (bytes > 0 || bytes === TOO_LARGE) {
       lenders.shift();
-      if (consumer.hasCredit) lenders.push(consumer);
+      if (consumer.hasCredit && bytes > 0) lenders.push(consumer);
       else consumer.lends = false;
+    }
+    if (bytes === TOO_LARGE) {
+      this.#ready.ready(subscription.ready[0] as DispatchedQueue);
+      return 0;
     }
     if (subscription.ready.length > 0) {
       this.#ready.list(subscription);
@@ -152,10 +160,10 @@ export class Leasing {
         outcome = NO_ROOM;
         break;
       }
-      const taken = this.#takeRun(queue, messagesMax - frame.messages, nowMs);
+      const taken = this.#takeRun(queue, consumer.consumerId, messagesMax - frame.messages, nowMs);
       if (taken === FRAME_FULL) break;
-      if (taken === RING_FULL) {
-        outcome = NO_ROOM;
+      if (taken === TOO_LARGE || taken === NO_ROOM) {
+        outcome = taken;
         break;
       }
       if (taken > 0 && ready.length > 1) {
@@ -173,21 +181,27 @@ export class Leasing {
   /** Messages that this consumer may get now: as many as the others, where there is not enough for all. */
   #share(subscription: DispatchedSubscription, consumer: LeaseConsumer, nowMs: number): number {
     const lenders = subscription.lenders.length;
-    if (lenders < 2) return consumer.messages;
-    let available = 0;
-    const { ready } = subscription;
-    for (let i = 0; i < ready.length && available < consumer.messages * lenders; i += 1) {
-      const { state, partition } = ready[i] as DispatchedQueue;
-      available += state.counts(nowMs, partition.highWatermark).available;
+    if (lenders < 2) {
+      subscription.turnsLeft = 0;
+      return consumer.messages;
     }
-    return Math.min(consumer.messages, Math.max(1, Math.ceil(available / lenders)));
+    if (subscription.turnsLeft === 0) {
+      let available = 0;
+      for (const { state, partition } of subscription.ready) {
+        available += state.counts(nowMs, partition.highWatermark).available;
+      }
+      subscription.turnsLeft = lenders;
+      subscription.turnMessages = Math.max(1, Math.ceil(available / lenders));
+    }
+    subscription.turnsLeft -= 1;
+    return Math.min(consumer.messages, subscription.turnMessages);
   }
 
   /**
    * Adds a run of records of a queue to the frame.
-   * @returns their number, or FRAME_FULL, RING_FULL; 0: look again, the queue may have left the ready ones
+   * @returns their number, or FRAME_FULL, TOO_LARGE, NO_ROOM; 0: look again, the queue may have left the ready ones
    */
-  #takeRun(queue: DispatchedQueue, messagesMax: number, nowMs: number): number {
+  #takeRun(queue: DispatchedQueue, consumerId: number, messagesMax: number, nowMs: number): number {
     const { state, partition } = queue;
     const source = this.#source;
     const offset = state.next(nowMs, partition.highWatermark);
@@ -209,11 +223,17 @@ export class Leasing {
       state.skip(offset, Math.max(source.nextOffset, offset + 1));
       return 0;
     }
-    return this.#takeHere(queue, offset, messagesMax, nowMs);
+    return this.#takeHere(queue, offset, consumerId, messagesMax, nowMs);
   }
 
   /** As #takeRun, of the batch that the source has found. */
-  #takeHere(queue: DispatchedQueue, offset: number, messagesMax: number, nowMs: number): number {
+  #takeHere(
+    queue: DispatchedQueue,
+    offset: number,
+    consumerId: number,
+    messagesMax: number,
+    nowMs: number,
+  ): number {
     const { state, dying } = queue;
     const source = this.#source;
     const frame = this.#frame;
@@ -241,13 +261,14 @@ export class Leasing {
     }
     if (fitting === 0) {
       if (frame.messages > 0) return FRAME_FULL;
-      // A record larger than what the consumer has lent would never come otherwise.
+      if (this.#leases.firstOf(consumerId) >= 0) return TOO_LARGE;
+      // A record larger than all that the consumer ever lends would never come otherwise.
       ends[0] = walker.contentEnd;
       fitting = 1;
     }
     const isWhole = fitting === source.count;
     const batchBytes = isWhole ? source.storedBytes : (ends[fitting - 1] as number) - recordsStart;
-    if (!frame.open(batchBytes)) return RING_FULL;
+    if (!frame.open(batchBytes)) return NO_ROOM;
     const taken = state.take(offset, fitting, keyHash === NO_KEY ? undefined : keyHash);
     if (taken === 0) return 0;
     const { deliveries } = state;
@@ -273,6 +294,3 @@ export class Leasing {
     return taken;
   }
 }
-
-const FRAME_FULL = -1;
-const RING_FULL = -2;

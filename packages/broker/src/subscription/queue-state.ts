@@ -51,6 +51,8 @@ export class QueueState {
   #offered = -1;
   #nowMs = 0;
   #deliveries = 0;
+  /** The cursor has not reached a fresh record yet: it passes many that wait for their time since before a restart. */
+  #isPassing = false;
 
   constructor(options: QueueOptions) {
     this.keyed = options.keyed;
@@ -75,6 +77,11 @@ export class QueueState {
     return this.#deliveries;
   }
 
+  /** Whether encode() has nothing to say but the floor. */
+  get isPlain(): boolean {
+    return this.#ledger.finishedAbove === 0 && this.#retries.size === 0;
+  }
+
   /** Bytes of memory of its tables. */
   get byteSize(): number {
     return this.#ledger.byteSize + this.#retries.byteSize + this.#gate.byteSize;
@@ -96,17 +103,18 @@ export class QueueState {
   /**
    * Takes a run of records from `offset` on, which next() must have said last, to be leased: at most `max`, at
    * most 32, and one when keyed; all have the same `deliveries`. `max` must not reach beyond the stored batch.
-   * `keyHash` (up to 53 bits): undefined for a record without key, and in a queue that is not keyed. 0: nothing to
-   * lease, it waits for its key or its time; ask next() again.
+   * `keyHash` (up to 53 bits): of the record's key; undefined: it has none. 0: nothing to lease, it waits for its key
+   * or its time; ask next() again.
    */
   take(offset: number, max: number, keyHash: number | undefined): number {
     if (offset !== this.#offered || max < 1) return 0;
     this.#offered = -1;
+    const key = this.keyed ? keyHash : undefined;
     const limit = this.keyed ? 1 : Math.min(max, LEASE_RECORDS_MAX);
     const slot = this.#retries.find(offset);
-    if (slot < 0) return this.#takeFresh(offset, limit, keyHash);
+    if (slot < 0) return this.#takeFresh(offset, limit, key);
     if (offset >= this.#cursor && !this.selected) this.#pass(1);
-    if (keyHash !== undefined && !this.#gate.enter(keyHash, offset)) {
+    if (key !== undefined && !this.#gate.enter(key, offset)) {
       this.#retries.park(slot);
       return 0;
     }
@@ -172,6 +180,7 @@ export class QueueState {
     this.#cursor = offset;
     this.#outstanding = 0;
     this.#offered = -1;
+    this.#isPassing = false;
   }
 
   isFinished(offset: number): boolean {
@@ -180,7 +189,7 @@ export class QueueState {
 
   /** Looks at the due retries alone. A record that waited before a restart is available until the cursor passes it. */
   counts(nowMs: number, highWatermark: number): QueueCounts {
-    const due = this.#retries.dueCount(nowMs);
+    const due = this.#retries.dueCount(nowMs, Number.POSITIVE_INFINITY);
     const scheduled = this.#retries.scheduled;
     const behind = this.#gate.waiting;
     const given = this.selected ? this.#retries.size : this.#outstanding;
@@ -191,9 +200,14 @@ export class QueueState {
     };
   }
 
+  /** Available records, as counts() says, or `max` if there are more; looks at no more than that. */
+  availableUpTo(max: number, nowMs: number, highWatermark: number): number {
+    return Math.min(max, this.#fresh(highWatermark) + this.#retries.dueCount(nowMs, max));
+  }
+
   /** When next() may have something that it has not now; Infinity: not by time alone. */
   nextTimerMs(): number {
-    return this.#retries.nextMs();
+    return this.#isPassing ? AT_ONCE : this.#retries.nextMs();
   }
 
   /** The oldest unfinished offset when nothing fresh is given because of it, else -1. */
@@ -260,9 +274,24 @@ export class QueueState {
     return state;
   }
 
+  /** Goes back, or on, to what encode() has said. Leases as with seek(). @throws RangeError as decode() */
+  returnTo(bytes: Uint8Array, nowMs: number, wallMs: number): void {
+    const other = QueueState.decode(bytes, nowMs, wallMs, this.#spanMax);
+    if (other.keyed !== this.keyed || other.selected !== this.selected) {
+      throw new RangeError(`the state of another kind of queue: keyed=${other.keyed}`);
+    }
+    this.seek(other.floor);
+    this.#ledger = other.#ledger;
+    this.#retries = other.#retries;
+  }
+
   #nextFresh(highWatermark: number): number {
     const limit = Math.min(highWatermark, this.floor + this.#spanMax);
-    while (this.#cursor < limit) {
+    this.#isPassing = false;
+    for (let passed = 0; this.#cursor < limit; passed += 1) {
+      // The caller has others to serve.
+      this.#isPassing = passed === PASSED_MAX;
+      if (this.#isPassing) return -1;
       const offset = this.#ledger.nextUnfinished(this.#cursor);
       this.#cursor = Math.min(offset, limit);
       if (offset >= limit) return -1;
@@ -276,12 +305,12 @@ export class QueueState {
     return -1;
   }
 
-  #takeFresh(offset: number, limit: number, keyHash: number | undefined): number {
+  #takeFresh(offset: number, limit: number, key: number | undefined): number {
     if (offset !== this.#cursor) return 0;
     this.#deliveries = 1;
-    if (keyHash !== undefined) {
+    if (key !== undefined) {
       this.#pass(1);
-      return this.#gate.enter(keyHash, offset) ? 1 : 0;
+      return this.#gate.enter(key, offset) ? 1 : 0;
     }
     const end = Math.min(offset + limit, this.floor + this.#spanMax);
     const known = this.#knownAhead();
@@ -362,6 +391,8 @@ export class QueueState {
 }
 
 const SPAN_MAX = 1_048_576;
+/** Waiting records that the cursor passes in one call, after a restart. */
+const PASSED_MAX = 4096;
 /** Before any time the caller's clock says. */
 const AT_ONCE = 0;
 const VERSION = 1;

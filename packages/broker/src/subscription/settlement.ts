@@ -4,15 +4,13 @@ import type { Clock } from "../shard/clock.ts";
 import type { ConsumerLink } from "../shard/consumer-link.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type { DispatchedQueue } from "./dispatched-queue.ts";
-import type { LeaseConsumer } from "./lease-consumer.ts";
-import type { LeaseTable } from "./lease-table.ts";
+import { LEASE_RECORDS_MAX, type LeaseTable } from "./lease-table.ts";
 import type { QueueChanges } from "./queue-changes.ts";
 import type { ReadyQueues } from "./ready-queues.ts";
 import type { SettleAnswers } from "./settle-answers.ts";
 
 /** Records of leases that end by time or with their consumer in one duty cycle, about: each failure is journaled. */
 const CYCLE_FAILURES_MAX = 8_192;
-const LEASE_RECORDS_MAX = 32;
 const EXTENSION_MS_MAX = 43_200_000;
 const OK = 0;
 
@@ -58,12 +56,11 @@ export class Settlement {
   }
 
   /** @returns records whose failure has to be journaled one by one */
-  settle(record: SettleRecord, consumer: LeaseConsumer | undefined, nowMs: number): number {
+  settle(record: SettleRecord, nowMs: number): number {
     const leases = this.#leases;
     const { firstOffset, count } = record;
-    const isOurs = consumer !== undefined && record.leaseEpoch === this.#context.leaseEpoch;
-    const slot = isOurs ? leases.find(record.leaseCounter) : -1;
-    if (slot < 0 || leases.consumerAt(slot) !== (consumer as LeaseConsumer).index) {
+    const slot = record.leaseEpoch === this.#context.leaseEpoch ? leases.find(record.leaseCounter) : -1;
+    if (slot < 0 || leases.consumerAt(slot) !== record.consumerId) {
       // Nobody knows any more what of it was unsettled: its gateway does.
       this.#answer(record, ERROR_CODES.LEASE_EXPIRED.code, Math.min(count, LEASE_RECORDS_MAX));
       return 0;
@@ -141,10 +138,10 @@ export class Settlement {
    * Ends leases of a consumer that is gone: its records go to others at once, and its deliveries count.
    * @returns false when some are left for the next cycle
    */
-  endAllOf(consumer: LeaseConsumer, nowMs: number): boolean {
+  endAllOf(consumerId: number, nowMs: number): boolean {
     let failures = 0;
     for (;;) {
-      const slot = this.#leases.firstOf(consumer.index);
+      const slot = this.#leases.firstOf(consumerId);
       if (slot < 0) return true;
       if (failures >= CYCLE_FAILURES_MAX) return false;
       failures += this.#end(slot, nowMs);

@@ -203,7 +203,7 @@ export class ShardThreadAgent implements Agent {
   }
 
   #tryOpenJournal({ shardId, directory }: ShardPlace): OpenedJournal {
-    const state = new ShardState(shardId, this.#data.shardCount);
+    const state = new ShardState(shardId, this.#data.shardCount, SYSTEM_CLOCK);
     const recovery = new ShardRecovery(state);
     const journal = Journal.open({
       storage: new RealStorage(),

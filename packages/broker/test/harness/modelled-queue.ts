@@ -367,6 +367,7 @@ export class ModelledQueue {
       },
     );
     assert.deepEqual(this.#state.counts(this.nowMs, this.highWatermark), seen);
+    assert.equal(this.#state.availableUpTo(3, this.nowMs, this.highWatermark), Math.min(3, seen.available));
     const blocked = this.#state.cursor - this.#state.floor >= this.#options.spanMax;
     assert.equal(this.#state.blockedOffset(), blocked ? this.#floor() : -1);
   }

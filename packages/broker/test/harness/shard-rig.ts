@@ -106,7 +106,7 @@ export class ShardRig {
   open(): void {
     const { clock } = this;
     const storage = this.#visible;
-    const state = new ShardState(this.shardId, this.shardCount);
+    const state = new ShardState(this.shardId, this.shardCount, clock);
     this.recovery = new ShardRecovery(state);
     this.background = new SteppedBackground(storage, this.#options.steppedBackground ?? false);
     this.journal = Journal.open({

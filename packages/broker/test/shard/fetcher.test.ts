@@ -15,6 +15,7 @@ import { ShardState } from "../../src/shard/shard-state.ts";
 import type { TailMemory } from "../../src/shard/tail-memory.ts";
 import { DURABILITY_FSYNCED } from "../../src/topic.ts";
 import { batchOf, valuesOf } from "../harness/batches.ts";
+import { ManualClock } from "../harness/manual-clock.ts";
 
 const SHARD = 3;
 const { fetchesMax, fetchWantsMax, fetchBytesMax, fetchLostMs, fetchRetryMsMin, fetchedBytesMax } =
@@ -331,7 +332,7 @@ t.test("many partitions get less each, so that none drives out what another has 
 
 t.test("a topic that is deleted is forgotten, also what is still to come of it", async (t) => {
   const rig = new SourceRig();
-  const state = new ShardState(SHARD, 4);
+  const state = new ShardState(SHARD, 4, new ManualClock());
   const partition = state.open(5, 0, DURABILITY_FSYNCED);
   const other = rig.partition(100, 1);
   partition.nextOffset = partition.highWatermark = 100;

@@ -42,7 +42,7 @@ function fileOf(basePosition: number, topicId: number, lastTime: number, part = 
 /** A shard with two topics of one partition, a journal that writes down what it is asked, and commits by hand. */
 class Bench {
   readonly clock: ManualClock = new ManualClock();
-  readonly state: ShardState = new ShardState(1, 2);
+  readonly state: ShardState = new ShardState(1, 2, new ManualClock());
   readonly asked: Asked[] = [];
   readonly reclaimed: number[][] = [];
   readonly logged: string[] = [];

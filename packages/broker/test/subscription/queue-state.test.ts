@@ -204,6 +204,18 @@ t.test("the journal's rows may be ahead of the cursor", async (t) => {
   t.equal(queue.deliveries, 5);
 });
 
+t.test("a long way over what waits since before a restart is gone in steps", async (t) => {
+  const queue = new QueueState({ keyed: false, start: 0 });
+  const waiting = 20_000;
+  for (let offset = 0; offset < waiting; offset += 1) queue.retry(offset, 1, 500);
+  let steps = 0;
+  while (queue.next(100, waiting + 1) < 0 && queue.nextTimerMs() <= 100) steps += 1;
+  t.ok(steps > 1 && steps < 10, `${steps} steps`);
+  t.equal(queue.next(100, waiting + 1), waiting);
+  t.equal(queue.nextTimerMs(), 500);
+  t.equal(queue.availableUpTo(100, 500, waiting + 1), 100);
+});
+
 t.test("seek goes back and forth and forgets what was", async (t) => {
   const queue = new QueueState({ keyed: true, start: 0 });
   takeNext(queue, 1, 10, 5);
