@@ -1,3 +1,4 @@
+import { BROKER_LIMITS } from "../limits.ts";
 import { AckLedger } from "./ack-ledger.ts";
 import { KeyGate } from "./key-gate.ts";
 import { LEASE_RECORDS_MAX } from "./lease-table.ts";
@@ -11,7 +12,7 @@ export interface QueueOptions {
   readonly start: number;
   /** Only what select() names is given, in the order in which it is due: redriven records of a dead-letter topic. */
   readonly selected?: boolean;
-  /** Offsets from the oldest unfinished record to the newest one given; of a selected queue: records. */
+  /** Offsets from the oldest unfinished record to the newest one given; of a selected queue: records. For tests. */
   readonly spanMax?: number;
 }
 
@@ -57,7 +58,7 @@ export class QueueState {
   constructor(options: QueueOptions) {
     this.keyed = options.keyed;
     this.selected = options.selected ?? false;
-    this.#spanMax = options.spanMax ?? SPAN_MAX;
+    this.#spanMax = options.spanMax ?? BROKER_LIMITS.queueSpanMax;
     this.#ledger = new AckLedger(options.start);
     this.#cursor = options.start;
   }
@@ -390,7 +391,6 @@ export class QueueState {
   }
 }
 
-const SPAN_MAX = 1_048_576;
 /** Waiting records that the cursor passes in one call, after a restart. */
 const PASSED_MAX = 4096;
 /** Before any time the caller's clock says. */
