@@ -99,6 +99,13 @@ export const BROKER_LIMITS = {
   spaceRollMs: 10_000,
   spaceWantedMs: 600_000,
   retentionCheckMs: 30_000,
+  /** Time from one look at topics that retain until acknowledged to the next … */
+  acknowledgedCheckMs: 500,
+  /** … in which the start of a log moves by so many records at least, unless it has not moved for so long … */
+  acknowledgedStepRecords: 4_096,
+  acknowledgedStepMs: 5_000,
+  /** … and so many records of a partition are dead-lettered at most. */
+  acknowledgedLettersMax: 512,
   /** Least time from one look at settled files to the next. */
   retentionGapMs: 1_000,
   /** Files looked at in one plan, unless a partition's byte bound needs more. */
