@@ -57,6 +57,8 @@ export const BROKER_LIMITS = {
   producersPerShardMax: 100_000,
   /** Leases of queue and keyed subscriptions that one shard has out at a time. */
   leasesPerShardMax: 1_048_576,
+  /** Offsets of a queue from its oldest unfinished record to the newest one that is given. */
+  queueSpanMax: 1_048_576,
   /** 7 days. */
   producerIdleMsMax: 604_800_000,
   /** Runs of acknowledged sequences kept per producer and partition: a batch in flight is at most one run. */
