@@ -19,6 +19,7 @@ import {
   LIMITS,
   type ListSubscriptionsFrame,
   MillraceError,
+  PEEK_STATE,
   type PeekFrame,
   parseSubscriptionChanges,
   type RedriveFrame,
@@ -34,6 +35,8 @@ import type { SubscriptionLookup } from "./subscription-lookup.ts";
 import { firstSubscriptionsAfter } from "./subscription-page.ts";
 import { subscriptionStarts } from "./subscription-starts.ts";
 import type { TopicRequests } from "./topic-requests.ts";
+
+type PeekedRow = Awaited<ReturnType<GatewayPort["peek"]>>[number];
 
 /** More than what a SUBSCRIPTIONS frame holds beside its subscriptions. */
 const SUBSCRIPTIONS_HEAD_BYTES = 64;
@@ -152,18 +155,8 @@ export class SubscriptionRequests {
   }
 
   async peek(session: Session, frame: PeekFrame): Promise<void> {
-    const { port, writer } = this.#parts;
-    const { topic, subscription } = this.#existing(frame);
-    if (subscription.mode === "stream") {
-      throw new MillraceError(
-        "SUBSCRIPTION_MODE",
-        `subscription ${subscription.name} is of mode stream: all behind its cursors is unfinished`,
-        { details: { subscription: subscription.name, mode: subscription.mode } },
-      );
-    }
-    checkPartition(topic, frame.partition);
-    const limit = Math.min(frame.limit, LIMITS.peekRecordsMax);
-    const rows = limit === 0 ? [] : await port.peek(subscription, frame.partition, frame.fromOffset, limit);
+    const { writer } = this.#parts;
+    const rows = await this.#peeked(frame);
     writer.reset();
     encodePeeked(writer, {
       requestId: frame.requestId,
@@ -177,6 +170,29 @@ export class SubscriptionRequests {
       })),
     });
     session.sendWritten();
+  }
+
+  /** A dead-letter topic under no subscription's name, "": the dead letters in it that were not redriven. */
+  async #peeked(frame: PeekFrame): Promise<readonly PeekedRow[]> {
+    const { port, topics } = this.#parts;
+    const { partition, fromOffset } = frame;
+    const limit = Math.min(frame.limit, LIMITS.peekRecordsMax);
+    const named = topics.existing(frame.topic);
+    if (frame.name === "" && named.deadLetterOf !== undefined) {
+      checkPartition(named, partition);
+      const offsets = limit === 0 ? [] : await port.deadLetters(named, partition, fromOffset, limit);
+      return offsets.map((offset) => [named.topicId, partition, offset, PEEK_STATE.AVAILABLE, 0, 0]);
+    }
+    const { topic, subscription } = this.#existing(frame);
+    if (subscription.mode === "stream") {
+      throw new MillraceError(
+        "SUBSCRIPTION_MODE",
+        `subscription ${subscription.name} is of mode stream: all behind its cursors is unfinished`,
+        { details: { subscription: subscription.name, mode: subscription.mode } },
+      );
+    }
+    checkPartition(topic, partition);
+    return limit === 0 ? [] : port.peek(subscription, partition, fromOffset, limit);
   }
 
   async redrive(session: Session, frame: RedriveFrame): Promise<void> {
