@@ -254,7 +254,8 @@ export class SubscriptionRequests {
     const acquired = rows.map(([number, assignmentEpoch]): AcquiredRow => {
       const cursor = cursorOf(subscription, number);
       const { offset, logEpoch: cursorLogEpoch, partition } = cursor;
-      const refused = assignmentEpoch < cursor.assignmentEpoch;
+      const { assignmentEpoch: current, sought } = cursor;
+      const refused = assignmentEpoch < current || (sought && assignmentEpoch === current);
       if (!refused) {
         // Not journaled: after a restart a holder is known again by its next commit.
         cursor.assignmentEpoch = assignmentEpoch;

@@ -105,8 +105,9 @@ export class RetryQueue {
     return this.#schedule.firstTime() <= nowMs ? this.#schedule.first() : -1;
   }
 
-  dueCount(nowMs: number): number {
-    return this.#schedule.countUntil(nowMs);
+  /** Scheduled records that are due, or at least `max` if there are more; looks at about as many. */
+  dueCount(nowMs: number, max: number): number {
+    return this.#schedule.countUntil(nowMs, max);
   }
 
   /** Infinity when nothing is scheduled. */

@@ -70,9 +70,9 @@ export class SlotHeap {
     this.#places[from] = 0;
   }
 
-  /** How many have a time at or before `time`. Looks at these alone. */
-  countUntil(time: number): number {
-    return this.#countUntil(time, 0);
+  /** How many have a time at or before `time`; at least `max` if there are more. Looks at about as many. */
+  countUntil(time: number, max: number): number {
+    return this.#countUntil(time, max, 0);
   }
 
   clear(): void {
@@ -83,9 +83,10 @@ export class SlotHeap {
     this.#size = 0;
   }
 
-  #countUntil(time: number, place: number): number {
+  #countUntil(time: number, max: number, place: number): number {
     if (place >= this.#size || (this.#times[this.#order[place] as number] as number) > time) return 0;
-    return 1 + this.#countUntil(time, 2 * place + 1) + this.#countUntil(time, 2 * place + 2);
+    const left = 1 + this.#countUntil(time, max - 1, 2 * place + 1);
+    return left < max ? left + this.#countUntil(time, max - left, 2 * place + 2) : left;
   }
 
   #before(a: number, b: number): boolean {

@@ -204,6 +204,18 @@ t.test("the journal's rows may be ahead of the cursor", async (t) => {
   t.equal(queue.deliveries, 5);
 });
 
+t.test("a long way over what waits since before a restart is gone in steps", async (t) => {
+  const queue = new QueueState({ keyed: false, start: 0 });
+  const waiting = 20_000;
+  for (let offset = 0; offset < waiting; offset += 1) queue.retry(offset, 1, 500);
+  let steps = 0;
+  while (queue.next(100, waiting + 1) < 0 && queue.nextTimerMs() <= 100) steps += 1;
+  t.ok(steps > 1 && steps < 10, `${steps} steps`);
+  t.equal(queue.next(100, waiting + 1), waiting);
+  t.equal(queue.nextTimerMs(), 500);
+  t.equal(queue.availableUpTo(100, 500, waiting + 1), 100);
+});
+
 t.test("seek goes back and forth and forgets what was", async (t) => {
   const queue = new QueueState({ keyed: true, start: 0 });
   takeNext(queue, 1, 10, 5);
@@ -218,6 +230,26 @@ t.test("seek goes back and forth and forgets what was", async (t) => {
   t.equal(takeNext(queue, 1, 10, 5), 0, "the key is free again");
   t.equal(queue.deliveries, 1);
   t.same(queue.counts(1, 10), { available: 9, leased: 1, waiting: 0 });
+});
+
+t.test("a queue returns to where it was", async (t) => {
+  const queue = new QueueState({ keyed: true, start: 0 });
+  t.ok(queue.isPlain);
+  takeNext(queue, 1, 10, 5);
+  t.ok(queue.isPlain, "a lease is nothing that must be kept");
+  takeNext(queue, 1, 10, 6);
+  queue.retry(1, 2, 30);
+  t.notOk(queue.isPlain);
+  const bytes = queue.encode(10, 10);
+  queue.ack(0, 10);
+  t.equal(queue.floor, 10);
+  queue.returnTo(bytes, 20, 20);
+  t.equal(takeNext(queue, 20, 10, 5), 0);
+  t.equal(takeNext(queue, 20, 10, 6), -1, "1 waits for its time");
+  t.equal(takeNext(queue, 30, 10, 6), 1);
+  t.equal(queue.deliveries, 3);
+  const plain = new QueueState({ keyed: false, start: 0 });
+  t.throws(() => plain.returnTo(bytes, 20, 20), RangeError);
 });
 
 t.test("gaps are passed, at the floor at any length, above it within the span", async (t) => {

@@ -103,7 +103,9 @@ function compare(queue: RetryQueue, model: Map<number, Row>, offset: number, now
   if (offset % 16 !== 0) return;
   const rows = [...model.values()].filter(({ scheduled }) => scheduled);
   assert.equal(queue.scheduled, rows.length);
-  assert.equal(queue.dueCount(nowMs), rows.filter(({ notBeforeMs }) => notBeforeMs <= nowMs).length);
+  const dueRows = rows.filter(({ notBeforeMs }) => notBeforeMs <= nowMs).length;
+  assert.equal(queue.dueCount(nowMs, Number.POSITIVE_INFINITY), dueRows);
+  assert.equal(Math.min(9, queue.dueCount(nowMs, 9)), Math.min(9, dueRows));
   const due = queue.due(nowMs);
   assert.equal(due < 0 ? undefined : queue.offsetAt(due), firstOf(model, nowMs));
 }

@@ -341,6 +341,7 @@ export class FakeNode extends FakeSubscriptions implements GatewayNode {
     for (const log of this.#partitions.values()) {
       if (log.topic.shards[log.partition] === shardId) log.tailed = false;
     }
+    this.loseHome(shardId);
     this.handler?.onShardDown(shardId);
   }
 
@@ -373,6 +374,11 @@ export class FakeNode extends FakeSubscriptions implements GatewayNode {
 
   protected override isDown(shardId: number): boolean {
     return (this.shards[shardId] as FakeShard).down;
+  }
+
+  protected override say(shardId: number, event: Event): void {
+    (this.shards[shardId] as FakeShard).outbox.push(event);
+    this.#plan();
   }
 
   #command(shard: FakeShard, command: () => void): void {
