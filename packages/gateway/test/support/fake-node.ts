@@ -13,7 +13,7 @@ import { ERROR_CODES, type ErrorName, MillraceError } from "@millrace/protocol";
 import type { GatewayNode } from "../../src/create-broker.ts";
 import { type FakeFrame, FakePartition } from "./fake-partition.ts";
 import { FakeQueues } from "./fake-queues.ts";
-import { deliverEvent, type FakePublish, FakeShard, readPublish } from "./fake-shard.ts";
+import { deliverEvent, type FakePublish, FakeShard, readPublish, type ShardEvent } from "./fake-shard.ts";
 import { fakeStatus } from "./fake-status.ts";
 import { FakeSubscriptions } from "./fake-subscriptions.ts";
 
@@ -376,7 +376,7 @@ export class FakeNode extends FakeSubscriptions implements GatewayNode {
     return (this.shards[shardId] as FakeShard).down;
   }
 
-  protected override say(shardId: number, event: Event): void {
+  protected override say(shardId: number, event: ShardEvent): void {
     (this.shards[shardId] as FakeShard).outbox.push(event);
     this.#plan();
   }
