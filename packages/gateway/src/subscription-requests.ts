@@ -1,8 +1,10 @@
-import type {
-  GatewayPort,
-  Subscription as NamedSubscription,
-  SubscriptionPartitionState,
-  Topic,
+import {
+  type GatewayPort,
+  type Subscription as NamedSubscription,
+  PEEK_STATE,
+  type PeekedRecord,
+  type SubscriptionPartitionState,
+  type Topic,
 } from "@millrace/broker/internal";
 import {
   type AlterSubscriptionFrame,
@@ -19,7 +21,6 @@ import {
   LIMITS,
   type ListSubscriptionsFrame,
   MillraceError,
-  PEEK_STATE,
   type PeekFrame,
   parseSubscriptionChanges,
   type RedriveFrame,
@@ -35,8 +36,6 @@ import type { SubscriptionLookup } from "./subscription-lookup.ts";
 import { firstSubscriptionsAfter } from "./subscription-page.ts";
 import { subscriptionStarts } from "./subscription-starts.ts";
 import type { TopicRequests } from "./topic-requests.ts";
-
-type PeekedRow = Awaited<ReturnType<GatewayPort["peek"]>>[number];
 
 /** More than what a SUBSCRIPTIONS frame holds beside its subscriptions. */
 const SUBSCRIPTIONS_HEAD_BYTES = 64;
@@ -156,7 +155,8 @@ export class SubscriptionRequests {
 
   async peek(session: Session, frame: PeekFrame): Promise<void> {
     const { writer } = this.#parts;
-    const rows = await this.#peeked(frame);
+    const limit = Math.min(frame.limit, LIMITS.peekRecordsMax);
+    const rows = await (frame.name === "" ? this.#deadLetters(frame, limit) : this.#unfinished(frame, limit));
     writer.reset();
     encodePeeked(writer, {
       requestId: frame.requestId,
@@ -172,17 +172,8 @@ export class SubscriptionRequests {
     session.sendWritten();
   }
 
-  /** A dead-letter topic under no subscription's name, "": the dead letters in it that were not redriven. */
-  async #peeked(frame: PeekFrame): Promise<readonly PeekedRow[]> {
-    const { port, topics } = this.#parts;
-    const { partition, fromOffset } = frame;
-    const limit = Math.min(frame.limit, LIMITS.peekRecordsMax);
-    const named = topics.existing(frame.topic);
-    if (frame.name === "" && named.deadLetterOf !== undefined) {
-      checkPartition(named, partition);
-      const offsets = limit === 0 ? [] : await port.deadLetters(named, partition, fromOffset, limit);
-      return offsets.map((offset) => [named.topicId, partition, offset, PEEK_STATE.AVAILABLE, 0, 0]);
-    }
+  async #unfinished(frame: PeekFrame, limit: number): Promise<readonly PeekedRecord[]> {
+    const { port } = this.#parts;
     const { topic, subscription } = this.#existing(frame);
     if (subscription.mode === "stream") {
       throw new MillraceError(
@@ -191,8 +182,25 @@ export class SubscriptionRequests {
         { details: { subscription: subscription.name, mode: subscription.mode } },
       );
     }
+    checkPartition(topic, frame.partition);
+    return limit === 0 ? [] : port.peek(subscription, frame.partition, frame.fromOffset, limit);
+  }
+
+  /** What of a dead-letter topic was not redriven. It belongs to no subscription of that topic, so no name is given. */
+  async #deadLetters(frame: PeekFrame, limit: number): Promise<readonly PeekedRecord[]> {
+    const { port, topics } = this.#parts;
+    const { partition, fromOffset } = frame;
+    const topic = topics.existing(frame.topic);
+    if (topic.deadLetterOf === undefined) {
+      throw new MillraceError(
+        "UNKNOWN_SUBSCRIPTION",
+        `topic ${topic.name} does not hold the dead letters of another one: name a subscription`,
+        { details: { topic: topic.name, subscription: "" } },
+      );
+    }
     checkPartition(topic, partition);
-    return limit === 0 ? [] : port.peek(subscription, partition, fromOffset, limit);
+    const offsets = limit === 0 ? [] : await port.deadLetters(topic, partition, fromOffset, limit);
+    return offsets.map((offset) => [topic.topicId, partition, offset, PEEK_STATE.AVAILABLE, 0, 0]);
   }
 
   async redrive(session: Session, frame: RedriveFrame): Promise<void> {
