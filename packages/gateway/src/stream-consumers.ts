@@ -98,10 +98,11 @@ export class StreamConsumers {
     for (const consumer of consumers) consumer.onShardUp(shardId);
   }
 
-  onSubscriptionChanged({ subscriptionId, paused }: NamedSubscription): void {
+  onSubscriptionChanged({ subscriptionId, paused }: NamedSubscription, sought: boolean): void {
     for (const consumer of this.#parts.consumers.values()) {
-      if (isStreamConsumer(consumer) && consumer.subscriptionId === subscriptionId)
-        consumer.setPaused(paused);
+      if (!isStreamConsumer(consumer) || consumer.subscriptionId !== subscriptionId) continue;
+      consumer.setPaused(paused);
+      if (sought) consumer.onSought();
     }
   }
 }

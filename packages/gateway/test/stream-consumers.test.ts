@@ -292,8 +292,11 @@ t.test("a shard that comes back with another log: the partition begins anew at i
   t.match(bench.socket.all("REVOKED"), [
     { consumerId: id, partitions: [{ partition: 1, assignmentEpoch: 10 }], withinMs: 0 },
   ]);
+  t.same(bench.node.groupCalls.at(-1), ["released", id, [[1, 10]]]);
+  bench.node.tellMember(subscription, id, [[1, 11]]);
+  await bench.bench.settle();
   t.match(bench.socket.all("ASSIGNED"), [
-    { partitions: [{ partition: 1, assignmentEpoch: 10, startOffset: 4, logEpoch: 2 }] },
+    { partitions: [{ partition: 1, assignmentEpoch: 11, startOffset: 4, logEpoch: 2 }] },
   ]);
   bench.node.append(bench.topic, 1, 1, storedBatch("new"));
   await bench.bench.settle();

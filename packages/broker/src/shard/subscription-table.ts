@@ -282,7 +282,7 @@ export class SubscriptionTable {
       const offset = rows[at] as number;
       ledger.finish(offset, 1);
       const subscription = this.#subscriptions.get(rows[at + 1] as number);
-      if (subscription === undefined) continue;
+      if (subscription === undefined || subscription.mode === MODE_STREAM) continue;
       const queue = this.redriveQueue(subscription, partition);
       queue.state.select(offset);
       // It was counted where it died; a letter that has died twice, in the other one.
