@@ -1,0 +1,68 @@
+import { BrokerSession } from "../../wire/broker-session.ts";
+import { buildPublishBlock, type PublishBlock } from "../../wire/publish-block.ts";
+import { PublishLoad } from "../../wire/publish-load.ts";
+
+/** What is published, to which topic. */
+export interface PublishedLoad {
+  readonly url: string;
+  readonly topic: string;
+  readonly durability: string;
+  readonly valueBytes: number;
+  readonly batchBytes: number;
+  readonly keys?: number | undefined;
+  /** Records that the consumer may be behind: a queue that grows without bound would be read from the disk. */
+  readonly windowRecords: number;
+}
+
+export interface WindowedPublisher {
+  readonly block: PublishBlock;
+  readonly load: PublishLoad;
+  /** Records acknowledged by the broker. */
+  published(): number;
+}
+
+const BLOCK_BYTES = 1024 * 1024;
+
+/** Makes the topic and publishes as fast as the broker's credit and the consumer allow, once the load is started. */
+export async function openPublisher(
+  spec: PublishedLoad,
+  consumed: () => number,
+  onFailure: (error: Error) => void,
+): Promise<WindowedPublisher> {
+  let creditRequested = false;
+  let sentRecords = 0;
+  const session = await BrokerSession.open(spec.url, "bench-publisher", {
+    onAck: (records) => {
+      creditRequested = false;
+      load.answered(records / block.recordsPerFrame);
+    },
+    onThrottled: (records, retryAfterMs) => {
+      sentRecords -= records;
+      load.throttled(records / block.recordsPerFrame, retryAfterMs);
+    },
+    onEntry: () => undefined,
+    onDelivered: () => undefined,
+    onFailure,
+  });
+  const topicId = await session.createTopic(spec.topic, spec.durability);
+  const { valueBytes, batchBytes, keys } = spec;
+  const block = buildPublishBlock({ valueBytes, batchBytes, keys, topicIds: [topicId] }, BLOCK_BYTES);
+  const room = (): number => session.publishCreditLimit - session.publishedBytes;
+  const load = new PublishLoad(block, {
+    room: () => {
+      const windowFrames = (spec.windowRecords + consumed() - sentRecords) / block.recordsPerFrame;
+      return Math.min(room(), windowFrames * block.frameBytes);
+    },
+    starved: () => {
+      if (creditRequested || room() >= block.frameBytes) return;
+      creditRequested = true;
+      session.requestCredit(block.frameBytes);
+    },
+    write: (bytes, frames, onWritten) => {
+      session.publishedBytes += frames * block.frameBytes;
+      sentRecords += frames * block.recordsPerFrame;
+      session.write(bytes, onWritten);
+    },
+  });
+  return { block, load, published: () => load.mark().records };
+}
