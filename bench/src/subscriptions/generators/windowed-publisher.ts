@@ -48,20 +48,23 @@ export async function openPublisher(
   const { valueBytes, batchBytes, keys } = spec;
   const block = buildPublishBlock({ valueBytes, batchBytes, keys, topicIds: [topicId] }, BLOCK_BYTES);
   const room = (): number => session.publishCreditLimit - session.publishedBytes;
+  // Ahead of need: with little credit the load would write little, wait for its acks, and never be out of credit.
+  const askForCredit = (): void => {
+    if (creditRequested || room() >= BLOCK_BYTES) return;
+    creditRequested = true;
+    session.requestCredit(BLOCK_BYTES);
+  };
   const load = new PublishLoad(block, {
     room: () => {
       const windowFrames = (spec.windowRecords + consumed() - sentRecords) / block.recordsPerFrame;
       return Math.min(room(), windowFrames * block.frameBytes);
     },
-    starved: () => {
-      if (creditRequested || room() >= block.frameBytes) return;
-      creditRequested = true;
-      session.requestCredit(block.frameBytes);
-    },
+    starved: askForCredit,
     write: (bytes, frames, onWritten) => {
       session.publishedBytes += frames * block.frameBytes;
       sentRecords += frames * block.recordsPerFrame;
       session.write(bytes, onWritten);
+      askForCredit();
     },
   });
   return { block, load, published: () => load.mark().records };
