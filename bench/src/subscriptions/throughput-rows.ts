@@ -75,7 +75,7 @@ async function runRow(context: LimitContext, row: ThroughputRow, broker: RowBrok
       loads.push(load);
       const spec = {
         url: broker.process.url,
-        topic: `bench-${mode}`,
+        topics: [`bench-${mode}`],
         durability: row.durability,
         valueBytes: VALUE_BYTES,
         batchBytes: BATCH_BYTES,

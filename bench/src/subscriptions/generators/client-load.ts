@@ -19,7 +19,7 @@ let records = 0;
 let touched = 0;
 const drain = new Drain();
 
-async function consume({ url, topic }: PublishedLoad, mode: LoadMode): Promise<void> {
+async function consume({ url, topics: [topic = ""] }: PublishedLoad, mode: LoadMode): Promise<void> {
   client = await connect(url, { name: "bench-client" });
   const options = { subscription: mode, mode, from: "earliest" } as const;
   const consumer = client.consume(

@@ -39,7 +39,7 @@ function progressed(): void {
   drain.progressed();
 }
 
-async function consumeStream({ url, topic }: PublishedLoad): Promise<void> {
+async function consumeStream({ url, topics: [topic = ""] }: PublishedLoad): Promise<void> {
   let records = 0;
   let deliveredBytes = 0;
   let grantedBytes = CREDIT_BYTES;
@@ -63,7 +63,7 @@ async function consumeStream({ url, topic }: PublishedLoad): Promise<void> {
   consumed = () => records;
 }
 
-async function consumeQueue({ url, topic }: PublishedLoad, mode: LoadMode): Promise<void> {
+async function consumeQueue({ url, topics: [topic = ""] }: PublishedLoad, mode: LoadMode): Promise<void> {
   const acking = new LeaseAcker((frame) => session.write(maskedFrame(frame)));
   const session: BrokerSession = await BrokerSession.open(url, "bench-queue", {
     onAck: () => undefined,

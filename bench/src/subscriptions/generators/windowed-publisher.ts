@@ -5,7 +5,8 @@ import { PublishLoad } from "../../wire/publish-load.ts";
 /** What is published, to which topic. */
 export interface PublishedLoad {
   readonly url: string;
-  readonly topic: string;
+  /** Published to in turn, a batch each. */
+  readonly topics: readonly string[];
   readonly durability: string;
   readonly valueBytes: number;
   readonly batchBytes: number;
@@ -22,8 +23,10 @@ export interface WindowedPublisher {
 }
 
 const BLOCK_BYTES = 1024 * 1024;
+/** Topics that are made at a time. */
+const REQUESTS_AT_ONCE = 64;
 
-/** Makes the topic and publishes as fast as the broker's credit and the consumer allow, once the load is started. */
+/** Makes the topics, with one partition each, and publishes as fast as the broker's credit and the consumer allow, once the load is started. */
 export async function openPublisher(
   spec: PublishedLoad,
   consumed: () => number,
@@ -44,9 +47,13 @@ export async function openPublisher(
     onDelivered: () => undefined,
     onFailure,
   });
-  const topicId = await session.createTopic(spec.topic, spec.durability);
-  const { valueBytes, batchBytes, keys } = spec;
-  const block = buildPublishBlock({ valueBytes, batchBytes, keys, topicIds: [topicId] }, BLOCK_BYTES);
+  const { valueBytes, batchBytes, keys, topics, durability } = spec;
+  const topicIds: number[] = [];
+  for (let at = 0; at < topics.length; at += REQUESTS_AT_ONCE) {
+    const some = topics.slice(at, at + REQUESTS_AT_ONCE);
+    topicIds.push(...(await Promise.all(some.map((topic) => session.createTopic(topic, durability)))));
+  }
+  const block = buildPublishBlock({ valueBytes, batchBytes, keys, topicIds }, BLOCK_BYTES);
   const room = (): number => session.publishCreditLimit - session.publishedBytes;
   // Ahead of need: with little credit the load would write little, wait for its acks, and never be out of credit.
   const askForCredit = (): void => {
