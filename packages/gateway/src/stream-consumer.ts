@@ -98,6 +98,10 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
     return this.#held.size;
   }
 
+  get partitions(): Iterable<number> {
+    return this.#held.keys();
+  }
+
   grant(_slots: number, creditLimit: number): void {
     this.#parts.delivery.grant(this.#reader, creditLimit);
   }

@@ -51,8 +51,6 @@ export interface SubscriptionRequestParts {
   readonly topics: TopicRequests;
   readonly subscriptions: SubscriptionLookup;
   readonly consumers: ConsumerTable;
-  /** Name of the client that has a partition of a stream subscription; null: nobody. */
-  readonly holderOf: (subscriptionId: number, partition: number) => string | null;
   /** The key of a record; null: it has none, or it is gone. */
   readonly keyOf: (topic: Topic, partition: number, offset: number) => Promise<string | Uint8Array | null>;
 }
@@ -240,12 +238,23 @@ export class SubscriptionRequests {
     session.sendWritten();
   }
 
+  /** Names of the clients that have a partition to themselves. */
+  #holders(subscriptionId: number): ReadonlyMap<number, string> {
+    const holders = new Map<number, string>();
+    for (const { partitions, session, subscriptionId: id } of this.#parts.consumers.values()) {
+      if (id !== subscriptionId || partitions === undefined) continue;
+      for (const partition of partitions) holders.set(partition, session.clientName);
+    }
+    return holders;
+  }
+
   async #state(
     topic: Topic,
     { subscriptionId }: NamedSubscription,
     rows: readonly SubscriptionPartitionState[],
   ): Promise<SubscriptionState> {
-    const { consumers, holderOf, keyOf } = this.#parts;
+    const { consumers, keyOf } = this.#parts;
+    const holders = this.#holders(subscriptionId);
     const blocked = rows.find(({ blockedOffset }) => blockedOffset !== null);
     const ages = rows.map(({ oldestAgeMs }) => oldestAgeMs).filter((age) => age !== null);
     const available = sumOf(rows, (row) => row.available);
@@ -270,7 +279,7 @@ export class SubscriptionRequests {
         available: row.available,
         leased: row.leased,
         waiting: row.waiting,
-        consumerName: holderOf(subscriptionId, row.partition),
+        consumerName: holders.get(row.partition) ?? null,
       })),
     };
   }
