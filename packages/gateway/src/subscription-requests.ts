@@ -1,8 +1,10 @@
-import type {
-  GatewayPort,
-  Subscription as NamedSubscription,
-  SubscriptionPartitionState,
-  Topic,
+import {
+  type GatewayPort,
+  type Subscription as NamedSubscription,
+  PEEK_STATE,
+  type PeekedRecord,
+  type SubscriptionPartitionState,
+  type Topic,
 } from "@millrace/broker/internal";
 import {
   type AlterSubscriptionFrame,
@@ -150,18 +152,9 @@ export class SubscriptionRequests {
   }
 
   async peek(session: Session, frame: PeekFrame): Promise<void> {
-    const { port, writer } = this.#parts;
-    const { topic, subscription } = this.#existing(frame);
-    if (subscription.mode === "stream") {
-      throw new MillraceError(
-        "SUBSCRIPTION_MODE",
-        `subscription ${subscription.name} is of mode stream: all behind its cursors is unfinished`,
-        { details: { subscription: subscription.name, mode: subscription.mode } },
-      );
-    }
-    checkPartition(topic, frame.partition);
+    const { writer } = this.#parts;
     const limit = Math.min(frame.limit, LIMITS.peekRecordsMax);
-    const rows = limit === 0 ? [] : await port.peek(subscription, frame.partition, frame.fromOffset, limit);
+    const rows = await (frame.name === "" ? this.#deadLetters(frame, limit) : this.#unfinished(frame, limit));
     writer.reset();
     encodePeeked(writer, {
       requestId: frame.requestId,
@@ -175,6 +168,37 @@ export class SubscriptionRequests {
       })),
     });
     session.sendWritten();
+  }
+
+  async #unfinished(frame: PeekFrame, limit: number): Promise<readonly PeekedRecord[]> {
+    const { port } = this.#parts;
+    const { topic, subscription } = this.#existing(frame);
+    if (subscription.mode === "stream") {
+      throw new MillraceError(
+        "SUBSCRIPTION_MODE",
+        `subscription ${subscription.name} is of mode stream: all behind its cursors is unfinished`,
+        { details: { subscription: subscription.name, mode: subscription.mode } },
+      );
+    }
+    checkPartition(topic, frame.partition);
+    return limit === 0 ? [] : port.peek(subscription, frame.partition, frame.fromOffset, limit);
+  }
+
+  /** What of a dead-letter topic was not redriven. It belongs to no subscription of that topic, so no name is given. */
+  async #deadLetters(frame: PeekFrame, limit: number): Promise<readonly PeekedRecord[]> {
+    const { port, topics } = this.#parts;
+    const { partition, fromOffset } = frame;
+    const topic = topics.existing(frame.topic);
+    if (topic.deadLetterOf === undefined) {
+      throw new MillraceError(
+        "UNKNOWN_SUBSCRIPTION",
+        `topic ${topic.name} does not hold the dead letters of another one: name a subscription`,
+        { details: { topic: topic.name, subscription: "" } },
+      );
+    }
+    checkPartition(topic, partition);
+    const offsets = limit === 0 ? [] : await port.deadLetters(topic, partition, fromOffset, limit);
+    return offsets.map((offset) => [topic.topicId, partition, offset, PEEK_STATE.AVAILABLE, 0, 0]);
   }
 
   async redrive(session: Session, frame: RedriveFrame): Promise<void> {

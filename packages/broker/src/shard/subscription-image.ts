@@ -7,11 +7,7 @@ import { newCursor, type SubscriptionTable } from "./subscription-table.ts";
 
 /** The table of subscriptions in a checkpoint. */
 export interface SubscriptionImage {
-  /**
-   * Float64 columns as bytes, ROW_FIELDS each: subscriptionId, topicId of the subscription, its mode, topicId, partition, then a
-   * cursor's offset, logEpoch, assignmentEpoch and whether it was sought, or a queue's floor, bytes in `states` (0: nothing but
-   * the floor), redelivered and dead.
-   */
+  /** Float64 columns as bytes, see POSITION_FIELDS; stateBytes 0: nothing but the floor. */
   readonly rows: Uint8Array;
   /** What the queues encode, one behind the other. */
   readonly states: Uint8Array;
@@ -28,6 +24,18 @@ type SnapshotRow = readonly [
   position: Uint8Array | readonly [offset: number, logEpoch: number],
 ];
 
+/** What the fields of a row are: of a cursor and of a queue. `mode`: index into SUBSCRIPTION_MODES; a cursor's is 0. */
+export const POSITION_FIELDS: readonly (string | readonly [cursor: string, queue: string])[] = [
+  "subscriptionId",
+  "subscribedTopicId",
+  "mode",
+  "topicId",
+  "partition",
+  ["offset", "floor"],
+  ["logEpoch", "stateBytes"],
+  ["assignmentEpoch", "redelivered"],
+  ["sought", "dead"],
+];
 const ROW_FIELDS = 9;
 const PARTITIONS_MAX = 1024;
 

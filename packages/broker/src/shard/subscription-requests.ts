@@ -290,28 +290,29 @@ export class SubscriptionRequests {
   #redrive([topicId, rows]: SubscriptionRequestMap["redrive"]["args"], done: Done<number>): void {
     const { state, dispatcher } = this.#context;
     const { subscriptions } = state;
-    const byPartition = new Map<Partition, number[]>();
+    /** The subscription of each letter, by its offset. */
+    const byPartition = new Map<Partition, Map<number, number>>();
     const woken = new Set<QueuePart>();
     for (const [number, offset, subscriptionId] of rows) {
       const partition = knownPartition(state, topicId, number);
       const subscription = subscriptions.get(subscriptionId);
       if (subscription === undefined || subscription.settings === undefined) continue;
       if (offset < partition.logStartOffset || offset >= partition.highWatermark) continue;
-      const flat = byPartition.get(partition) ?? [];
-      if (subscriptions.isRedriven(partition, offset) || flat.includes(offset)) continue;
+      const letters = byPartition.get(partition) ?? new Map<number, number>();
+      if (subscriptions.isRedriven(partition, offset) || letters.has(offset)) continue;
       const isNew = partOf(subscription, partition) === undefined;
       const queue = subscriptions.redriveQueue(subscription, partition);
       if (isNew) dispatcher.open(subscription.settings, [queue]);
       // The queue is full.
       if (!queue.state.select(offset)) continue;
-      flat.push(offset, subscriptionId);
-      byPartition.set(partition, flat);
+      letters.set(offset, subscriptionId);
+      byPartition.set(partition, letters);
       woken.add(queue);
     }
     const changes: SubscriptionChange[] = [];
-    for (const [partition, flat] of byPartition)
-      changes.push(["redrive", topicId, partition.partition, flat]);
-    const count = [...byPartition.values()].reduce((sum, flat) => sum + flat.length / 2, 0);
+    for (const [partition, letters] of byPartition)
+      changes.push(["redrive", topicId, partition.partition, [...letters].flat()]);
+    const count = [...byPartition.values()].reduce((sum, letters) => sum + letters.size, 0);
     this.#change(changes, () => done(count));
     for (const queue of woken) dispatcher.wake(queue);
   }
