@@ -9,8 +9,6 @@ export interface Consumer {
   readonly session: Session;
   readonly topicId: number;
   readonly subscriptionId: number;
-  /** Partitions that it has to itself; undefined where consumers share all. */
-  readonly partitions: Iterable<number> | undefined;
   /** CONSUMER_CREDIT: new values of both. @throws MillraceError, which goes to the client and ends the consumer. */
   grant(slots: number, creditLimit: number): void;
   /** STOP_CONSUMING: nothing more is delivered from now on; resolves when the client has had all answers it was owed. */

@@ -88,6 +88,7 @@ export class GatewayParts {
         topics,
         subscriptions,
         consumers,
+        holdersOf: (subscriptionId) => this.streamConsumers.holdersOf(subscriptionId),
         keyOf: (topic, partition, offset) => keys.keyOf(topic, partition, offset),
       }),
       streamConsumers: this.streamConsumers,

@@ -41,7 +41,6 @@ export class QueueConsumer implements Consumer {
   readonly session: Session;
   readonly topicId: number;
   readonly subscriptionId: number;
-  readonly partitions: undefined = undefined;
   /** Of the topic: index = partition. */
   readonly shards: readonly number[];
   slots: number;

@@ -53,6 +53,8 @@ export interface SubscriptionRequestParts {
   readonly topics: TopicRequests;
   readonly subscriptions: SubscriptionLookup;
   readonly consumers: ConsumerTable;
+  /** Names of the clients that have partitions of a stream subscription, by partition. */
+  readonly holdersOf: (subscriptionId: number) => ReadonlyMap<number, string>;
   /** The key of a record; null: it has none, or it is gone. */
   readonly keyOf: (topic: Topic, partition: number, offset: number) => Promise<string | Uint8Array | null>;
 }
@@ -262,23 +264,13 @@ export class SubscriptionRequests {
     session.sendWritten();
   }
 
-  /** Names of the clients that have a partition to themselves. */
-  #holders(subscriptionId: number): ReadonlyMap<number, string> {
-    const holders = new Map<number, string>();
-    for (const { partitions, session, subscriptionId: id } of this.#parts.consumers.values()) {
-      if (id !== subscriptionId || partitions === undefined) continue;
-      for (const partition of partitions) holders.set(partition, session.clientName);
-    }
-    return holders;
-  }
-
   async #state(
     topic: Topic,
     { subscriptionId }: NamedSubscription,
     rows: readonly SubscriptionPartitionState[],
   ): Promise<SubscriptionState> {
-    const { consumers, keyOf } = this.#parts;
-    const holders = this.#holders(subscriptionId);
+    const { consumers, holdersOf, keyOf } = this.#parts;
+    const holders = holdersOf(subscriptionId);
     const blocked = rows.find(({ blockedOffset }) => blockedOffset !== null);
     const ages = rows.map(({ oldestAgeMs }) => oldestAgeMs).filter((age) => age !== null);
     const available = sumOf(rows, (row) => row.available);
