@@ -56,6 +56,7 @@ export class QueueModel {
   readonly maxDeliveries: number;
   /** False: they are given in the order in which they were redriven. */
   readonly #byOffset: boolean;
+  #mayStartAt = 0;
   readonly #records: Map<number, ModelRecord> = new Map();
 
   constructor(name: string, keyed: boolean, maxDeliveries: number, byOffset = true) {
@@ -83,7 +84,7 @@ export class QueueModel {
         countMin: 0,
         countMax: 0,
         durableCount: 0,
-        mayBeGone: false,
+        mayBeGone: offset < this.#mayStartAt,
       };
       this.#records.set(offset, record);
     }
@@ -221,6 +222,7 @@ export class QueueModel {
 
   /** The log's start was moved: nobody is owed these any more. */
   dropBelow(offset: number): void {
+    this.#mayStartAt = Math.max(this.#mayStartAt, offset);
     for (const record of this.#records.values()) {
       if (record.offset < offset) record.mayBeGone = true;
     }
