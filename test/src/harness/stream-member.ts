@@ -67,6 +67,11 @@ export class StreamMember {
     return this.client.next("COMMITTED");
   }
 
+  /** As commit(), without waiting for the answer. */
+  commitSoon(): void {
+    if (this.held.size > 0) this.#commit([...this.held.values()]);
+  }
+
   #commit(partitions: readonly MemberPartition[]): void {
     const { consumerId } = this;
     const positions = partitions.map(({ partition, epoch, next, logEpoch }) => {

@@ -12,11 +12,6 @@ export interface ModelPartition {
   isRevoked: boolean;
 }
 
-export interface ModelCommit {
-  readonly partition: number;
-  readonly offset: number;
-}
-
 /** What a member says of itself to those who check all members. */
 export interface MemberWitness {
   onAssigned(member: MemberModel, held: ModelPartition): void;
