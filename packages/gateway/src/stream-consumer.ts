@@ -26,6 +26,9 @@ import { type StreamReader, SUSPENDED } from "./stream-reader.ts";
 import { type ReadingConsumer, Subscription } from "./subscription.ts";
 
 const ASSIGNMENT_LOST = ERROR_CODES.ASSIGNMENT_LOST.code;
+const SHARD_RESTARTED = ERROR_CODES.SHARD_RESTARTED.code;
+/** Of one partition; past it a lost shard's partition may begin anew for no good reason. */
+const UNANSWERED_MAX = 64;
 
 /** What a CONSUME of mode stream comes to, once its subscription is there. */
 export interface StreamConsume {
@@ -59,6 +62,8 @@ interface Held {
   stream: StreamReader | undefined;
   /** Where the subscription stands, as far as it is known. */
   cursor: number;
+  /** Where it may stand as well: commits that were not answered. */
+  readonly unanswered: Set<number>;
   /** The client is to finish what it has; nothing more comes. */
   isFinishing: boolean;
 }
@@ -94,8 +99,8 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
   }
 
   /** Partitions that it holds, or has yet to finish. */
-  get heldCount(): number {
-    return this.#held.size;
+  get heldPartitions(): readonly number[] {
+    return [...this.#held.keys()];
   }
 
   grant(_slots: number, creditLimit: number): void {
@@ -148,7 +153,14 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
     for (const [partition, epoch] of assigned) {
       const before = this.#held.get(partition);
       if (before !== undefined) this.#lose([before]);
-      const held = { partition, epoch, stream: undefined, cursor: 0, isFinishing: false };
+      const held = {
+        partition,
+        epoch,
+        stream: undefined,
+        cursor: 0,
+        unanswered: new Set<number>(),
+        isFinishing: false,
+      };
       this.#held.set(partition, held);
       gained.push(held);
     }
@@ -254,10 +266,12 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
     const current = asked.filter(isCurrent);
     // Its log may be another one than the client has read, or the cursor was moved while those were lost who would have
     // told members of it: somebody begins anew, under an epoch that fences off what is still on its way.
-    const isLost = ({ partition, stream, cursor }: Held): boolean => {
+    const isLost = ({ partition, stream, cursor, unanswered }: Held): boolean => {
       const row = acquired.get(partition);
       if (row === undefined || row.refused) return true;
-      return stream !== undefined && (row.offset !== cursor || row.logEpoch !== stream.logEpoch);
+      if (stream === undefined) return false;
+      const isMoved = row.offset !== cursor && !unanswered.has(row.offset);
+      return isMoved || row.logEpoch !== stream.logEpoch;
     };
     this.#resign(current.filter(isLost));
     this.#readAll(
@@ -275,6 +289,8 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
     for (const { held, row } of acquired) {
       const { partition, epoch } = held;
       const { logStartOffset, highWatermark, logEpoch, offset, cursorLogEpoch } = row;
+      held.cursor = offset;
+      held.unanswered.clear();
       if (held.stream !== undefined) {
         if (held.stream.state === SUSPENDED) resumed.push(held.stream);
         continue;
@@ -294,7 +310,6 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
         };
         this.#parts.report("cursor-log-epoch-changed", fields);
       }
-      held.cursor = offset;
       held.stream = delivery.add(reader, partition, startOffset, logEpoch);
       resumed.push(held.stream);
       const { streamId } = held.stream;
@@ -311,6 +326,10 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
     const isHeld = rows.map(([partition, epoch]) => this.#find(partition, epoch)?.stream !== undefined);
     const held = rows.filter((_, i) => isHeld[i]);
     if (held.length === 0) return rows.map(() => ASSIGNMENT_LOST);
+    for (const [partition, epoch, offset] of held) {
+      const unanswered = this.#find(partition, epoch)?.unanswered;
+      if (unanswered !== undefined && unanswered.size < UNANSWERED_MAX) unanswered.add(offset);
+    }
     const committing = this.#parts.port.commitCursors(this.#subscription, held);
     this.#commits.add(committing);
     try {
@@ -328,8 +347,11 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
     rows.forEach(([partition, epoch, offset], i) => {
       const held = this.#find(partition, epoch);
       if (held === undefined) return;
-      if (outcomes[i]?.[2] === 0) held.cursor = offset;
-      else if (outcomes[i]?.[2] === ASSIGNMENT_LOST && !held.isFinishing) lost.push(held);
+      const outcome = outcomes[i]?.[2];
+      // Otherwise nobody knows.
+      if (outcome !== SHARD_RESTARTED) held.unanswered.delete(offset);
+      if (outcome === 0) held.cursor = offset;
+      else if (outcome === ASSIGNMENT_LOST && !held.isFinishing) lost.push(held);
     });
     this.#resign(lost);
   }

@@ -53,8 +53,8 @@ export interface SubscriptionRequestParts {
   readonly topics: TopicRequests;
   readonly subscriptions: SubscriptionLookup;
   readonly consumers: ConsumerTable;
-  /** Name of the client that has a partition of a stream subscription; null: nobody. */
-  readonly holderOf: (subscriptionId: number, partition: number) => string | null;
+  /** Names of the clients that have partitions of a stream subscription, by partition. */
+  readonly holdersOf: (subscriptionId: number) => ReadonlyMap<number, string>;
   /** The key of a record; null: it has none, or it is gone. */
   readonly keyOf: (topic: Topic, partition: number, offset: number) => Promise<string | Uint8Array | null>;
 }
@@ -269,7 +269,8 @@ export class SubscriptionRequests {
     { subscriptionId }: NamedSubscription,
     rows: readonly SubscriptionPartitionState[],
   ): Promise<SubscriptionState> {
-    const { consumers, holderOf, keyOf } = this.#parts;
+    const { consumers, holdersOf, keyOf } = this.#parts;
+    const holders = holdersOf(subscriptionId);
     const blocked = rows.find(({ blockedOffset }) => blockedOffset !== null);
     const ages = rows.map(({ oldestAgeMs }) => oldestAgeMs).filter((age) => age !== null);
     const available = sumOf(rows, (row) => row.available);
@@ -294,7 +295,7 @@ export class SubscriptionRequests {
         available: row.available,
         leased: row.leased,
         waiting: row.waiting,
-        consumerName: holderOf(subscriptionId, row.partition),
+        consumerName: holders.get(row.partition) ?? null,
       })),
     };
   }

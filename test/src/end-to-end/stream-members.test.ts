@@ -60,6 +60,11 @@ t.test(
     await working([one, two], "new records", () => one.records.length + two.records.length === 800);
     t.equal(two.records.length, 200);
 
+    two.client.send("DESCRIBE_SUBSCRIPTION", { requestId: 98, topic: "shared", name: "board" });
+    const { subscription } = await two.client.next("SUBSCRIPTION");
+    t.match(subscription, { mode: "stream", state: { consumers: 2, leased: 0 } });
+    t.ok(subscription.state?.partitions.every(({ consumerName }) => consumerName === "raw-client"));
+
     // Half of it is committed, then there is more, then nothing is heard of it any more.
     await two.commit();
     await publish("shared", 800, 1200);
