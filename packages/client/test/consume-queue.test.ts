@@ -248,7 +248,7 @@ t.test("errors about the consumer: retriable ones begin anew, final ones end it"
   const { script, handler, consumer, errors } = await startConsumer({ mode: "queue" });
   await lease(script, [{ base: 0, values: ["a"] }]);
   const details = { consumerId: 77 };
-  await script.reply("ERROR", { code: 42, name: "SHARD_RESTARTED", retriable: true, message: "m", details });
+  await script.reply("ERROR", { code: 41, name: "SHARD_RESTARTED", retriable: true, message: "m", details });
   t.ok((handler.messages[0] as Message).signal.aborted);
   t.ok(await script.isQuiet());
   script.clock.advance(100);
