@@ -480,7 +480,6 @@ t.test("settles that break the grammar end their session", async (t) => {
     { action: 5 },
     { settleId: 2 ** 32 },
     { leaseEpoch: 2 ** 32 },
-    { action: SETTLE_ACTION.EXTEND },
     { action: SETTLE_ACTION.NACK, argument: LIMITS.leaseMsMax + 1 },
     { action: SETTLE_ACTION.NACK, argument: "because" },
     { action: SETTLE_ACTION.DEAD_LETTER, argument: "x".repeat(LIMITS.deadLetterReasonBytesMax + 1) },
