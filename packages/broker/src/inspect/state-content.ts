@@ -1,7 +1,7 @@
 import { unpack } from "msgpackr";
-import { catalogRecords } from "../shard/catalog-records.ts";
+import { keyedRecords } from "../shard/keyed-records.ts";
+import { POSITION_FIELDS, positionRows } from "../shard/position-rows.ts";
 import { isSubscriptionKey, subscriptionPlaceOf } from "../shard/subscription-catalog.ts";
-import { POSITION_FIELDS } from "../shard/subscription-image.ts";
 
 /** A line of what MessagePack of the shard holds. */
 export interface ContentItem {
@@ -81,7 +81,7 @@ function* producerStates(bytes: Uint8Array): Generator<ContentItem> {
 
 /** Topics and subscriptions, as they stand in the image: one that was altered or deleted may be there several times. */
 function* catalogItems(records: Uint8Array): Generator<ContentItem> {
-  for (const { key, value, offset } of catalogRecords(records)) {
+  for (const { key, value, number: offset } of keyedRecords(records)) {
     const kind = isSubscriptionKey(key) ? "subscription" : "topic";
     const settings = value.length === 0 ? { deleted: true } : (decode(value) as ContentItem["fields"]);
     yield { kind, fields: { ...placeOf(key), catalogPosition: offset, ...settings } };
@@ -95,14 +95,12 @@ function placeOf(key: string): ContentItem["fields"] {
 function* subscriptionPositions(image: unknown): Generator<ContentItem> {
   const { rows, redriven, snapshots } = (image ?? {}) as Record<string, unknown>;
   if (rows instanceof Uint8Array) {
-    const numbers = new Float64Array(Uint8Array.prototype.slice.call(rows).buffer, 0, rows.length >> 3);
-    const fields = POSITION_FIELDS.length;
-    for (let at = 0; at + fields <= numbers.length; at += fields) {
-      const isCursor = numbers[at + 2] === 0;
+    for (const [, numbers] of positionRows(rows)) {
+      const isCursor = numbers[2] === 0;
       const names = POSITION_FIELDS.map((name) => (typeof name === "string" ? name : name[isCursor ? 0 : 1]));
       yield {
         kind: "position",
-        fields: Object.fromEntries(names.map((name, i) => [name as string, numbers[at + i]])),
+        fields: Object.fromEntries(names.map((name, i) => [name, numbers[i]])),
       };
     }
   }

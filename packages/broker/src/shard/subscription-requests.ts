@@ -251,6 +251,7 @@ export class SubscriptionRequests {
     done: Done<AcquiredRow[]>,
   ): void {
     const subscription = knownSubscription(this.#context.state, subscriptionId);
+    const { subscriptions } = this.#context.state;
     const acquired = rows.map(([number, assignmentEpoch]): AcquiredRow => {
       const cursor = cursorOf(subscription, number);
       const { offset, logEpoch: cursorLogEpoch, partition } = cursor;
@@ -258,8 +259,7 @@ export class SubscriptionRequests {
       const refused = assignmentEpoch < current || (sought && assignmentEpoch === current);
       if (!refused) {
         // Not journaled: after a restart a holder is known again by its next commit.
-        cursor.assignmentEpoch = assignmentEpoch;
-        cursor.sought = false;
+        subscriptions.acquired(cursor, assignmentEpoch);
       }
       const { logStartOffset, highWatermark, logEpoch } = partition;
       return [number, refused, offset, cursorLogEpoch, logStartOffset, highWatermark, logEpoch];

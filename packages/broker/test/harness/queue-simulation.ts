@@ -195,7 +195,9 @@ export class QueueSimulation {
     if (ending === "at-a-call") storage.crashAtCall = storage.calls + random.below(300);
     try {
       this.#act(40 + random.below(250));
+      this.rig.storage.capacityBytes = Number.POSITIVE_INFINITY;
       if (ending === "clean") {
+        this.rig.clock.advance(1000);
         this.rig.stopCleanly();
         this.#hear();
       }
@@ -207,6 +209,7 @@ export class QueueSimulation {
 
   #die(kind: "process" | "power"): void {
     this.rig.crash(kind);
+    this.rig.storage.capacityBytes = Number.POSITIVE_INFINITY;
     this.restarts += 1;
     this.#consumers.clear();
     this.#sent.clear();
@@ -251,8 +254,10 @@ export class QueueSimulation {
 
   #rarely(): void {
     const { rig } = this;
-    const choice = this.#random.below(5);
-    if (choice === 0) rig.shard.checkpoint(false);
+    const choice = this.#random.below(8);
+    if (choice === 7) this.#truncate();
+    else if (choice > 4) this.#fillDisk();
+    else if (choice === 0) rig.shard.checkpoint(false);
     else if (choice === 1) rig.clock.setWallBack(this.#random.below(5000));
     else if (choice === 2) this.#pause(this.#random.pick(this.#subscriptions), this.#random.oneIn(2));
     else if (choice === 3) this.#redrive();
@@ -367,6 +372,22 @@ export class QueueSimulation {
     this.rig.gateway.ask("configureSubscription", [pausedOf(subscription.opening, paused)]);
   }
 
+  /** Some records of a partition are given up, whoever still wants them. */
+  #truncate(): void {
+    const partition = this.#random.below(this.#partitions);
+    const end = this.rig.shard.state.find(TOPIC, partition)?.highWatermark ?? 0;
+    const offset = this.#random.below(Math.floor(end / 2) + 1);
+    for (const { models } of this.#subscriptions) models[partition]?.dropBelow(offset);
+    this.rig.gateway.ask("truncate", [TOPIC, [[partition, offset]]]);
+  }
+
+  #fillDisk(): void {
+    const { storage } = this.rig;
+    const used = storage.contents().reduce((sum, { size }) => sum + size, 0);
+    const isFull = this.#random.oneIn(3);
+    storage.capacityBytes = isFull ? used + this.#random.below(4000) : Number.POSITIVE_INFINITY;
+  }
+
   #redrive(): void {
     const letters = [...this.#letters].filter(([id]) => !this.#redriven.has(id));
     if (letters.length === 0) return;
@@ -401,6 +422,13 @@ export class QueueSimulation {
       case "ack":
         this.#acked(event.partition, event.firstSequence, event.count, event.baseOffset);
         return;
+      case "publish-error": {
+        const waiting = this.#publishing[event.partition] ?? [];
+        const at = waiting.findIndex(({ sequence }) => sequence === event.firstSequence);
+        assert.equal(event.error, "DISK_FULL");
+        waiting.splice(at, 1);
+        return;
+      }
       case "leased":
         this.#leased(event);
         return;
@@ -430,7 +458,7 @@ export class QueueSimulation {
         this.#openLetters();
         return;
       case "reply":
-        assert.equal(event.error, undefined);
+        assert.ok(event.error === undefined || event.error === "DISK_FULL", event.error);
         return;
       default:
     }
@@ -587,6 +615,12 @@ export class QueueSimulation {
     this.#settleAll();
     assert.equal(this.#sent.size, 0, "settles are not answered");
     this.#readLetters();
+    for (const { opening } of this.#subscriptions) {
+      for (const row of rig.answer("subscriptionState", [opening[0]])) {
+        const [, position, , highWatermark, available, leased, waiting] = row;
+        assert.deepEqual([position, available, leased, waiting], [highWatermark, 0, 0, 0]);
+      }
+    }
     for (const { models } of this.#subscriptions) for (const model of models) model.verifyFinished();
   }
 

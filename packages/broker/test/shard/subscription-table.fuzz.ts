@@ -107,6 +107,7 @@ function fuzz(random: Seeded): void {
     const changes = Array.from({ length: 1 + random.below(3) }, () => randomChange(random, clock));
     for (const change of changes) live.applyChange(change);
     for (const change of decodeStateChanges(encodeStateChanges(changes))) restored.applyChange(change);
+    if (random.oneIn(5)) live.subscriptions.image.prepare(random.below(5));
     if (random.oneIn(10)) {
       const image = live.encode();
       restored = emptyState(clock);
