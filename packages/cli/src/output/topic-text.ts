@@ -24,6 +24,8 @@ export function topicDescriptionText(topic: TopicDescription): string[] {
     ["partitions", String(topic.partitions)],
     ["retention", durationText(topic.retentionMs)],
     ["retention bytes", byteLimitText(topic.retentionBytes)],
+    ["retention policy", topic.retention ?? "time"],
+    ...(topic.retention === "acknowledged" ? [["overflow", topic.overflow ?? "refuse"] as const] : []),
     ["durability", topic.durability],
     ["created", new Date(topic.createdMs).toISOString()],
   ];
@@ -39,7 +41,7 @@ export function topicDescriptionText(topic: TopicDescription): string[] {
       info.logEpoch,
     ]),
   );
-  return [...settings.map(([name, value]) => `${name.padEnd(17)}${value}`), "", ...partitions];
+  return [...settings.map(([name, value]) => `${name.padEnd(18)}${value}`), "", ...partitions];
 }
 
 /** The lines of `topic truncate`: one row a partition, with what it holds now. */
