@@ -57,6 +57,8 @@ export const BROKER_LIMITS = {
   producersPerShardMax: 100_000,
   /** Leases of queue and keyed subscriptions that one shard has out at a time. */
   leasesPerShardMax: 1_048_576,
+  /** Offsets of a queue from its oldest unfinished record to the newest one that is given. */
+  queueSpanMax: 1_048_576,
   /** 7 days. */
   producerIdleMsMax: 604_800_000,
   /** Runs of acknowledged sequences kept per producer and partition: a batch in flight is at most one run. */
@@ -97,6 +99,13 @@ export const BROKER_LIMITS = {
   spaceRollMs: 10_000,
   spaceWantedMs: 600_000,
   retentionCheckMs: 30_000,
+  /** Time from one look at topics that retain until acknowledged to the next … */
+  acknowledgedCheckMs: 500,
+  /** … in which the start of a log moves by so many records at least, unless it has not moved for so long … */
+  acknowledgedStepRecords: 4_096,
+  acknowledgedStepMs: 5_000,
+  /** … and so many records of a partition are dead-lettered at most. */
+  acknowledgedLettersMax: 512,
   /** Least time from one look at settled files to the next. */
   retentionGapMs: 1_000,
   /** Files looked at in one plan, unless a partition's byte bound needs more. */

@@ -12,12 +12,14 @@ const EMPTY: Uint8Array = new Uint8Array(0);
 export const NO_KEY = -1;
 
 /**
- * Finds records of one stored batch after another by their bounds, for a shard, which decodes nothing. Allocates nothing;
- * ascending indexes are cheap, a lower one than before starts anew. One thread.
+ * Finds records of one stored batch after another by their bounds, for a shard, which decodes nothing. Ascending
+ * indexes are cheap, a lower one than before starts anew. Makes no objects, except that V8 boxes the number that
+ * `keyHash` returns. One thread.
  */
 export class RecordWalker {
-  /** The record that `seek` went to: with its bin header it is bytes[recordStart, contentEnd), empty if it was removed. */
+  /** The record that `seek` went to is bytes[recordStart, contentEnd), with the header of its bin. */
   recordStart = 0;
+  /** The same as contentEnd: the record was removed. */
   contentStart = 0;
   contentEnd = 0;
   readonly #head: BatchHead = new BatchHead();

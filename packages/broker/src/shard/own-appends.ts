@@ -1,4 +1,5 @@
 import type { Journal } from "@millrace/journal";
+import { ENTRY_HEADER_BYTES } from "@millrace/journal/internal";
 import type { Clock } from "./clock.ts";
 import type { Partition } from "./partition.ts";
 
@@ -40,6 +41,7 @@ export class OwnAppends {
       journal.stageBatch(topicId, number, baseOffset, count, timeMs, stored),
     );
     const nextOffset = baseOffset + count;
+    partition.appendedBytes += ENTRY_HEADER_BYTES + stored.length;
     partition.nextOffset = nextOffset;
     partition.lastTimeMs = timeMs;
     partition.tail.pushElsewhere(baseOffset);

@@ -38,6 +38,10 @@ export class Partition {
    * those after it, and may not be overtaken. 0: no such runs.
    */
   alteredPosition = 0;
+  /** Bytes of entries that were appended since the shard was started. */
+  appendedBytes = 0;
+  /** From so many of them on publishes are refused as TOPIC_FULL; see AcknowledgedRetention. */
+  refuseAtBytes: number = Number.POSITIVE_INFINITY;
   readonly tail: PartitionTail = new PartitionTail();
   /** What its queues had fetched from before the tail; undefined: nothing yet. */
   fetched: FetchedLog | undefined = undefined;

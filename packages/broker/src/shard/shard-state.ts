@@ -7,7 +7,7 @@ import { Partition, partitionKey } from "./partition.ts";
 import { ProducerState, ProducerTable } from "./producer-table.ts";
 import type { SubscriptionChange } from "./subscription-changes.ts";
 import { encodeSubscriptions, restoreSubscriptions, type SubscriptionImage } from "./subscription-image.ts";
-import { SubscriptionTable } from "./subscription-table.ts";
+import { type QueuePart, SubscriptionTable } from "./subscription-table.ts";
 import { OVERFLOW_NONE, type TopicTraits } from "./topic-traits.ts";
 
 const packr = new Packr({ useRecords: false });
@@ -114,6 +114,12 @@ export class ShardState {
       else this.overflows.set(topicId, overflow);
       if (deadLetterOf !== 0) this.deadLetterTopics.set(deadLetterOf, topicId);
     }
+  }
+
+  /** The queues that have to finish the partition's records before these may go; none where its bounds alone count. */
+  finishersOf(partition: Partition): QueuePart[] {
+    if (!this.overflows.has(partition.topicId)) return [];
+    return [...(this.subscriptions.queuesOf(partition) ?? [])].filter(({ state }) => !state.selected);
   }
 
   /** What setTraits has said of a topic that was deleted. */

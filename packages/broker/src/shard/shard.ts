@@ -138,6 +138,8 @@ export class Shard {
       journal: options.journal,
       logStarts: this.#logStarts,
       clock: options.clock,
+      entries: this.entries,
+      dispatcher: this.dispatcher,
       segmentBytes: this.#checkpointBytes,
       reserve: options.reserve,
       retentionCheckMs: options.retentionCheckMs,

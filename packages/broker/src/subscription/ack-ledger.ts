@@ -8,7 +8,7 @@ export class AckLedger {
   /** Finished offsets above the floor. */
   #above = 0;
   /** By page number. Bits below the floor mean nothing. A page without holes is FULL, which all ledgers share. */
-  readonly #pages: Map<number, Uint32Array> = new Map();
+  #pages: Map<number, Uint32Array> = NO_PAGES;
   /** A cleared page for the next time one is needed. */
   #spare: Uint32Array | undefined;
 
@@ -192,6 +192,7 @@ export class AckLedger {
     let page = this.#pages.get(number);
     if (page === FULL) return 0;
     if (page === undefined) {
+      if (this.#pages === NO_PAGES) this.#pages = new Map();
       page = this.#spare ?? new Uint32Array(PAGE_WORDS + 1);
       this.#spare = undefined;
       this.#pages.set(number, page);
@@ -233,6 +234,9 @@ const PAGE_BYTES = 4 * (PAGE_WORDS + 1) + 252;
 const MAP_ENTRY_BYTES = 40;
 const HEAD_BYTES = 12;
 const PAGE_HEAD_BYTES = 10;
+
+/** Of ledgers that never needed one: there are many. */
+const NO_PAGES: Map<number, Uint32Array> = new Map();
 
 /** The words of a page, and behind them how many bits are set. */
 const FULL: Uint32Array = new Uint32Array(PAGE_WORDS + 1).fill(0xffff_ffff, 0, PAGE_WORDS);

@@ -18,6 +18,12 @@ export class KeyGate {
   readonly #byOffset: SlotIndex = new SlotIndex();
   /** Holders alone. */
   readonly #byHash: SlotIndex = new SlotIndex();
+  readonly #onHolder: (offset: number) => void;
+
+  /** `onHolder` is told of a record that holds its key from now on, because the one before it left. */
+  constructor(onHolder: (offset: number) => void) {
+    this.#onHolder = onHolder;
+  }
 
   /** Keys that are held. */
   get heldCount(): number {
@@ -59,10 +65,10 @@ export class KeyGate {
     return false;
   }
 
-  /** Takes a record out, wherever it stands. The offset that holds the key in its place, or -1: nobody new does. */
-  leave(offset: number): number {
+  /** Takes a record out, wherever it stands. */
+  leave(offset: number): void {
     const slot = this.#byOffset.find(this.#offsets, offset);
-    if (slot < 0) return -1;
+    if (slot < 0) return;
     const next = this.#next[slot] as number;
     let successor = -1;
     if (next === slot) {
@@ -81,7 +87,7 @@ export class KeyGate {
     this.#size -= 1;
     if (slot !== this.#size) this.#move(this.#size, slot);
     if (this.#capacity > CAPACITY_KEPT && this.#size * 8 < this.#capacity) this.#resize(this.#capacity / 2);
-    return successor;
+    if (successor >= 0) this.#onHolder(successor);
   }
 
   holds(offset: number): boolean {
@@ -95,15 +101,15 @@ export class KeyGate {
     return slot >= 0 && !this.#isHolder(slot);
   }
 
-  /** Takes out every record from `from` to `to - 1`; says who then holds the keys that they held. */
-  leaveBetween(from: number, to: number, successor: (offset: number) => void): void {
+  /** Takes out every record from `from` to `to - 1`; one that is told to hold its key may be among them. */
+  leaveBetween(from: number, to: number): void {
     if (to - from < this.#size) {
-      for (let offset = from; offset < to; offset += 1) this.#leaveAnd(offset, successor);
+      for (let offset = from; offset < to; offset += 1) this.leave(offset);
     } else {
       // From the end: what leave() moves was looked at already.
       for (let slot = this.#size - 1; slot >= 0; slot -= 1) {
         const offset = this.#offsets[slot] as number;
-        if (offset >= from && offset < to) this.#leaveAnd(offset, successor);
+        if (offset >= from && offset < to) this.leave(offset);
       }
     }
   }
@@ -114,11 +120,6 @@ export class KeyGate {
     this.#byOffset.clear();
     this.#byHash.clear();
     this.#resize(0);
-  }
-
-  #leaveAnd(offset: number, successor: (offset: number) => void): void {
-    const next = this.leave(offset);
-    if (next >= 0) successor(next);
   }
 
   #isHolder(slot: number): boolean {

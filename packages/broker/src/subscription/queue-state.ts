@@ -1,3 +1,4 @@
+import { BROKER_LIMITS } from "../limits.ts";
 import { AckLedger } from "./ack-ledger.ts";
 import { KeyGate } from "./key-gate.ts";
 import { LEASE_RECORDS_MAX } from "./lease-table.ts";
@@ -11,7 +12,7 @@ export interface QueueOptions {
   readonly start: number;
   /** Only what select() names is given, in the order in which it is due: redriven records of a dead-letter topic. */
   readonly selected?: boolean;
-  /** Offsets from the oldest unfinished record to the newest one given; of a selected queue: records. */
+  /** Offsets from the oldest unfinished record to the newest one given; of a selected queue: records. For tests. */
   readonly spanMax?: number;
 }
 
@@ -43,7 +44,8 @@ export class QueueState {
   readonly #spanMax: number;
   #ledger: AckLedger;
   #retries: RetryQueue = new RetryQueue();
-  readonly #gate: KeyGate = new KeyGate();
+  /** When keyed. */
+  readonly #gate: KeyGate | undefined;
   #cursor: number;
   /** Unfinished records below the cursor. */
   #outstanding = 0;
@@ -57,9 +59,10 @@ export class QueueState {
   constructor(options: QueueOptions) {
     this.keyed = options.keyed;
     this.selected = options.selected ?? false;
-    this.#spanMax = options.spanMax ?? SPAN_MAX;
+    this.#spanMax = options.spanMax ?? BROKER_LIMITS.queueSpanMax;
     this.#ledger = new AckLedger(options.start);
     this.#cursor = options.start;
+    if (this.keyed) this.#gate = new KeyGate((offset) => this.#keyFreed(offset));
   }
 
   /** The oldest unfinished offset: everything below is done with. A selected queue's stays where it began. */
@@ -84,7 +87,7 @@ export class QueueState {
 
   /** Bytes of memory of its tables. */
   get byteSize(): number {
-    return this.#ledger.byteSize + this.#retries.byteSize + this.#gate.byteSize;
+    return this.#ledger.byteSize + this.#retries.byteSize + (this.#gate?.byteSize ?? 0);
   }
 
   /**
@@ -109,12 +112,11 @@ export class QueueState {
   take(offset: number, max: number, keyHash: number | undefined): number {
     if (offset !== this.#offered || max < 1) return 0;
     this.#offered = -1;
-    const key = this.keyed ? keyHash : undefined;
     const limit = this.keyed ? 1 : Math.min(max, LEASE_RECORDS_MAX);
     const slot = this.#retries.find(offset);
-    if (slot < 0) return this.#takeFresh(offset, limit, key);
+    if (slot < 0) return this.#takeFresh(offset, limit, keyHash);
     if (offset >= this.#cursor && !this.selected) this.#pass(1);
-    if (key !== undefined && !this.#gate.enter(key, offset)) {
+    if (!this.#holdsKey(offset, keyHash)) {
       this.#retries.park(slot);
       return 0;
     }
@@ -176,7 +178,7 @@ export class QueueState {
   seek(offset: number): void {
     this.#ledger.reset(offset);
     this.#retries.clear();
-    this.#gate.clear();
+    this.#gate?.clear();
     this.#cursor = offset;
     this.#outstanding = 0;
     this.#offered = -1;
@@ -191,7 +193,7 @@ export class QueueState {
   counts(nowMs: number, highWatermark: number): QueueCounts {
     const due = this.#retries.dueCount(nowMs, Number.POSITIVE_INFINITY);
     const scheduled = this.#retries.scheduled;
-    const behind = this.#gate.waiting;
+    const behind = this.#gate?.waiting ?? 0;
     const given = this.selected ? this.#retries.size : this.#outstanding;
     return {
       available: due + this.#fresh(highWatermark),
@@ -305,12 +307,12 @@ export class QueueState {
     return -1;
   }
 
-  #takeFresh(offset: number, limit: number, key: number | undefined): number {
+  #takeFresh(offset: number, limit: number, keyHash: number | undefined): number {
     if (offset !== this.#cursor) return 0;
     this.#deliveries = 1;
-    if (key !== undefined) {
+    if (this.keyed) {
       this.#pass(1);
-      return this.#gate.enter(key, offset) ? 1 : 0;
+      return this.#holdsKey(offset, keyHash) ? 1 : 0;
     }
     const end = Math.min(offset + limit, this.floor + this.#spanMax);
     const known = this.#knownAhead();
@@ -343,7 +345,7 @@ export class QueueState {
     const from = this.selected ? offset : Math.max(offset, this.floor);
     if (end <= from) return 0;
     if (this.#offered >= from && this.#offered < end) this.#offered = -1;
-    if (this.keyed) this.#gate.leaveBetween(from, end, this.#keyFreed);
+    this.#gate?.leaveBetween(from, end);
     const known = this.#retries.size > 0 ? this.#retries.removeBetween(from, end) : 0;
     if (this.selected) return known;
     const given = Math.max(from, Math.min(end, this.#cursor));
@@ -354,11 +356,16 @@ export class QueueState {
     return newly + ahead;
   }
 
+  /** False: it stands in its key's line. */
+  #holdsKey(offset: number, keyHash: number | undefined): boolean {
+    return this.#gate === undefined || keyHash === undefined || this.#gate.enter(keyHash, offset);
+  }
+
   /** Due from now on, behind what is due already; or at the time at which it was to be tried again. */
-  readonly #keyFreed = (offset: number): void => {
+  #keyFreed(offset: number): void {
     const slot = this.#retries.find(offset);
     this.#retries.schedule(slot >= 0 ? slot : this.#retries.set(offset, 0, this.#nowMs));
-  };
+  }
 
   /** The cursor passes unfinished records. */
   #pass(count: number): void {
@@ -382,7 +389,7 @@ export class QueueState {
     const deliveries = slot < 0 ? 0 : this.#retries.deliveriesAt(slot);
     const notBeforeMs = slot < 0 ? AT_ONCE : this.#retries.notBeforeAt(slot);
     const given = this.selected || offset < this.#cursor;
-    if (this.#gate.waits(offset)) visit(offset, "waiting", deliveries, -1);
+    if (this.#gate?.waits(offset)) visit(offset, "waiting", deliveries, -1);
     else if (given && !(slot >= 0 && this.#retries.isScheduled(slot)))
       visit(offset, "leased", deliveries + 1, 0);
     else if (notBeforeMs <= nowMs) visit(offset, "available", deliveries, 0);
@@ -390,7 +397,6 @@ export class QueueState {
   }
 }
 
-const SPAN_MAX = 1_048_576;
 /** Waiting records that the cursor passes in one call, after a restart. */
 const PASSED_MAX = 4096;
 /** Before any time the caller's clock says. */

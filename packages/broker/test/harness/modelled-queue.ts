@@ -23,7 +23,17 @@ interface ModelLease {
 type JournalRow =
   | { readonly kind: "ack"; readonly offset: number; readonly count: number }
   | { readonly kind: "retry"; readonly offset: number; readonly deliveries: number; readonly wallMs: number }
-  | { readonly kind: "seek"; readonly offset: number };
+  | { readonly kind: "seek"; readonly offset: number }
+  | { readonly kind: "return"; readonly bytes: Uint8Array };
+
+interface ModelSnapshot {
+  readonly bytes: Uint8Array;
+  readonly records: readonly {
+    readonly finished: boolean;
+    readonly deliveries: number;
+    readonly notBeforeWallMs: number;
+  }[];
+}
 
 export interface ModelledQueueOptions {
   readonly keyed: boolean;
@@ -54,6 +64,7 @@ export class ModelledQueue {
   #checkpoint: { readonly bytes: Uint8Array };
   #journal: JournalRow[] = [];
   #logStartOffset: number;
+  #snapshot: ModelSnapshot | undefined;
 
   constructor(options: ModelledQueueOptions) {
     this.#options = options;
@@ -196,9 +207,7 @@ export class ModelledQueue {
   }
 
   seek(offset: number): void {
-    assert.equal(this.#table.releaseOwner(OWNER), this.leases.size);
-    for (const counter of this.leases.keys()) this.ended.push(counter);
-    this.leases.clear();
+    this.#endLeases();
     for (const at of this.#offsets()) {
       const record = this.#record(at);
       record.finished = at < offset;
@@ -208,6 +217,34 @@ export class ModelledQueue {
     }
     this.#state.seek(offset);
     this.#journal.push({ kind: "seek", offset });
+    this.check();
+  }
+
+  /** Remembers where the queue stands. */
+  snapshot(): void {
+    const records = this.#records.map(({ finished, leased, deliveries, notBeforeMs }) => ({
+      finished,
+      deliveries,
+      notBeforeWallMs: leased ? 0 : notBeforeMs + this.#wallAheadMs,
+    }));
+    this.#snapshot = { bytes: this.#state.encode(this.nowMs, this.nowMs + this.#wallAheadMs), records };
+  }
+
+  /** Goes back to the snapshot, if there is one. */
+  returnToSnapshot(): void {
+    if (this.#snapshot === undefined) return;
+    const { bytes, records } = this.#snapshot;
+    this.#endLeases();
+    this.#records.forEach((record, index) => {
+      const past = records[index];
+      record.finished = past?.finished ?? false;
+      record.leased = false;
+      record.deliveries = past?.deliveries ?? 0;
+      record.notBeforeMs = (past?.notBeforeWallMs ?? 0) - this.#wallAheadMs;
+    });
+    this.#state.returnTo(bytes, this.nowMs, this.nowMs + this.#wallAheadMs);
+    this.#state.skip(this.#state.floor, this.#logStartOffset);
+    this.#journal.push({ kind: "return", bytes });
     this.check();
   }
 
@@ -233,6 +270,7 @@ export class ModelledQueue {
     for (const row of this.#journal) {
       if (row.kind === "ack") this.#state.ack(row.offset, row.count);
       else if (row.kind === "seek") this.#state.seek(row.offset);
+      else if (row.kind === "return") this.#state.returnTo(row.bytes, startsAtMs, wallMs);
       else this.#state.retry(row.offset, row.deliveries, row.wallMs - this.#wallAheadMs);
     }
     this.#state.skip(this.#state.floor, this.#logStartOffset);
@@ -341,6 +379,12 @@ export class ModelledQueue {
     this.#table.release(slot);
     for (const offset of lease.open) this.#retry(offset, lease.deliveries, delayMs);
     this.#forget(counter);
+  }
+
+  #endLeases(): void {
+    assert.equal(this.#table.releaseOwner(OWNER), this.leases.size);
+    for (const counter of this.leases.keys()) this.ended.push(counter);
+    this.leases.clear();
   }
 
   #forget(counter: number): void {

@@ -62,6 +62,8 @@ function withoutLease(queue: ModelledQueue, random: Seeded): void {
       break;
     case 2:
       if (random.oneIn(4)) queue.seek(somewhere);
+      else if (random.oneIn(3)) queue.snapshot();
+      else queue.returnToSnapshot();
       break;
     case 3:
       if (length > 0) queue.dead(somewhere);

@@ -232,6 +232,26 @@ t.test("seek goes back and forth and forgets what was", async (t) => {
   t.same(queue.counts(1, 10), { available: 9, leased: 1, waiting: 0 });
 });
 
+t.test("a queue returns to where it was", async (t) => {
+  const queue = new QueueState({ keyed: true, start: 0 });
+  t.ok(queue.isPlain);
+  takeNext(queue, 1, 10, 5);
+  t.ok(queue.isPlain, "a lease is nothing that must be kept");
+  takeNext(queue, 1, 10, 6);
+  queue.retry(1, 2, 30);
+  t.notOk(queue.isPlain);
+  const bytes = queue.encode(10, 10);
+  queue.ack(0, 10);
+  t.equal(queue.floor, 10);
+  queue.returnTo(bytes, 20, 20);
+  t.equal(takeNext(queue, 20, 10, 5), 0);
+  t.equal(takeNext(queue, 20, 10, 6), -1, "1 waits for its time");
+  t.equal(takeNext(queue, 30, 10, 6), 1);
+  t.equal(queue.deliveries, 3);
+  const plain = new QueueState({ keyed: false, start: 0 });
+  t.throws(() => plain.returnTo(bytes, 20, 20), RangeError);
+});
+
 t.test("gaps are passed, at the floor at any length, above it within the span", async (t) => {
   const queue = new QueueState({ keyed: false, start: 0, spanMax: 100 });
   queue.skip(0, 1_000_000);

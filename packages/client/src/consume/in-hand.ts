@@ -2,10 +2,10 @@ import type { Clock, TimerHandle } from "../system-clock.ts";
 import type { ConsumedMessage } from "./consumed-message.ts";
 
 /** The messages that are being worked on, and who waits for the last of them to be done with. */
-export class InHand {
+export class InHand<M extends ConsumedMessage> {
   readonly #clock: Clock;
   readonly #isQuiet: () => boolean;
-  readonly #messages: Set<ConsumedMessage> = new Set();
+  readonly #messages: Set<M> = new Set();
   #waiters: { readonly isOver: () => boolean; readonly wake: () => void }[] = [];
 
   /** `isQuiet` says whether nothing else is to be waited for. */
@@ -18,28 +18,25 @@ export class InHand {
     return this.#messages.size;
   }
 
-  /** Those that were lost while they were worked on. */
-  get lostCount(): number {
-    let count = 0;
-    for (const message of this.#messages) if (message.gone !== undefined) count += 1;
-    return count;
+  [Symbol.iterator](): IterableIterator<M> {
+    return this.#messages.values();
   }
 
-  add(message: ConsumedMessage): void {
+  add(message: M): void {
     this.#messages.add(message);
   }
 
-  has(message: ConsumedMessage): boolean {
+  has(message: M): boolean {
     return this.#messages.has(message);
   }
 
-  delete(message: ConsumedMessage): void {
+  delete(message: M): void {
     this.#messages.delete(message);
     this.check();
   }
 
   /** None of them is this consumer's any more. */
-  lose(error: Parameters<ConsumedMessage["lose"]>[0]): void {
+  lose(error: Parameters<M["lose"]>[0]): void {
     for (const message of this.#messages) message.lose(error);
   }
 
@@ -63,7 +60,7 @@ export class InHand {
   }
 
   /** Resolves once that message is not in hand, or after so many ms. */
-  finished(message: ConsumedMessage, timeoutMs: number): Promise<void> {
+  finished(message: M, timeoutMs: number): Promise<void> {
     return this.#until(() => !this.#messages.has(message), timeoutMs);
   }
 

@@ -17,6 +17,8 @@ export class Lease implements LeaseToken {
   readonly endMs: number;
   /** When the next renewal is due. */
   renewAtMs: number;
+  /** Its session is over: the broker knows nothing of it any more. */
+  isOver = false;
   readonly #messages: Set<ConsumedMessage> = new Set();
 
   constructor(token: LeaseToken, renewAtMs: number, endMs: number) {

@@ -12,7 +12,7 @@ export class LivePart implements ConsumerPart {
   readonly #open: (onWake: () => void) => RecordReader;
   readonly #hasHandler: boolean;
   readonly #handlers: PartHandlers;
-  readonly #inHand: InHand;
+  readonly #inHand: InHand<ConsumedMessage>;
   #reader: RecordReader | undefined;
   #isClosing = false;
 

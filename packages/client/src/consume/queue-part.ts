@@ -41,7 +41,7 @@ export class QueuePart implements ConsumerPart, SessionHandlers, Settler {
   readonly #session: ConsumerSession;
   readonly #settlements: Settlements;
   readonly #renewal: LeaseRenewal;
-  readonly #inHand: InHand;
+  readonly #inHand: InHand<LeasedMessage>;
   /** Arrived and not begun. */
   readonly #ready: Deque<LeasedMessage> = new Deque();
   #topicId = -1;
@@ -84,27 +84,27 @@ export class QueuePart implements ConsumerPart, SessionHandlers, Settler {
 
   finish(message: ConsumedMessage, failure: Failure | undefined): void {
     const leased = message as LeasedMessage;
-    const wasLost = message.gone !== undefined;
-    if (!leased.isSettled) {
+    const { isOver } = leased.lease;
+    // Of a session that is over nothing can be settled, which was reported with its end.
+    if (!leased.isSettled && !isOver) {
       const settled = failure === undefined ? leased.ack() : leased.nack();
       settled.catch((error: unknown) => this.#handlers.onError(error, message));
     }
     if (failure !== undefined) this.#handlers.onError(failure.error, message);
-    this.#inHand.delete(message);
+    this.#inHand.delete(leased);
     // It took up a slot that the present session was not told of.
-    if (wasLost) this.#grant();
+    if (isOver) this.#grant();
   }
 
   pass(): void {}
 
   settle(message: LeasedMessage, action: SettleAction, argument?: number | string): Promise<void> {
     const { lease, offset } = message;
-    const { gone } = message;
     lease.drop(message);
     if (lease.heldCount === 0) this.#renewal.remove(lease);
     if (!this.#hasHandler) this.#inHand.delete(message);
-    // An expired lease still takes up its slot until it is settled; one of an ended session has none.
-    if (gone !== undefined && gone.code !== "LEASE_EXPIRED") return refusal(gone);
+    // An expired lease still takes up its slot until it is settled.
+    if (lease.isOver) return refusal(message.gone ?? closedError("consumer"));
     return this.#settlements.settle(lease, action, offset, argument);
   }
 
@@ -168,7 +168,7 @@ export class QueuePart implements ConsumerPart, SessionHandlers, Settler {
 
   isQuiet(): boolean {
     if (this.#settlements.underWay > 0) return false;
-    return !this.#hasHandler || this.#inHand.size === this.#inHand.lostCount;
+    return !this.#hasHandler || this.#inHand.size === this.#orphans;
   }
 
   onLeased({ rows }: LeasedFrame): void {
@@ -237,10 +237,17 @@ export class QueuePart implements ConsumerPart, SessionHandlers, Settler {
     return topicId === this.#topicId ? topic : (this.#deadLetterTopic ?? `${topic}.dlq`);
   }
 
-  /** Messages of a lost session that a handler still works on take up a slot each. */
+  /** Messages of a lost session that a handler still works on. */
+  get #orphans(): number {
+    let count = 0;
+    for (const { lease } of this.#inHand) if (lease.isOver) count += 1;
+    return count;
+  }
+
+  /** Those take up a slot each. */
   get #freeSlots(): number {
     const { prefetch } = this.#settings;
-    return this.#hasHandler ? Math.max(1, prefetch - this.#inHand.lostCount) : prefetch;
+    return this.#hasHandler ? Math.max(1, prefetch - this.#orphans) : prefetch;
   }
 
   #grant(): void {
@@ -263,8 +270,10 @@ export class QueuePart implements ConsumerPart, SessionHandlers, Settler {
   #drop(error: MillraceError): void {
     this.#renewal.clear(error);
     for (let message = this.#ready.shift(); message !== undefined; message = this.#ready.shift()) {
+      message.lease.isOver = true;
       message.lose(error);
     }
+    for (const { lease } of this.#inHand) lease.isOver = true;
     this.#inHand.lose(error);
     this.#settlements.abandon(error.code === "CLOSED" ? closedError("consumer") : error);
     if (!this.#hasHandler) this.#inHand.clear();

@@ -41,7 +41,7 @@ export class StreamPart implements ConsumerPart, SessionHandlers {
   readonly #session: ConsumerSession;
   readonly #window: DeliveryWindow = new DeliveryWindow();
   readonly #partitions: Map<number, HeldPartition> = new Map();
-  readonly #inHand: InHand;
+  readonly #inHand: InHand<ConsumedMessage>;
   readonly #turns: ReadyTurns<HeldPartition> = new ReadyTurns();
   #backoffMinMs = 0;
   #backoffMaxMs = 0;

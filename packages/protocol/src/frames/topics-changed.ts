@@ -1,7 +1,6 @@
 import type { FrameReader } from "../frame-reader.ts";
 import { FRAME_TYPE } from "../frame-type.ts";
 import type { FrameWriter } from "../frame-writer.ts";
-import { LIMITS } from "../limits.ts";
 import { readStrings, writeStrings } from "./element.ts";
 import { readTopicInfo, type TopicInfo, writeTopicInfo } from "./topic.ts";
 
@@ -36,7 +35,7 @@ export function decodeTopicsChanged(reader: FrameReader): TopicsChangedFrame {
   const topics: TopicInfo[] = [];
   for (let left = reader.required("topics").arrayHeader(); left > 0; left -= 1)
     topics.push(readTopicInfo(reader));
-  const removed = reader.more() ? readStrings(reader, LIMITS.frameBytesMax) : [];
+  const removed = reader.more() ? readStrings(reader, Number.POSITIVE_INFINITY) : [];
   reader.close();
   return { requestId, watchId, topics, removed };
 }
