@@ -60,7 +60,7 @@ export function registerSub(program: Command, run: RunCommand): void {
         "live",
       ]),
     )
-    .option("--ack", "acknowledge what is printed (default)")
+    .option("--ack", "acknowledge what is printed, the default", true)
     .option("--no-ack", "acknowledge nothing")
     .addOption(urlOption())
     .option("--json", "print a JSON object a record, one a line")
