@@ -18,7 +18,7 @@ export { type GatewayPort, SHARD_DOWN } from "./node/gateway-port.ts";
 export type { SubscriptionPort } from "./node/subscription-port.ts";
 export { fillEntryHeader } from "./shard/entry-fields.ts";
 export type { Assignment } from "./subscription/group-coordinator.ts";
-export type { AssignmentNotice } from "./subscription/home-groups.ts";
+export { type AssignmentNotice, HomeGroups } from "./subscription/home-groups.ts";
 export { homeShardOf } from "./subscription/home-shard.ts";
 export {
   type AcquiredPartition,

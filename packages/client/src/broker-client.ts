@@ -101,7 +101,7 @@ export class BrokerClient implements Client, LinkHandlers {
     const reading = new OffsetReading((topic, options) => this.subscribe(topic, options));
     const peeking = new Peeking(this.#requests, this.topics, reading);
     this.subscriptions = new BrokerSubscriptions(this.#requests, peeking);
-    this.deadLetters = new BrokerDeadLetters(this.#requests, this.topics, peeking);
+    this.deadLetters = new BrokerDeadLetters(this.#requests, this.topics, this.subscriptions, peeking);
     this.#requester = new Requester({
       topics: this.topics,
       subscriptions: this.subscriptions,

@@ -219,10 +219,16 @@ t.test("redrive gives back those that are selected", async (t) => {
   const select = ({ origin }: { origin: { offset: number } }): boolean => origin.offset !== 41;
   const redriven = script.client.deadLetters.redrive("t", { select });
   const { requestId } = await script.expect("PEEK");
-  const records = [0, 1, 2].map((offset) => peekedRow(0, offset, { topicId: 8 }));
+  const records = [0, 1, 2, 3].map((offset) => peekedRow(0, offset, { topicId: 8 }));
   await script.reply("PEEKED", { requestId, records });
-  const letters = [deadRecord("s", 40), deadRecord("s", 41), deadRecord("u", 42)];
+  const letters = [deadRecord("s", 40), deadRecord("s", 41), deadRecord("u", 42), deadRecord("deleted", 43)];
   await content(script, "t.dlq", 0, letters, 50);
+  for (const names of [["s", "u"], []]) {
+    const list = await script.expect("LIST_SUBSCRIPTIONS");
+    t.equal(list.topic, "t");
+    const page = names.map((name) => subscriptionInfo({ name }));
+    await script.reply("SUBSCRIPTIONS", { requestId: list.requestId, subscriptions: page });
+  }
   const redrive = await script.expect("REDRIVE");
   t.equal(redrive.topic, "t.dlq");
   t.same(redrive.rows, [

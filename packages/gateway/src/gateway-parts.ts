@@ -86,7 +86,7 @@ export class GatewayParts {
         topics,
         subscriptions,
         consumers,
-        holderOf: () => null,
+        holdersOf: (subscriptionId) => this.streamConsumers.holdersOf(subscriptionId),
         keyOf: () => Promise.resolve(null),
       }),
       streamConsumers: this.streamConsumers,

@@ -201,8 +201,8 @@ export class NodeEvents implements GatewayHandler {
     );
   }
 
-  onSubscriptionChanged(subscription: NamedSubscription): void {
-    this.#parts.streamConsumers.onSubscriptionChanged(subscription);
+  onSubscriptionChanged(subscription: NamedSubscription, sought: boolean): void {
+    this.#parts.streamConsumers.onSubscriptionChanged(subscription, sought);
   }
 
   /** The shard that lacks it asks again if this comes to nothing. */

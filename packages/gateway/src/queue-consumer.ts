@@ -15,8 +15,10 @@ export class Stake {
   recalls = 0;
   /** What it takes of the room of its session's socket. */
   chargedBytes = 0;
-  /** Ids of settles that the shard has, or will be given when its ring has room, and has not answered. */
-  readonly unanswered: Set<number> = new Set();
+  /**
+   * Settles that the shard has, or will be given when its ring has room, and has not answered: whether they free slots, by id.
+   */
+  readonly unanswered: Map<number, boolean> = new Map();
 
   constructor(shardId: number) {
     this.shardId = shardId;

@@ -166,8 +166,8 @@ export class QueueConsumers {
   onSettled(shardId: number, consumerId: number, settleId: number, outcome: number, messages: number): void {
     const consumer = this.#consumer(consumerId);
     if (consumer === undefined) return;
-    this.#settles.onSettled(consumer, shardId, settleId, outcome);
-    if (consumer.detached) return;
+    const frees = this.#settles.onSettled(consumer, shardId, settleId, outcome);
+    if (!frees || consumer.detached) return;
     const lending = this.#lendings.get(consumer.subscriptionId);
     if (lending === undefined) return;
     lending.onSettled(consumer, shardId, messages);
@@ -222,8 +222,8 @@ export class QueueConsumers {
   onWritable(session: Session): void {
     for (const consumer of session.consumers?.values() ?? []) {
       if (!(consumer instanceof QueueConsumer)) continue;
-      this.#settles.flushConsumer(consumer);
       if (consumer.isBlocked) this.#unblock(consumer);
+      else this.#settles.flushConsumer(consumer);
     }
   }
 
@@ -256,6 +256,7 @@ export class QueueConsumers {
 
   #unblock(consumer: QueueConsumer): void {
     this.#blocked.delete(consumer);
+    this.#settles.flushConsumer(consumer);
     const lending = this.#lendings.get(consumer.subscriptionId);
     if (lending === undefined) return;
     lending.wake(consumer);

@@ -135,6 +135,8 @@ export class QueueLending {
     const lent = stake.lentMessages > 0;
     consumer.leased(stake, messages, bytes);
     if (lent && stake.lentMessages === 0) source.lenders -= 1;
+    // Without bytes the shard can do nothing with the messages that it has left.
+    if (stake.lentMessages > 0 && stake.lentBytes <= 0) this.#recall(consumer, stake);
     if (source.width < this.consumers.size) source.width += 1;
     this.wake(consumer);
   }
@@ -272,8 +274,9 @@ export class QueueLending {
     consumer.recallWanted = true;
   }
 
-  #hasRoom({ session }: QueueConsumer, bytes: number): boolean {
-    if (!session.canSend()) return false;
+  #hasRoom({ results, session }: QueueConsumer, bytes: number): boolean {
+    // A client is not to get what it has made room for before it knows that it has.
+    if (results.length > 0 || !session.canSend()) return false;
     const { readingBytes, unsentBytes } = session;
     return readingBytes === 0 || unsentBytes + readingBytes + bytes <= this.#output.highWaterBytes;
   }

@@ -5,6 +5,7 @@ import {
   type FrameWriter,
   LeasedReader,
   MillraceError,
+  SETTLE_ACTION,
   writeSettledHead,
   writeSettledRow,
 } from "@millrace/protocol";
@@ -90,10 +91,19 @@ export class SettlePath {
     }
   }
 
-  /** A shard's answer. */
-  onSettled(consumer: QueueConsumer, shardId: number, settleId: number, outcome: number): void {
-    if (consumer.stake(shardId).unanswered.delete(settleId)) consumer.openSettles -= 1;
+  /**
+   * A shard's answer.
+   * @returns whether the messages that it states are settled: those of an extension that comes too late are not.
+   */
+  onSettled(consumer: QueueConsumer, shardId: number, settleId: number, outcome: number): boolean {
+    const { unanswered } = consumer.stake(shardId);
+    const frees = unanswered.get(settleId);
+    if (frees !== undefined) {
+      unanswered.delete(settleId);
+      consumer.openSettles -= 1;
+    }
     this.#result(consumer, settleId, outcome);
+    return frees ?? true;
   }
 
   /** The consumer is over: its shards are to take back what it had. */
@@ -146,8 +156,8 @@ export class SettlePath {
   lose(consumer: QueueConsumer, shardId: number): void {
     const unanswered = consumer.stakes.get(shardId)?.unanswered;
     if (unanswered === undefined || unanswered.size === 0) return;
-    const settleIds = [...unanswered];
-    for (const settleId of settleIds) this.onSettled(consumer, shardId, settleId, SHARD_RESTARTED);
+    for (const settleId of [...unanswered.keys()])
+      this.onSettled(consumer, shardId, settleId, SHARD_RESTARTED);
     this.#planFlush();
   }
 
@@ -209,7 +219,7 @@ export class SettlePath {
       this.#park(shardId, consumer);
     }
     if (unanswered.has(settleId)) return;
-    unanswered.add(settleId);
+    unanswered.set(settleId, rows.action !== SETTLE_ACTION.EXTEND);
     consumer.openSettles += 1;
   }
 

@@ -2,6 +2,7 @@ import type {
   AcquiredPartition,
   Assignment,
   CursorCommit,
+  CursorOutcome,
   GatewayPort,
   Subscription as NamedSubscription,
   Topic,
@@ -21,10 +22,13 @@ import { GATEWAY_LIMITS } from "./limits.ts";
 import { asRequestError } from "./request-errors.ts";
 import { resumeOffset } from "./resume-offset.ts";
 import type { Session } from "./session.ts";
-import type { StreamReader } from "./stream-reader.ts";
+import { type StreamReader, SUSPENDED } from "./stream-reader.ts";
 import { type ReadingConsumer, Subscription } from "./subscription.ts";
 
 const ASSIGNMENT_LOST = ERROR_CODES.ASSIGNMENT_LOST.code;
+const SHARD_RESTARTED = ERROR_CODES.SHARD_RESTARTED.code;
+/** Of one partition; past it a lost shard's partition may begin anew for no good reason. */
+const UNANSWERED_MAX = 64;
 
 /** What a CONSUME of mode stream comes to, once its subscription is there. */
 export interface StreamConsume {
@@ -56,6 +60,10 @@ interface Held {
   readonly epoch: number;
   /** Undefined until the partition's shard knows of the assignment, and its client. */
   stream: StreamReader | undefined;
+  /** Where the subscription stands, as far as it is known. */
+  cursor: number;
+  /** Where it may stand as well: commits that were not answered. */
+  readonly unanswered: Set<number>;
   /** The client is to finish what it has; nothing more comes. */
   isFinishing: boolean;
 }
@@ -91,8 +99,8 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
   }
 
   /** Partitions that it holds, or has yet to finish. */
-  get heldCount(): number {
-    return this.#held.size;
+  get heldPartitions(): readonly number[] {
+    return [...this.#held.keys()];
   }
 
   grant(_slots: number, creditLimit: number): void {
@@ -145,7 +153,14 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
     for (const [partition, epoch] of assigned) {
       const before = this.#held.get(partition);
       if (before !== undefined) this.#lose([before]);
-      const held = { partition, epoch, stream: undefined, isFinishing: false };
+      const held = {
+        partition,
+        epoch,
+        stream: undefined,
+        cursor: 0,
+        unanswered: new Set<number>(),
+        isFinishing: false,
+      };
       this.#held.set(partition, held);
       gained.push(held);
     }
@@ -171,10 +186,14 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
     this.#sendRevoked(revoked, withinMs);
     // The home shard takes it in time; should it have forgotten that, nobody would ever get it.
     this.#parts.clock.after(withinMs + GATEWAY_LIMITS.revokeGraceMs, () => {
-      const left = revoked.filter((held) => this.#held.get(held.partition) === held);
-      this.#lose(left);
-      this.#giveBack(left);
+      this.#resign(revoked.filter((held) => this.#held.get(held.partition) === held));
     });
+  }
+
+  /** Their shards do not know these as the member's: it is to get them, or others, under epochs that they know. */
+  #resign(refused: readonly Held[]): void {
+    this.#lose(refused);
+    this.#giveBack(refused);
   }
 
   /** These are somebody else's. */
@@ -213,10 +232,15 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
 
   /** The shard is back: its partitions are acquired anew, and read on. */
   onShardUp(shardId: number): void {
-    const held = this.#byShard([...this.#held.values()].filter(({ isFinishing }) => !isFinishing)).get(
-      shardId,
-    );
+    const held = this.#byShard([...this.#held.values()]).get(shardId);
     if (held !== undefined) void this.#acquire(shardId, held);
+  }
+
+  /** The cursors were moved: what the home shard has not taken by itself is given back now. */
+  onSought(): void {
+    for (const [shardId, held] of this.#byShard([...this.#held.values()])) {
+      if (!this.#parts.isDown(shardId)) void this.#acquire(shardId, held);
+    }
   }
 
   async #acquire(shardId: number, wanted: readonly Held[]): Promise<void> {
@@ -240,14 +264,20 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
     if (this.#ended || delivery.generation(shardId) !== generation) return;
     const acquired = new Map(rows.map((row) => [row.partition, row]));
     const current = asked.filter(isCurrent);
-    const refused = current.filter(({ partition }) => acquired.get(partition)?.refused);
-    this.#lose(refused);
-    this.#giveBack(refused);
+    // Its log may be another one than the client has read, or the cursor was moved while those were lost who would have
+    // told members of it: somebody begins anew, under an epoch that fences off what is still on its way.
+    const isLost = ({ partition, stream, cursor, unanswered }: Held): boolean => {
+      const row = acquired.get(partition);
+      if (row === undefined || row.refused) return true;
+      if (stream === undefined) return false;
+      const isMoved = row.offset !== cursor && !unanswered.has(row.offset);
+      return isMoved || row.logEpoch !== stream.logEpoch;
+    };
+    this.#resign(current.filter(isLost));
     this.#readAll(
-      current.flatMap((held) => {
-        const row = acquired.get(held.partition);
-        return row === undefined || row.refused ? [] : [{ held, row }];
-      }),
+      current
+        .filter((held) => !isLost(held))
+        .map((held) => ({ held, row: acquired.get(held.partition) as AcquiredPartition })),
     );
   }
 
@@ -255,17 +285,16 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
     const { delivery } = this.#parts;
     const reader = this.#reader;
     const resumed: StreamReader[] = [];
-    const anew: Held[] = [];
     const assigned: AssignedPartition[] = [];
     for (const { held, row } of acquired) {
-      const { partition, epoch, stream } = held;
+      const { partition, epoch } = held;
       const { logStartOffset, highWatermark, logEpoch, offset, cursorLogEpoch } = row;
-      if (stream?.logEpoch === logEpoch) {
-        resumed.push(stream);
+      held.cursor = offset;
+      held.unanswered.clear();
+      if (held.stream !== undefined) {
+        if (held.stream.state === SUSPENDED) resumed.push(held.stream);
         continue;
       }
-      // Its log is another one than the client has read: it begins anew at the cursor.
-      if (stream !== undefined) anew.push({ ...held });
       // Below the start of the log is what retention took meanwhile: the reader is told by PROGRESS and goes on.
       const startOffset = resumeOffset({ offset, logEpoch: cursorLogEpoch }, { highWatermark, logEpoch });
       if (cursorLogEpoch !== logEpoch) {
@@ -281,14 +310,12 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
         };
         this.#parts.report("cursor-log-epoch-changed", fields);
       }
-      if (stream !== undefined) delivery.remove(reader, new Set([stream]));
       held.stream = delivery.add(reader, partition, startOffset, logEpoch);
       resumed.push(held.stream);
       const { streamId } = held.stream;
       const bounds = { logStartOffset, highWatermark, logEpoch };
       assigned.push({ partition, assignmentEpoch: epoch, streamId, startOffset, ...bounds });
     }
-    if (anew.length > 0) this.#sendRevoked(anew, 0);
     if (assigned.length > 0) this.#sendAssigned(assigned);
     delivery.resume(reader, resumed);
   }
@@ -299,15 +326,34 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
     const isHeld = rows.map(([partition, epoch]) => this.#find(partition, epoch)?.stream !== undefined);
     const held = rows.filter((_, i) => isHeld[i]);
     if (held.length === 0) return rows.map(() => ASSIGNMENT_LOST);
+    for (const [partition, epoch, offset] of held) {
+      const unanswered = this.#find(partition, epoch)?.unanswered;
+      if (unanswered !== undefined && unanswered.size < UNANSWERED_MAX) unanswered.add(offset);
+    }
     const committing = this.#parts.port.commitCursors(this.#subscription, held);
     this.#commits.add(committing);
     try {
       const outcomes = await committing;
+      this.#onCommitted(held, outcomes);
       let next = 0;
       return rows.map((_, i) => (isHeld[i] ? (outcomes[next++]?.[2] ?? ASSIGNMENT_LOST) : ASSIGNMENT_LOST));
     } finally {
       this.#commits.delete(committing);
     }
+  }
+
+  #onCommitted(rows: readonly CursorCommit[], outcomes: readonly CursorOutcome[]): void {
+    const lost: Held[] = [];
+    rows.forEach(([partition, epoch, offset], i) => {
+      const held = this.#find(partition, epoch);
+      if (held === undefined) return;
+      const outcome = outcomes[i]?.[2];
+      // Otherwise nobody knows.
+      if (outcome !== SHARD_RESTARTED) held.unanswered.delete(offset);
+      if (outcome === 0) held.cursor = offset;
+      else if (outcome === ASSIGNMENT_LOST && !held.isFinishing) lost.push(held);
+    });
+    this.#resign(lost);
   }
 
   #onRefused(error: unknown, shardId: number, again: () => void): void {

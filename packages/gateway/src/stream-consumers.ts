@@ -36,6 +36,16 @@ export class StreamConsumers {
     void consumer.join();
   }
 
+  /** Names of the clients that have partitions of the subscription, by partition. */
+  holdersOf(subscriptionId: number): ReadonlyMap<number, string> {
+    const holders = new Map<number, string>();
+    for (const consumer of this.#parts.consumers.values()) {
+      if (!isStreamConsumer(consumer) || consumer.subscriptionId !== subscriptionId) continue;
+      for (const partition of consumer.heldPartitions) holders.set(partition, consumer.session.clientName);
+    }
+    return holders;
+  }
+
   // ---- frames ----
 
   release(session: Session, frame: ReleaseFrame): void {
@@ -93,15 +103,16 @@ export class StreamConsumers {
     const consumers = [...this.#parts.consumers.values()].filter(isStreamConsumer);
     const members = consumers.filter(({ homeShard }) => homeShard === shardId);
     // Who holds something comes first: from that the home shard knows that others may be about to say so too.
-    members.sort((a, b) => b.heldCount - a.heldCount);
+    members.sort((a, b) => b.heldPartitions.length - a.heldPartitions.length);
     for (const member of members) void member.join();
     for (const consumer of consumers) consumer.onShardUp(shardId);
   }
 
-  onSubscriptionChanged({ subscriptionId, paused }: NamedSubscription): void {
+  onSubscriptionChanged({ subscriptionId, paused }: NamedSubscription, sought: boolean): void {
     for (const consumer of this.#parts.consumers.values()) {
-      if (isStreamConsumer(consumer) && consumer.subscriptionId === subscriptionId)
-        consumer.setPaused(paused);
+      if (!isStreamConsumer(consumer) || consumer.subscriptionId !== subscriptionId) continue;
+      consumer.setPaused(paused);
+      if (sought) consumer.onSought();
     }
   }
 }

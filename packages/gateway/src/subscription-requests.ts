@@ -1,8 +1,10 @@
-import type {
-  GatewayPort,
-  Subscription as NamedSubscription,
-  SubscriptionPartitionState,
-  Topic,
+import {
+  type GatewayPort,
+  type Subscription as NamedSubscription,
+  PEEK_STATE,
+  type PeekedRecord,
+  type SubscriptionPartitionState,
+  type Topic,
 } from "@millrace/broker/internal";
 import {
   type AlterSubscriptionFrame,
@@ -51,8 +53,8 @@ export interface SubscriptionRequestParts {
   readonly topics: TopicRequests;
   readonly subscriptions: SubscriptionLookup;
   readonly consumers: ConsumerTable;
-  /** Name of the client that has a partition of a stream subscription; null: nobody. */
-  readonly holderOf: (subscriptionId: number, partition: number) => string | null;
+  /** Names of the clients that have partitions of a stream subscription, by partition. */
+  readonly holdersOf: (subscriptionId: number) => ReadonlyMap<number, string>;
   /** The key of a record; null: it has none, or it is gone. */
   readonly keyOf: (topic: Topic, partition: number, offset: number) => Promise<string | Uint8Array | null>;
 }
@@ -152,18 +154,9 @@ export class SubscriptionRequests {
   }
 
   async peek(session: Session, frame: PeekFrame): Promise<void> {
-    const { port, writer } = this.#parts;
-    const { topic, subscription } = this.#existing(frame);
-    if (subscription.mode === "stream") {
-      throw new MillraceError(
-        "SUBSCRIPTION_MODE",
-        `subscription ${subscription.name} is of mode stream: all behind its cursors is unfinished`,
-        { details: { subscription: subscription.name, mode: subscription.mode } },
-      );
-    }
-    checkPartition(topic, frame.partition);
+    const { writer } = this.#parts;
     const limit = Math.min(frame.limit, LIMITS.peekRecordsMax);
-    const rows = limit === 0 ? [] : await port.peek(subscription, frame.partition, frame.fromOffset, limit);
+    const rows = await (frame.name === "" ? this.#deadLetters(frame, limit) : this.#unfinished(frame, limit));
     writer.reset();
     encodePeeked(writer, {
       requestId: frame.requestId,
@@ -177,6 +170,37 @@ export class SubscriptionRequests {
       })),
     });
     session.sendWritten();
+  }
+
+  async #unfinished(frame: PeekFrame, limit: number): Promise<readonly PeekedRecord[]> {
+    const { port } = this.#parts;
+    const { topic, subscription } = this.#existing(frame);
+    if (subscription.mode === "stream") {
+      throw new MillraceError(
+        "SUBSCRIPTION_MODE",
+        `subscription ${subscription.name} is of mode stream: all behind its cursors is unfinished`,
+        { details: { subscription: subscription.name, mode: subscription.mode } },
+      );
+    }
+    checkPartition(topic, frame.partition);
+    return limit === 0 ? [] : port.peek(subscription, frame.partition, frame.fromOffset, limit);
+  }
+
+  /** What of a dead-letter topic was not redriven. It belongs to no subscription of that topic, so no name is given. */
+  async #deadLetters(frame: PeekFrame, limit: number): Promise<readonly PeekedRecord[]> {
+    const { port, topics } = this.#parts;
+    const { partition, fromOffset } = frame;
+    const topic = topics.existing(frame.topic);
+    if (topic.deadLetterOf === undefined) {
+      throw new MillraceError(
+        "UNKNOWN_SUBSCRIPTION",
+        `topic ${topic.name} does not hold the dead letters of another one: name a subscription`,
+        { details: { topic: topic.name, subscription: "" } },
+      );
+    }
+    checkPartition(topic, partition);
+    const offsets = limit === 0 ? [] : await port.deadLetters(topic, partition, fromOffset, limit);
+    return offsets.map((offset) => [topic.topicId, partition, offset, PEEK_STATE.AVAILABLE, 0, 0]);
   }
 
   async redrive(session: Session, frame: RedriveFrame): Promise<void> {
@@ -245,7 +269,8 @@ export class SubscriptionRequests {
     { subscriptionId }: NamedSubscription,
     rows: readonly SubscriptionPartitionState[],
   ): Promise<SubscriptionState> {
-    const { consumers, holderOf, keyOf } = this.#parts;
+    const { consumers, holdersOf, keyOf } = this.#parts;
+    const holders = holdersOf(subscriptionId);
     const blocked = rows.find(({ blockedOffset }) => blockedOffset !== null);
     const ages = rows.map(({ oldestAgeMs }) => oldestAgeMs).filter((age) => age !== null);
     const available = sumOf(rows, (row) => row.available);
@@ -270,7 +295,7 @@ export class SubscriptionRequests {
         available: row.available,
         leased: row.leased,
         waiting: row.waiting,
-        consumerName: holderOf(subscriptionId, row.partition),
+        consumerName: holders.get(row.partition) ?? null,
       })),
     };
   }

@@ -109,6 +109,24 @@ t.test("a member is told what it gets, and reads that from the cursor", async (t
   );
 });
 
+t.test("a shard that had stored a commit before it was lost: its partition goes on", async (t) => {
+  const bench = withRecords();
+  const { id, subscription } = await member(bench, [1]);
+  bench.socket.take();
+  const positions = [{ partition: 1, assignmentEpoch: 10, offset: 4, logEpoch: 1 }];
+  bench.node.refusals.set("commitCursors", new MillraceError("SHARD_RESTARTED", "down"));
+  bench.client.send({ name: "COMMIT", value: { requestId: 7, consumerId: id, positions } });
+  await bench.bench.settle();
+  bench.node.kill(1);
+  bench.node.cursor(subscription, 1).offset = 4;
+  bench.node.revive(1);
+  await bench.bench.settle();
+  bench.node.append(bench.topic, 1, 1, storedBatch("new"));
+  await bench.bench.settle();
+  t.same(bench.socket.all("REVOKED"), []);
+  t.equal(bench.socket.all("DELIVER").length, 1);
+});
+
 t.test("what is revoked stops at once, and is given back when the client is done", async (t) => {
   const bench = withRecords();
   const { id, subscription } = await member(bench, [0, 1]);
@@ -292,8 +310,11 @@ t.test("a shard that comes back with another log: the partition begins anew at i
   t.match(bench.socket.all("REVOKED"), [
     { consumerId: id, partitions: [{ partition: 1, assignmentEpoch: 10 }], withinMs: 0 },
   ]);
+  t.same(bench.node.groupCalls.at(-1), ["released", id, [[1, 10]]]);
+  bench.node.tellMember(subscription, id, [[1, 11]]);
+  await bench.bench.settle();
   t.match(bench.socket.all("ASSIGNED"), [
-    { partitions: [{ partition: 1, assignmentEpoch: 10, startOffset: 4, logEpoch: 2 }] },
+    { partitions: [{ partition: 1, assignmentEpoch: 11, startOffset: 4, logEpoch: 2 }] },
   ]);
   bench.node.append(bench.topic, 1, 1, storedBatch("new"));
   await bench.bench.settle();

@@ -9,7 +9,7 @@ import type {
   TopicOverflow,
   TopicRetention,
 } from "../topic.ts";
-import { CatalogRecords, catalogRecords } from "./catalog-records.ts";
+import { KeyedRecords, keyedRecords } from "./keyed-records.ts";
 import { isSubscriptionKey, SubscriptionCatalog } from "./subscription-catalog.ts";
 
 /** `$catalog`: topicId 0, one partition, on shard 0, always `fsynced`. */
@@ -32,7 +32,7 @@ interface CatalogValue {
 /** Dead letters are kept for 14 days, or as long as their source's records. */
 const DEAD_LETTER_RETENTION_MS = 1_209_600_000;
 
-/** The catalog in a checkpoint; `records` as CatalogRecords has them. */
+/** The catalog in a checkpoint; `records` as KeyedRecords has them. */
 export interface CatalogImage {
   readonly nextTopicId: number;
   readonly nextSubscriptionId: number;
@@ -54,7 +54,7 @@ const packr = new Packr({ useRecords: false });
  */
 export class CatalogState {
   readonly subscriptions: SubscriptionCatalog = new SubscriptionCatalog();
-  readonly #records: CatalogRecords = new CatalogRecords();
+  readonly #records: KeyedRecords = new KeyedRecords();
   readonly #byId: Map<number, Topic> = new Map();
   /** By source: the topics of their dead letters. */
   readonly #deadLetterTopics: Map<number, Topic> = new Map();
@@ -233,7 +233,7 @@ export class CatalogState {
 
   restore(image: CatalogImage | OldCatalogImage): void {
     if ("records" in image) {
-      for (const { key, value, offset } of catalogRecords(image.records)) this.apply(key, value, offset);
+      for (const { key, value, number } of keyedRecords(image.records)) this.apply(key, value, number);
       this.subscriptions.startIdsAt(image.nextSubscriptionId);
     } else {
       for (const topic of image.topics) this.apply(topic.name, this.encode(topic), topic.catalogPosition);

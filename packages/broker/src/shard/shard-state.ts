@@ -15,6 +15,8 @@ const packr = new Packr({ useRecords: false });
 /** 1: without subscriptions, and the catalog's topics one by one. */
 const CHECKPOINT_VERSION = 2;
 const PRODUCER_FIELDS = 7;
+/** Positions of subscriptions that are written in advance in one duty cycle. */
+const PREPARED_POSITIONS = 256;
 
 interface CheckpointImage {
   version: number;
@@ -206,6 +208,19 @@ export class ShardState {
     }
   }
 
+  /** These changes were staged: what they change may have changed already. */
+  staged(changes: readonly StateChange[]): void {
+    for (const change of changes) {
+      const kind = change[0];
+      if (kind === "acks" || kind === "retries" || kind === "dead") this.subscriptions.staged(change);
+    }
+  }
+
+  /** A checkpoint is to be taken soon: does a part of its work. */
+  prepareCheckpoint(): void {
+    this.subscriptions.image.prepare(PREPARED_POSITIONS);
+  }
+
   encode(): Uint8Array {
     const partitions: number[][] = [];
     let producerNumbers = 0;
@@ -244,7 +259,7 @@ export class ShardState {
       partitions,
       producers: new Uint8Array(producers.buffer),
       catalog: this.catalog.snapshot(),
-      subscriptions: encodeSubscriptions(this.subscriptions, this.#clock),
+      subscriptions: encodeSubscriptions(this.subscriptions),
     };
     return packr.pack(image);
   }

@@ -469,6 +469,7 @@ export class Shard {
 
   #stageChanges(changes: readonly StateChange[]): void {
     this.#stagePrivately(() => this.#journal.stageState(encodeStateChanges(changes)));
+    this.#state.staged(changes);
   }
 
   #stagePrivately(stage: () => void): void {

@@ -143,7 +143,7 @@ export class SubscriptionCatalog {
     catalogPosition: number,
     partitionsOf: (topicId: number) => number,
   ): void {
-    const { topicId, name } = placeOf(key);
+    const { topicId, name } = subscriptionPlaceOf(key);
     const previous = this.#byTopic.get(topicId)?.get(name);
     if (previous !== undefined) this.#remove(previous, partitionsOf(topicId));
     const partitions = partitionsOf(topicId);
@@ -187,7 +187,7 @@ export function subscriptionKey({ topicId, name }: Pick<Subscription, "topicId" 
   return `${KEY_PREFIX}${topicId}/${name}`;
 }
 
-function placeOf(key: string): { readonly topicId: number; readonly name: string } {
+export function subscriptionPlaceOf(key: string): { readonly topicId: number; readonly name: string } {
   const slash = key.indexOf("/", KEY_PREFIX.length);
   return { topicId: Number(key.slice(KEY_PREFIX.length, slash)), name: key.slice(slash + 1) };
 }

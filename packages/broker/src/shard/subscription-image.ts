@@ -2,18 +2,21 @@ import { AckLedger } from "../subscription/ack-ledger.ts";
 import { QueueState } from "../subscription/queue-state.ts";
 import { MODE_KEYED, MODE_STREAM } from "../subscription/subscription.ts";
 import type { Clock } from "./clock.ts";
+import { KeyedRecords, keyedRecords } from "./keyed-records.ts";
 import { type Partition, partitionKey } from "./partition.ts";
-import { newCursor, type SubscriptionTable } from "./subscription-table.ts";
+import { PositionRows, positionRows } from "./position-rows.ts";
+import {
+  newCursor,
+  type QueuePart,
+  type StreamCursor,
+  type SubscriptionTable,
+} from "./subscription-table.ts";
 
 /** The table of subscriptions in a checkpoint. */
 export interface SubscriptionImage {
-  /**
-   * Float64 columns as bytes, ROW_FIELDS each: subscriptionId, topicId of the subscription, its mode, topicId, partition, then a
-   * cursor's offset, logEpoch, assignmentEpoch and whether it was sought, or a queue's floor, bytes in `states` (0: nothing but
-   * the floor), redelivered and dead.
-   */
+  /** PositionRows; stateBytes 0: nothing but the floor. */
   readonly rows: Uint8Array;
-  /** What the queues encode, one behind the other. */
+  /** KeyedRecords: what queues encode, by the index of their row. */
   readonly states: Uint8Array;
   /** Dead letters that were redriven. */
   readonly redriven: readonly (readonly [topicId: number, partition: number, ledger: Uint8Array])[];
@@ -28,59 +31,102 @@ type SnapshotRow = readonly [
   position: Uint8Array | readonly [offset: number, logEpoch: number],
 ];
 
-const ROW_FIELDS = 9;
 const PARTITIONS_MAX = 1024;
 
-/** The image of a table as it stands. One pass, and little is allocated for a position that is nothing but a number. */
-export function encodeSubscriptions(table: SubscriptionTable, clock: Clock): SubscriptionImage {
-  const rows = new Float64Array(table.positions * ROW_FIELDS);
-  const states: Uint8Array[] = [];
-  const snapshots: SnapshotRow[] = [];
-  const nowMs = clock.monotonicMs();
-  const wallMs = clock.wallMs();
-  let at = 0;
-  for (const { subscriptionId, topicId, mode, cursors, queues } of table.all()) {
-    for (const cursor of cursors.values()) {
-      rows[at] = subscriptionId;
-      rows[at + 1] = topicId;
-      rows[at + 2] = mode;
-      rows[at + 3] = cursor.partition.topicId;
-      rows[at + 4] = cursor.partition.partition;
-      rows[at + 5] = cursor.offset;
-      rows[at + 6] = cursor.logEpoch;
-      rows[at + 7] = cursor.assignmentEpoch;
-      rows[at + 8] = cursor.sought ? 1 : 0;
-      at += ROW_FIELDS;
-      for (const [name, position] of cursor.snapshots ?? []) {
-        snapshots.push([subscriptionId, cursor.partition.partition, name, position]);
-      }
+/**
+ * The image of the positions in a checkpoint, kept from one to the next: only what has changed is written anew, and that in
+ * advance if there is time, so that a checkpoint of many subscriptions is little more than a copy. Shard thread only.
+ */
+export class PositionImage {
+  readonly #clock: Clock;
+  readonly #rows: PositionRows = new PositionRows();
+  readonly #states: KeyedRecords = new KeyedRecords();
+  /** Not as their rows say. The longest changed come first. */
+  readonly #changed: Set<StreamCursor | QueuePart> = new Set();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** @returns the index of a row for a position that is to be noted as changed */
+  add(): number {
+    return this.#rows.add();
+  }
+
+  remove(position: StreamCursor | QueuePart): void {
+    this.#changed.delete(position);
+    this.#rows.remove(position.row);
+    this.#states.delete(String(position.row));
+  }
+
+  changed(position: StreamCursor | QueuePart): void {
+    this.#changed.add(position);
+  }
+
+  /** Writes some of what has changed. @returns how many */
+  prepare(limit: number): number {
+    let left = limit;
+    for (const position of this.#changed) {
+      if (left === 0) break;
+      left -= 1;
+      this.#changed.delete(position);
+      if ("state" in position) this.#writeQueue(position);
+      else this.#writeCursor(position);
     }
-    for (const queue of queues.values()) {
-      const { state, partition } = queue;
-      let stateBytes = 0;
-      if (!state.isPlain) {
-        const bytes = state.encode(nowMs, wallMs);
-        stateBytes = bytes.length;
-        states.push(bytes);
-      }
-      rows[at] = subscriptionId;
-      rows[at + 1] = topicId;
-      rows[at + 2] = mode;
-      rows[at + 3] = partition.topicId;
-      rows[at + 4] = partition.partition;
-      rows[at + 5] = state.floor;
-      rows[at + 6] = stateBytes;
-      rows[at + 7] = queue.redelivered;
-      rows[at + 8] = queue.dead;
-      at += ROW_FIELDS;
-      for (const [name, bytes] of queue.snapshots ?? []) {
-        snapshots.push([subscriptionId, partition.partition, name, bytes]);
-      }
+    return limit - left;
+  }
+
+  encode(): Pick<SubscriptionImage, "rows" | "states"> {
+    this.prepare(this.#changed.size);
+    return { rows: this.#rows.encode(), states: this.#states.encode() };
+  }
+
+  #writeCursor(cursor: StreamCursor): void {
+    const row = this.#writePlace(cursor);
+    row[5] = cursor.offset;
+    row[6] = cursor.logEpoch;
+    row[7] = cursor.assignmentEpoch;
+    row[8] = cursor.sought ? 1 : 0;
+  }
+
+  #writeQueue(queue: QueuePart): void {
+    const { state } = queue;
+    const key = String(queue.row);
+    let stateBytes = 0;
+    if (state.isPlain) this.#states.delete(key);
+    else {
+      const bytes = state.encode(this.#clock.monotonicMs(), this.#clock.wallMs());
+      stateBytes = bytes.length;
+      this.#states.set(key, bytes, 0);
+    }
+    const row = this.#writePlace(queue);
+    row[5] = state.floor;
+    row[6] = stateBytes;
+    row[7] = queue.redelivered;
+    row[8] = queue.dead;
+  }
+
+  #writePlace({ row: index, subscription, partition }: StreamCursor | QueuePart): Float64Array {
+    const row = this.#rows.at(index);
+    row[0] = subscription.subscriptionId;
+    row[1] = subscription.topicId;
+    row[2] = subscription.mode;
+    row[3] = partition.topicId;
+    row[4] = partition.partition;
+    return row;
+  }
+}
+
+/** The image of a table as it stands. */
+export function encodeSubscriptions(table: SubscriptionTable): SubscriptionImage {
+  const snapshots: SnapshotRow[] = [];
+  for (const { subscription, partition, snapshots: own } of table.withSnapshots()) {
+    for (const [name, position] of own ?? []) {
+      snapshots.push([subscription.subscriptionId, partition.partition, name, position]);
     }
   }
   return {
-    rows: new Uint8Array(rows.buffer),
-    states: Buffer.concat(states),
+    ...table.image.encode(),
     redriven: [...table.redriven()].map(([key, ledger]) => [
       Math.floor(key / PARTITIONS_MAX),
       key % PARTITIONS_MAX,
@@ -99,27 +145,25 @@ export function restoreSubscriptions(
 ): void {
   const nowMs = clock.monotonicMs();
   const wallMs = clock.wallMs();
-  const rows = new Float64Array(copyOf(image.rows).buffer);
-  let statesAt = 0;
-  for (let at = 0; at + ROW_FIELDS <= rows.length; at += ROW_FIELDS) {
-    const [subscriptionId, topicId, mode, ofTopic, number, first, second, third, fourth] = rows.subarray(
-      at,
-      at + ROW_FIELDS,
-    ) as unknown as [number, number, number, number, number, number, number, number, number];
+  const states = new Map<number, Uint8Array>();
+  for (const { key, value } of keyedRecords(image.states)) states.set(Number(key), value);
+  for (const [row, fields] of positionRows(image.rows)) {
+    const [subscriptionId, topicId, mode, ofTopic, number, first, second, third, fourth] =
+      fields as unknown as [number, number, number, number, number, number, number, number, number];
     const subscription = table.subscribed(subscriptionId, topicId, mode);
     const partition = find(ofTopic, number);
     if (mode === MODE_STREAM) {
-      const cursor = newCursor(partition, first, second);
+      const cursor = newCursor(subscription, partition, first, second);
       cursor.assignmentEpoch = third;
       cursor.sought = fourth === 1;
-      table.putCursor(subscription, cursor);
+      table.putCursor(cursor);
       continue;
     }
+    const bytes = second === 0 ? undefined : states.get(row);
     const state =
-      second === 0
+      bytes === undefined
         ? new QueueState({ keyed: mode === MODE_KEYED, start: first, selected: ofTopic !== topicId })
-        : QueueState.decode(image.states.subarray(statesAt, statesAt + second), nowMs, wallMs);
-    statesAt += second;
+        : QueueState.decode(bytes, nowMs, wallMs);
     const queue = table.putQueue(subscription, partition, state);
     queue.redelivered = third;
     queue.dead = fourth;
@@ -127,24 +171,19 @@ export function restoreSubscriptions(
   for (const [topicId, partition, ledger] of image.redriven) {
     table.putRedriven(find(topicId, partition), AckLedger.decode(ledger));
   }
-  for (const [subscriptionId, partition, name, position] of image.snapshots) {
-    const subscription = table.get(subscriptionId);
-    if (subscription === undefined) continue;
-    if (position instanceof Uint8Array) {
-      const queue = subscription.queues.get(partitionKey(subscription.topicId, partition));
-      if (queue === undefined) continue;
-      queue.snapshots ??= new Map();
-      queue.snapshots.set(name, copyOf(position));
-    } else {
-      const cursor = subscription.cursors.get(partition);
-      if (cursor === undefined) continue;
-      cursor.snapshots ??= new Map();
-      cursor.snapshots.set(name, position);
-    }
-  }
+  for (const row of image.snapshots) restoreSnapshot(table, row);
 }
 
-/** Unpacked bytes stand anywhere in the checkpoint's, and a Buffer's own slice() is a view of them. */
-function copyOf(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  return Uint8Array.prototype.slice.call(bytes) as Uint8Array<ArrayBuffer>;
+function restoreSnapshot(table: SubscriptionTable, row: SnapshotRow): void {
+  const [subscriptionId, partition, name, position] = row;
+  const subscription = table.get(subscriptionId);
+  if (subscription === undefined) return;
+  if (position instanceof Uint8Array) {
+    const queue = subscription.queues.get(partitionKey(subscription.topicId, partition));
+    // The checkpoint's bytes are not kept for it.
+    if (queue !== undefined) table.putSnapshot(queue, name, Uint8Array.prototype.slice.call(position));
+  } else {
+    const cursor = subscription.cursors.get(partition);
+    if (cursor !== undefined) table.putSnapshot(cursor, name, position);
+  }
 }

@@ -251,14 +251,15 @@ export class SubscriptionRequests {
     done: Done<AcquiredRow[]>,
   ): void {
     const subscription = knownSubscription(this.#context.state, subscriptionId);
+    const { subscriptions } = this.#context.state;
     const acquired = rows.map(([number, assignmentEpoch]): AcquiredRow => {
       const cursor = cursorOf(subscription, number);
       const { offset, logEpoch: cursorLogEpoch, partition } = cursor;
-      const refused = assignmentEpoch < cursor.assignmentEpoch;
+      const { assignmentEpoch: current, sought } = cursor;
+      const refused = assignmentEpoch < current || (sought && assignmentEpoch === current);
       if (!refused) {
         // Not journaled: after a restart a holder is known again by its next commit.
-        cursor.assignmentEpoch = assignmentEpoch;
-        cursor.sought = false;
+        subscriptions.acquired(cursor, assignmentEpoch);
       }
       const { logStartOffset, highWatermark, logEpoch } = partition;
       return [number, refused, offset, cursorLogEpoch, logStartOffset, highWatermark, logEpoch];
@@ -289,28 +290,29 @@ export class SubscriptionRequests {
   #redrive([topicId, rows]: SubscriptionRequestMap["redrive"]["args"], done: Done<number>): void {
     const { state, dispatcher } = this.#context;
     const { subscriptions } = state;
-    const byPartition = new Map<Partition, number[]>();
+    /** The subscription of each letter, by its offset. */
+    const byPartition = new Map<Partition, Map<number, number>>();
     const woken = new Set<QueuePart>();
     for (const [number, offset, subscriptionId] of rows) {
       const partition = knownPartition(state, topicId, number);
       const subscription = subscriptions.get(subscriptionId);
       if (subscription === undefined || subscription.settings === undefined) continue;
       if (offset < partition.logStartOffset || offset >= partition.highWatermark) continue;
-      const flat = byPartition.get(partition) ?? [];
-      if (subscriptions.isRedriven(partition, offset) || flat.includes(offset)) continue;
+      const letters = byPartition.get(partition) ?? new Map<number, number>();
+      if (subscriptions.isRedriven(partition, offset) || letters.has(offset)) continue;
       const isNew = partOf(subscription, partition) === undefined;
       const queue = subscriptions.redriveQueue(subscription, partition);
       if (isNew) dispatcher.open(subscription.settings, [queue]);
       // The queue is full.
       if (!queue.state.select(offset)) continue;
-      flat.push(offset, subscriptionId);
-      byPartition.set(partition, flat);
+      letters.set(offset, subscriptionId);
+      byPartition.set(partition, letters);
       woken.add(queue);
     }
     const changes: SubscriptionChange[] = [];
-    for (const [partition, flat] of byPartition)
-      changes.push(["redrive", topicId, partition.partition, flat]);
-    const count = [...byPartition.values()].reduce((sum, flat) => sum + flat.length / 2, 0);
+    for (const [partition, letters] of byPartition)
+      changes.push(["redrive", topicId, partition.partition, [...letters].flat()]);
+    const count = [...byPartition.values()].reduce((sum, letters) => sum + letters.size, 0);
     this.#change(changes, () => done(count));
     for (const queue of woken) dispatcher.wake(queue);
   }

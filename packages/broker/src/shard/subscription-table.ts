@@ -1,13 +1,16 @@
 import { AckLedger } from "../subscription/ack-ledger.ts";
+import type { QueueChange } from "../subscription/queue-change.ts";
 import { QueueState } from "../subscription/queue-state.ts";
 import { MODE_KEYED, MODE_STREAM } from "../subscription/subscription.ts";
 import type { QueueSettings, SubscriptionQueue } from "../subscription/subscription-queue.ts";
 import type { Clock } from "./clock.ts";
 import { type Partition, partitionKey } from "./partition.ts";
 import type { SubscriptionChange } from "./subscription-changes.ts";
+import { PositionImage } from "./subscription-image.ts";
 
 /** Where a stream subscription stands in one partition. */
 export interface StreamCursor {
+  readonly subscription: ShardSubscription;
   readonly partition: Partition;
   /** The next offset that is wanted. */
   offset: number;
@@ -17,11 +20,16 @@ export interface StreamCursor {
   assignmentEpoch: number;
   /** The cursor was moved since that holder acquired it: what it commits is of no account. */
   sought: boolean;
+  /** In the checkpoint's image. */
+  row: number;
   snapshots: Map<string, readonly [offset: number, logEpoch: number]> | undefined;
 }
 
 /** Where a queue or keyed subscription stands in one partition, of its topic or of the topic's dead letters. */
 export interface QueuePart extends SubscriptionQueue {
+  readonly subscription: ShardSubscription;
+  /** In the checkpoint's image. */
+  readonly row: number;
   /** Encoded states. */
   snapshots: Map<string, Uint8Array> | undefined;
 }
@@ -48,7 +56,10 @@ export class SubscriptionTable {
   readonly #clock: Clock;
   readonly #find: (topicId: number, partition: number) => Partition;
   readonly #subscriptions: Map<number, ShardSubscription> = new Map();
+  /** Of the positions, for checkpoints. */
+  readonly image: PositionImage;
   #positions = 0;
+  readonly #withSnapshots: Set<StreamCursor | QueuePart> = new Set();
   /** Ids by topic. */
   readonly #byTopic: Map<number, Set<number>> = new Map();
   /** By partitionKey: queues that hold back what an acknowledging topic gives up. */
@@ -59,6 +70,7 @@ export class SubscriptionTable {
   /** @param find the partition that a journal entry speaks of; made when it is not there. */
   constructor(clock: Clock, find: (topicId: number, partition: number) => Partition) {
     this.#clock = clock;
+    this.image = new PositionImage(clock);
     this.#find = find;
   }
 
@@ -85,6 +97,10 @@ export class SubscriptionTable {
     return this.#queuesOf.get(keyOf(partition));
   }
 
+  withSnapshots(): Iterable<StreamCursor | QueuePart> {
+    return this.#withSnapshots;
+  }
+
   redriven(): Iterable<readonly [key: number, ledger: AckLedger]> {
     return this.#redriven;
   }
@@ -106,7 +122,7 @@ export class SubscriptionTable {
         const subscription = this.subscribed(subscriptionId, topicId, mode);
         const at = this.#find(topicId, partition);
         if (mode === MODE_STREAM) {
-          this.putCursor(subscription, newCursor(at, offset, logEpoch));
+          this.putCursor(newCursor(subscription, at, offset, logEpoch));
         } else {
           this.putQueue(subscription, at, new QueueState({ keyed: mode === MODE_KEYED, start: offset }));
         }
@@ -115,22 +131,11 @@ export class SubscriptionTable {
       case "unsubscribe":
         this.remove(change[1]);
         break;
-      case "acks": {
-        const [, , , , ranges] = change;
-        const state = this.#queue(change)?.state;
-        for (let at = 0; at < ranges.length; at += 2) {
-          state?.ack(ranges[at] as number, ranges[at + 1] as number);
-        }
-        break;
-      }
+      case "acks":
       case "retries":
-        this.#retry(this.#queue(change), change[4]);
+      case "dead":
+        this.#applyToQueue(change);
         break;
-      case "dead": {
-        const queue = this.#queue(change);
-        if (queue?.state.dead(change[4])) queue.dead += 1;
-        break;
-      }
       case "redrive":
         this.#redrive(this.#find(change[1], change[2]), change[3]);
         break;
@@ -141,6 +146,7 @@ export class SubscriptionTable {
         cursor.logEpoch = change[5];
         cursor.assignmentEpoch = change[6];
         cursor.sought = false;
+        this.image.changed(cursor);
         break;
       }
       case "seek":
@@ -153,6 +159,32 @@ export class SubscriptionTable {
         this.#return(change[1], change[2], change[3], change[4]);
         break;
     }
+  }
+
+  /** A change was staged that has been applied already: by whoever gives the records to consumers. */
+  staged(change: QueueChange): void {
+    const queue = this.#queue(change);
+    if (queue !== undefined) this.image.changed(queue);
+  }
+
+  /** The holder of a partition has changed, of which the journal says nothing. */
+  acquired(cursor: StreamCursor, assignmentEpoch: number): void {
+    cursor.assignmentEpoch = assignmentEpoch;
+    cursor.sought = false;
+    this.image.changed(cursor);
+  }
+
+  putSnapshot(
+    cursor: StreamCursor,
+    name: string,
+    position: readonly [offset: number, logEpoch: number],
+  ): void;
+  putSnapshot(queue: QueuePart, name: string, state: Uint8Array): void;
+  putSnapshot(part: StreamCursor | QueuePart, name: string, position: unknown): void {
+    const snapshots: Map<string, unknown> = part.snapshots ?? new Map();
+    snapshots.set(name, position);
+    part.snapshots = snapshots as never;
+    this.#withSnapshots.add(part);
   }
 
   /** The subscription, which is made when there is none. */
@@ -175,10 +207,14 @@ export class SubscriptionTable {
     return found;
   }
 
-  /** Takes a cursor's place in its partition, or makes one. */
-  putCursor(subscription: ShardSubscription, cursor: StreamCursor): void {
-    if (!subscription.cursors.has(cursor.partition.partition)) this.#positions += 1;
-    subscription.cursors.set(cursor.partition.partition, cursor);
+  /** Takes a cursor's place in its partition, or is the first. */
+  putCursor(cursor: StreamCursor): void {
+    const { cursors } = cursor.subscription;
+    this.#dropCursor(cursors.get(cursor.partition.partition));
+    cursor.row = this.image.add();
+    cursors.set(cursor.partition.partition, cursor);
+    this.#positions += 1;
+    this.image.changed(cursor);
   }
 
   /** Takes a queue's place over a partition, or makes one. */
@@ -187,6 +223,8 @@ export class SubscriptionTable {
     this.#dropQueue(subscription, key);
     const { subscriptionId } = subscription;
     const queue: QueuePart = {
+      subscription,
+      row: this.image.add(),
       subscriptionId,
       partition,
       state,
@@ -196,6 +234,7 @@ export class SubscriptionTable {
     };
     subscription.queues.set(key, queue);
     this.#positions += 1;
+    this.image.changed(queue);
     let ofPartition = this.#queuesOf.get(key);
     if (ofPartition === undefined) {
       ofPartition = new Set();
@@ -213,8 +252,8 @@ export class SubscriptionTable {
     const subscription = this.#subscriptions.get(subscriptionId);
     if (subscription === undefined) return;
     for (const key of subscription.queues.keys()) this.#dropQueue(subscription, key);
+    for (const cursor of subscription.cursors.values()) this.#dropCursor(cursor);
     this.#subscriptions.delete(subscriptionId);
-    this.#positions -= subscription.cursors.size;
     const ofTopic = this.#byTopic.get(subscription.topicId);
     ofTopic?.delete(subscriptionId);
     if (ofTopic?.size === 0) this.#byTopic.delete(subscription.topicId);
@@ -243,11 +282,23 @@ export class SubscriptionTable {
     );
   }
 
+  #dropCursor(cursor: StreamCursor | undefined): void {
+    if (cursor === undefined) return;
+    cursor.subscription.cursors.delete(cursor.partition.partition);
+    this.#forget(cursor);
+  }
+
+  #forget(part: StreamCursor | QueuePart): void {
+    this.#positions -= 1;
+    this.#withSnapshots.delete(part);
+    this.image.remove(part);
+  }
+
   #dropQueue(subscription: ShardSubscription, key: number): void {
     const queue = subscription.queues.get(key);
     if (queue === undefined) return;
     subscription.queues.delete(key);
-    this.#positions -= 1;
+    this.#forget(queue);
     const ofPartition = this.#queuesOf.get(key);
     ofPartition?.delete(queue);
     if (ofPartition?.size === 0) this.#queuesOf.delete(key);
@@ -262,8 +313,22 @@ export class SubscriptionTable {
     return this.#subscriptions.get(change[1])?.cursors.get(change[3]);
   }
 
-  #retry(queue: QueuePart | undefined, rows: readonly number[]): void {
+  #applyToQueue(change: QueueChange): void {
+    const queue = this.#queue(change);
     if (queue === undefined) return;
+    this.image.changed(queue);
+    if (change[0] === "retries") this.#retry(queue, change[4]);
+    else if (change[0] === "dead") {
+      if (queue.state.dead(change[4])) queue.dead += 1;
+    } else {
+      const ranges = change[4];
+      for (let at = 0; at < ranges.length; at += 2) {
+        queue.state.ack(ranges[at] as number, ranges[at + 1] as number);
+      }
+    }
+  }
+
+  #retry(queue: QueuePart, rows: readonly number[]): void {
     const toMonotonicMs = this.#clock.monotonicMs() - this.#clock.wallMs();
     for (let at = 0; at < rows.length; at += 3) {
       const notBeforeMs = Math.max(0, (rows[at + 2] as number) + toMonotonicMs);
@@ -282,23 +347,30 @@ export class SubscriptionTable {
       const offset = rows[at] as number;
       ledger.finish(offset, 1);
       const subscription = this.#subscriptions.get(rows[at + 1] as number);
-      if (subscription === undefined) continue;
+      if (subscription === undefined || subscription.mode === MODE_STREAM) continue;
       const queue = this.redriveQueue(subscription, partition);
       queue.state.select(offset);
+      this.image.changed(queue);
       // It was counted where it died; a letter that has died twice, in the other one.
       const own = subscription.queues.get(partitionKey(subscription.topicId, partition.partition));
       (own ?? queue).dead -= 1;
+      this.image.changed(own ?? queue);
     }
   }
 
   #seek(subscriptionId: number, topicId: number, partition: number, offset: number, logEpoch: number): void {
     const subscription = this.#subscriptions.get(subscriptionId);
-    subscription?.queues.get(partitionKey(topicId, partition))?.state.seek(offset);
+    const queue = subscription?.queues.get(partitionKey(topicId, partition));
+    if (queue !== undefined) {
+      queue.state.seek(offset);
+      this.image.changed(queue);
+    }
     const cursor = subscription?.cursors.get(partition);
     if (cursor === undefined) return;
     cursor.offset = offset;
     cursor.logEpoch = logEpoch;
     cursor.sought = true;
+    this.image.changed(cursor);
   }
 
   #snapshot(
@@ -312,17 +384,16 @@ export class SubscriptionTable {
     const cursor = subscription?.cursors.get(partition);
     const queue = subscription?.queues.get(partitionKey(topicId, partition));
     if (action === "delete") {
-      cursor?.snapshots?.delete(name);
-      queue?.snapshots?.delete(name);
+      for (const part of [cursor, queue]) {
+        part?.snapshots?.delete(name);
+        if (part?.snapshots?.size === 0) this.#withSnapshots.delete(part);
+      }
       return;
     }
-    if (cursor !== undefined) {
-      cursor.snapshots ??= new Map();
-      cursor.snapshots.set(name, [cursor.offset, cursor.logEpoch]);
-    }
+    if (cursor !== undefined) this.putSnapshot(cursor, name, [cursor.offset, cursor.logEpoch]);
     if (queue !== undefined) {
-      queue.snapshots ??= new Map();
-      queue.snapshots.set(name, queue.state.encode(this.#clock.monotonicMs(), this.#clock.wallMs()));
+      const state = queue.state.encode(this.#clock.monotonicMs(), this.#clock.wallMs());
+      this.putSnapshot(queue, name, state);
     }
   }
 
@@ -332,14 +403,29 @@ export class SubscriptionTable {
     const bytes = queue?.snapshots?.get(name);
     if (queue !== undefined && bytes !== undefined) {
       queue.state.returnTo(bytes, this.#clock.monotonicMs(), this.#clock.wallMs());
+      this.image.changed(queue);
     }
     const position = subscription?.cursors.get(partition)?.snapshots?.get(name);
     if (position !== undefined) this.#seek(subscriptionId, topicId, partition, position[0], position[1]);
   }
 }
 
-export function newCursor(partition: Partition, offset: number, logEpoch: number): StreamCursor {
-  return { partition, offset, logEpoch, assignmentEpoch: 0, sought: false, snapshots: undefined };
+export function newCursor(
+  subscription: ShardSubscription,
+  partition: Partition,
+  offset: number,
+  logEpoch: number,
+): StreamCursor {
+  return {
+    subscription,
+    partition,
+    offset,
+    logEpoch,
+    assignmentEpoch: 0,
+    sought: false,
+    row: -1,
+    snapshots: undefined,
+  };
 }
 
 function keyOf({ topicId, partition }: Partition): number {

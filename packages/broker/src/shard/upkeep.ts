@@ -117,7 +117,9 @@ export class Upkeep {
 
   /** The other work of a duty cycle. @returns an amount of work */
   doWork(nowMs: number): number {
-    const { journal, reserve } = this.#context;
+    const { journal, reserve, state, segmentBytes } = this.#context;
+    // Some of what the next checkpoint has to write, ahead of it.
+    if (journal.bytesSinceCheckpoint * 4 >= segmentBytes * 3) state.prepareCheckpoint();
     journal.adoptOnly = this.#isShort && !this.#settling.isCopyWorthwhile(nowMs);
     this.#makeRoomForFiles(nowMs);
     this.holdRoom(nowMs);

@@ -78,9 +78,14 @@ export class LeaseFrame {
 
   /** Makes sure that there is a place for a row whose batch takes `batchBytes`, at most. False: the ring is full. */
   open(batchBytes: number): boolean {
-    if (this.#frame >= 0) return true;
+    const needed = LEASED_HEAD_BYTES + LEASED_ROW_BYTES + batchBytes;
+    if (this.#frame >= 0) {
+      if (this.#messages > 0 || this.#frame + needed <= this.#limit) return true;
+      // The place was for a record that waits for its key.
+      this.#link.abortLeased(this.#frame);
+    }
     // A single record may be larger than what the consumer has lent.
-    const bytes = Math.max(this.#bytesMax, LEASED_HEAD_BYTES + LEASED_ROW_BYTES + batchBytes);
+    const bytes = Math.max(this.#bytesMax, needed);
     this.#frame = this.#link.claimLeased(bytes);
     this.#limit = this.#frame + bytes;
     this.#end = this.#frame + LEASED_HEAD_BYTES;

@@ -142,6 +142,10 @@ export class LeaseTable {
     return bitCount(cleared);
   }
 
+  deadlineAt(slot: number): number {
+    return this.#deadlines[slot] as number;
+  }
+
   extend(slot: number, deadlineMs: number): void {
     this.#deadlines[slot] = deadlineMs;
     this.#byDeadline.moved(slot);

@@ -114,7 +114,9 @@ export class Settlement {
       }
       case SETTLE_ACTION.EXTEND: {
         const extensionMs = argument >= 0 ? argument : queue.subscription.settings.leaseMs;
-        leases.extend(slot, nowMs + Math.min(extensionMs, EXTENSION_MS_MAX));
+        const deadlineMs = nowMs + Math.min(extensionMs, EXTENSION_MS_MAX);
+        // Other records of the same lease may have been given more time before.
+        if (deadlineMs > leases.deadlineAt(slot)) leases.extend(slot, deadlineMs);
         this.#answer(record, OK, 0);
         return 0;
       }

@@ -1,6 +1,7 @@
 import { encodeRedrive, LIMITS, MillraceError, type RedriveRow } from "@millrace/protocol";
 import type { DeadLetter, DeadLetters, ListDeadLettersOptions, RedriveOptions } from "../api/dead-letters.ts";
 import type { ReceivedRecord } from "../api/record.ts";
+import type { Subscriptions } from "../api/subscriptions.ts";
 import type { RequestOptions, Topic, Topics } from "../api/topics.ts";
 import type { RequestTable } from "../connection/request-table.ts";
 import type { Peeking } from "./peeking.ts";
@@ -22,11 +23,13 @@ const LIMIT = 100;
 export class BrokerDeadLetters implements DeadLetters {
   readonly #requests: RequestTable;
   readonly #topics: Topics;
+  readonly #subscriptions: Subscriptions;
   readonly #peeking: Peeking;
 
-  constructor(requests: RequestTable, topics: Topics, peeking: Peeking) {
+  constructor(requests: RequestTable, topics: Topics, subscriptions: Subscriptions, peeking: Peeking) {
     this.#requests = requests;
     this.#topics = topics;
+    this.#subscriptions = subscriptions;
     this.#peeking = peeking;
   }
 
@@ -48,6 +51,7 @@ export class BrokerDeadLetters implements DeadLetters {
     if (deadLetterTopic === undefined) return 0;
     let rows: RedriveRow[] = [];
     let count = 0;
+    let takers: ReadonlySet<string> | undefined;
     const send = async (): Promise<void> => {
       const page = rows;
       rows = [];
@@ -56,6 +60,8 @@ export class BrokerDeadLetters implements DeadLetters {
     for await (const letter of this.#letters(deadLetterTopic, options)) {
       if (subscription !== undefined && letter.subscription !== subscription) continue;
       if (select !== undefined && !select(letter)) continue;
+      takers ??= await this.#takersOf(letter.origin.topic, options);
+      if (!takers.has(letter.subscription)) continue;
       rows.push({ partition: letter.partition, offset: letter.offset, subscription: letter.subscription });
       if (rows.length >= LIMITS.redriveRecordsMax) await send();
     }
@@ -88,6 +94,12 @@ export class BrokerDeadLetters implements DeadLetters {
     }
     // An ordinary topic has that name, or the source's name leaves no room for it.
     return (await this.#topics.list(optionsOfRequest())).find(isIts)?.name;
+  }
+
+  /** Names of the subscriptions that can take dead letters back: all but those that were deleted since. */
+  async #takersOf(origin: string, options: RequestOptions): Promise<ReadonlySet<string>> {
+    const all = await this.#subscriptions.list(origin, options);
+    return new Set(all.filter(({ mode }) => mode !== "stream").map(({ name }) => name));
   }
 
   #redrive(topic: string, rows: readonly RedriveRow[], options: RequestOptions): Promise<number> {

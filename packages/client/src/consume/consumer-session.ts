@@ -66,8 +66,15 @@ export interface SessionHandlers {
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 5_000;
 const STOP_MS = 5_000;
-/** Final as answers, these say only that the broker knows this consumer no more; another one can be made. */
-const FORGOTTEN: ReadonlySet<string> = new Set(["UNKNOWN_CONSUMER", "ASSIGNMENT_LOST"]);
+/**
+ * Final as answers, but not for a consumer: the broker knows it no more, or somebody else created the subscription at the
+ * same moment. Another consumer can be made.
+ */
+const ANOTHER_TRY: ReadonlySet<string> = new Set([
+  "UNKNOWN_CONSUMER",
+  "ASSIGNMENT_LOST",
+  "SUBSCRIPTION_EXISTS",
+]);
 
 /** One consumer in the eyes of the broker, made anew with each connection and after each error that allows it. */
 export class ConsumerSession {
@@ -203,7 +210,7 @@ export class ConsumerSession {
 
   /** An ERROR after which the consumer is over, in this session at least. */
   onError(error: MillraceError): void {
-    const isRetriable = error.retriable || FORGOTTEN.has(error.code);
+    const isRetriable = error.retriable || ANOTHER_TRY.has(error.code);
     this.#lose(error);
     if (this.#isStopping || this.#isEnded) return;
     if (isRetriable) {

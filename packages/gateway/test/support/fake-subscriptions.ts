@@ -4,6 +4,7 @@ import {
   type CursorCommit,
   type CursorOutcome,
   type GatewayHandler,
+  HomeGroups,
   homeShardOf,
   type Subscription,
   type SubscriptionChanges,
@@ -30,7 +31,7 @@ export interface FakeCursor {
 
 /**
  * The control plane of subscriptions of a FakeNode: a catalog and cursors. Groups are the test's: it sees what members
- * ask of their home shard, and says what they are assigned.
+ * ask of their home shard, and says what they are assigned; or real ones, after useHomes().
  */
 export abstract class FakeSubscriptions implements SubscriptionPort {
   abstract readonly shardCount: number;
@@ -44,10 +45,14 @@ export abstract class FakeSubscriptions implements SubscriptionPort {
   /** Holds commits back until it resolves. */
   commitGate: Promise<void> = Promise.resolve();
   #nextId = 1;
+  #homes: HomeGroups[] = [];
+  #homeLives = 1;
+  #now: () => number = () => 0;
 
   abstract topicById(topicId: number): Topic | undefined;
   abstract partition(topic: Topic, partition: number): FakePartition;
   protected abstract isDown(shardId: number): boolean;
+  protected abstract say(shardId: number, event: (handler: GatewayHandler) => void): void;
 
   // ---- catalog ----
 
@@ -115,6 +120,7 @@ export abstract class FakeSubscriptions implements SubscriptionPort {
       cursor.sought = true;
     }
     this.groupCalls.push(["reset"]);
+    this.#home(subscription)?.reset(this.#now(), subscription.subscriptionId);
     this.handler?.onSubscriptionChanged(subscription, true);
   }
 
@@ -173,11 +179,15 @@ export abstract class FakeSubscriptions implements SubscriptionPort {
     this.#askHome(subscription);
     this.#refuse("groupJoin");
     this.groupCalls.push(["join", consumerId, held]);
+    const { subscriptionId, topicId } = subscription;
+    const partitions = this.topicById(topicId)?.partitions ?? 0;
+    this.#home(subscription)?.join(this.#now(), subscriptionId, partitions, consumerId, held);
   }
 
   async groupLeave(subscription: Subscription, consumerId: number): Promise<void> {
     this.#askHome(subscription);
     this.groupCalls.push(["leave", consumerId]);
+    this.#home(subscription)?.leave(this.#now(), subscription.subscriptionId, consumerId);
   }
 
   async groupReleased(
@@ -187,6 +197,37 @@ export abstract class FakeSubscriptions implements SubscriptionPort {
   ): Promise<void> {
     this.#askHome(subscription);
     this.groupCalls.push(["released", consumerId, assignments]);
+    const { subscriptionId } = subscription;
+    this.#home(subscription)?.released(this.#now(), subscriptionId, consumerId, assignments);
+  }
+
+  /** From now on groups are as a shard has them. */
+  useHomes(now: () => number): void {
+    this.#now = now;
+    this.#homes = Array.from({ length: this.shardCount }, (_, shardId) => this.#newHome(shardId));
+  }
+
+  /** The home shards do what is due. */
+  homeWork(): void {
+    this.#homes.forEach((home, shardId) => {
+      if (!this.isDown(shardId)) home.work(this.#now());
+    });
+  }
+
+  /** The shard is lost, and what it knew of its groups with it. */
+  protected loseHome(shardId: number): void {
+    if (this.#homes.length > 0) this.#homes[shardId] = this.#newHome(shardId);
+  }
+
+  #newHome(shardId: number): HomeGroups {
+    return new HomeGroups(this.#homeLives++, (notice) => {
+      this.say(shardId, (handler) => handler.onNotice(shardId, notice));
+      return true;
+    });
+  }
+
+  #home({ topicId, name }: Subscription): HomeGroups | undefined {
+    return this.#homes[homeShardOf(topicId, name, this.shardCount)];
   }
 
   /** The home shard tells a member. */

@@ -1,14 +1,14 @@
-/** Bytes of a record's head: its length, the key's length, and the offset in `$catalog`. */
+/** Bytes of a record's head: its length, the key's length, and a number of the writer's. */
 const HEAD_BYTES = 16;
 const BYTES_MIN = 4096;
 
 /**
- * The catalog's records that count, as they are written into a checkpoint: one stretch of memory, in which the newest record
- * of a key stands behind the older ones, so that a checkpoint of 10,000 subscriptions is one copy.
+ * Records of which the newest of each key counts, as they are written into a checkpoint: one stretch of memory, in which that
+ * one stands behind the older ones, so that a checkpoint of 10,000 subscriptions is one copy.
  *
- *     byte 0 | length u32 | key bytes u32 | offset f64 | 16 key, UTF-8 | value |        little-endian; no value: deleted
+ *     byte 0 | length u32 | key bytes u32 | number f64 | 16 key, UTF-8 | value |        little-endian; no value: deleted
  */
-export class CatalogRecords {
+export class KeyedRecords {
   #bytes: Uint8Array = new Uint8Array(BYTES_MIN);
   #view: DataView = new DataView(this.#bytes.buffer);
   #end = 0;
@@ -21,10 +21,10 @@ export class CatalogRecords {
     return this.#newest.size;
   }
 
-  set(key: string, value: Uint8Array, offset: number): void {
+  set(key: string, value: Uint8Array, number: number): void {
     this.#dropped(key);
     this.#newest.set(key, this.#end);
-    this.#append(key, value, offset);
+    this.#append(key, value, number);
     this.#compact();
   }
 
@@ -37,8 +37,9 @@ export class CatalogRecords {
     this.#compact();
   }
 
+  /** In use until the next change. */
   encode(): Uint8Array {
-    return this.#bytes.slice(0, this.#end);
+    return this.#bytes.subarray(0, this.#end);
   }
 
   #dropped(key: string): boolean {
@@ -48,14 +49,14 @@ export class CatalogRecords {
     return true;
   }
 
-  #append(key: string, value: Uint8Array, offset: number): void {
+  #append(key: string, value: Uint8Array, number: number): void {
     const keyBytes = Buffer.from(key);
     const length = HEAD_BYTES + keyBytes.length + value.length;
     this.#reserve(length);
     const at = this.#end;
     this.#view.setUint32(at, length, true);
     this.#view.setUint32(at + 4, keyBytes.length, true);
-    this.#view.setFloat64(at + 8, offset, true);
+    this.#view.setFloat64(at + 8, number, true);
     this.#bytes.set(keyBytes, at + HEAD_BYTES);
     this.#bytes.set(value, at + HEAD_BYTES + keyBytes.length);
     this.#end += length;
@@ -91,15 +92,15 @@ export class CatalogRecords {
 }
 
 /** What encode() has written, in the order in which it is to be applied. `value` empty = deleted. */
-export function* catalogRecords(
+export function* keyedRecords(
   bytes: Uint8Array,
-): Generator<{ readonly key: string; readonly value: Uint8Array; readonly offset: number }> {
+): Generator<{ readonly key: string; readonly value: Uint8Array; readonly number: number }> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (let at = 0; at < bytes.length; ) {
     const length = view.getUint32(at, true);
     const valueAt = at + HEAD_BYTES + view.getUint32(at + 4, true);
     if (length < HEAD_BYTES || valueAt > at + length || at + length > bytes.length) {
-      throw new RangeError(`no record of the catalog: byte=${at} length=${length}`);
+      throw new RangeError(`no record with a key: byte=${at} length=${length}`);
     }
     yield {
       key: Buffer.from(
@@ -108,7 +109,7 @@ export function* catalogRecords(
         valueAt - at - HEAD_BYTES,
       ).toString(),
       value: bytes.slice(valueAt, at + length),
-      offset: view.getFloat64(at + 8, true),
+      number: view.getFloat64(at + 8, true),
     };
     at += length;
   }
