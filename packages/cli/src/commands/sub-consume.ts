@@ -71,9 +71,11 @@ async function copyMessages(
   return false;
 }
 
+/** One line when the consumer has to begin anew; what ends it is told by the command's own error. */
 function tellErrors(context: CommandContext, consumer: Consumer): () => void {
   return consumer.on("error", ({ error }) => {
-    const text = error instanceof Error ? error.message : String(error);
-    context.stderr.write(`${text}\n`);
+    if (error instanceof Error && "retriable" in error && error.retriable === true) {
+      context.stderr.write(`${error.message}\n`);
+    }
   });
 }

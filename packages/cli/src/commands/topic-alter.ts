@@ -39,10 +39,7 @@ export function registerTopicAlter(parent: Command, run: RunCommand): void {
       run((context) => {
         const changes: TopicChanges = { ...retentionSettings(options), durability: options.durability };
         if (Object.values(changes).every((value) => value === undefined)) {
-          throw new CommandError(
-            "USAGE",
-            "nothing to change: state --retention, --retention-bytes or --durability",
-          );
+          throw new CommandError("USAGE", "nothing to change: state at least one setting; see --help");
         }
         return withClient(context, options.url, async (client, interruption) => {
           const topic = await client.topics.alter(name, changes, { signal: interruption.signal });

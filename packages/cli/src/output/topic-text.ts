@@ -41,7 +41,7 @@ export function topicDescriptionText(topic: TopicDescription): string[] {
       info.logEpoch,
     ]),
   );
-  return [...settings.map(([name, value]) => `${name.padEnd(18)}${value}`), "", ...partitions];
+  return [...settings.map(([name, value]) => `${name.padEnd(17)}${value}`), "", ...partitions];
 }
 
 /** The lines of `topic truncate`: one row a partition, with what it holds now. */
