@@ -64,6 +64,8 @@ export const GATEWAY_LIMITS = {
   openSettlesMax: 131_072,
   /** Settles that wait for room in rings, of all consumers. */
   parkedSettlesMax: 262_144,
+  /** How long describing a subscription waits for the record whose key holds others up. */
+  keyLookupMsMax: 2_000,
   /** Topics that a watch of a session that does not read has still to be told of. */
   watchChangesMax: 16_384,
   /** Results in one SETTLED frame. */

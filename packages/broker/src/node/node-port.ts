@@ -213,6 +213,20 @@ export abstract class NodePort extends DataPath implements GatewayPort {
     return this.#groups.released(subscription, consumerId, assignments);
   }
 
+  /** Takes the catalog over, at the start of the node. */
+  protected async loadCatalog(view: CatalogView = this.catalog): Promise<void> {
+    await view.load((from) => this.ask(0, "catalog", [from]));
+    await view.loadSubscriptions((from) => this.ask(0, "subscriptions", [from]));
+  }
+
+  /** Shard 0 was lost, and is there again. */
+  protected async reloadCatalog(): Promise<void> {
+    const found = new CatalogView();
+    await this.loadCatalog(found);
+    await this.#topics.adopt(found);
+    await this.#subscriptions.adopt(found);
+  }
+
   protected ask<K extends keyof ShardRequestMap>(
     shardId: number,
     kind: K,

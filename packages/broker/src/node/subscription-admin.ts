@@ -14,6 +14,7 @@ import {
   type SubscriptionStarts,
 } from "../subscription/subscription.ts";
 import type { Topic } from "../topic.ts";
+import type { CatalogView } from "./catalog-view.ts";
 import type { GroupAdmin } from "./group-admin.ts";
 import { shardsOf, type TopicAdmin, type TopicAdminContext, unlessRestarted } from "./topic-admin.ts";
 
@@ -68,17 +69,41 @@ export class SubscriptionAdmin {
   }
 
   async delete({ subscriptionId }: Subscription): Promise<Subscription> {
-    const { catalog, ask, handler } = this.#context;
+    const { ask } = this.#context;
     const { subscription, catalogPosition } = await ask(0, "deleteSubscription", [subscriptionId]);
+    await this.#forget(subscription);
+    return { ...subscription, catalogPosition };
+  }
+
+  /** As TopicAdmin.adopt, and behind it. What was never answered begins at the end, as after a start of the node. */
+  async adopt(found: CatalogView): Promise<void> {
+    const { catalog, ask } = this.#context;
+    for (const subscription of [...catalog.subscriptions()]) {
+      if (found.subscriptionById(subscription.subscriptionId) === undefined) await this.#forget(subscription);
+    }
+    for (const subscription of found.subscriptions()) {
+      const known = catalog.subscriptionById(subscription.subscriptionId);
+      if (known?.catalogPosition === subscription.catalogPosition) continue;
+      if (known !== undefined) {
+        await this.#altered(subscription);
+        continue;
+      }
+      catalog.addSubscription(subscription);
+      const opening = openingOf(subscription, this.#topic(subscription.topicId).name);
+      await this.#askAll(subscription, (shardId) =>
+        unlessRestarted(ask(shardId, "subscribe", [opening, []])),
+      );
+    }
+  }
+
+  async #forget(subscription: Subscription): Promise<void> {
+    const { catalog, ask, handler } = this.#context;
+    const { subscriptionId } = subscription;
     catalog.removeSubscription(subscription);
     handler()?.onSubscriptionDeleted(subscription);
-    await Promise.all(
-      this.#shards(subscription).map(([shardId]) =>
-        unlessRestarted(ask(shardId, "unsubscribe", [subscriptionId])),
-      ),
+    await this.#askAll(subscription, (shardId) =>
+      unlessRestarted(ask(shardId, "unsubscribe", [subscriptionId])),
     );
-    await this.#groups.reset(subscription, true);
-    return { ...subscription, catalogPosition };
   }
 
   async state(subscription: Subscription): Promise<SubscriptionPartitionState[]> {

@@ -92,12 +92,14 @@ export class LeaseFrame {
     return this.#frame >= 0;
   }
 
-  /** Adds a whole stored batch as one row, as it is. False: its head is so wide that it does not fit. */
+  /** Adds a whole stored batch as one row, as it is. False: it does not fit so, but does as a part. */
   addStored(queue: DispatchedQueue, source: EntrySource, deliveries: number): boolean {
     const { storedBytes, count } = source;
     this.#closeRow();
     const at = this.#end;
-    if (at + LEASED_ROW_HEAD_BYTES + storedBytes > this.#limit) return false;
+    // Its head and checksum may take some bytes more than those of the row that there is room for.
+    const limit = count === 1 && this.#rows === 0 ? this.#limit : this.#frame + this.#bytesMax;
+    if (at + LEASED_ROW_HEAD_BYTES + storedBytes > limit) return false;
     copyBytes(this.#link.bytes, at + LEASED_ROW_HEAD_BYTES, source.bytes, source.start, storedBytes);
     this.#grant(at, queue, source.baseOffset, count, deliveries, source.appendTimeMs);
     this.#end = at + LEASED_ROW_HEAD_BYTES + storedBytes;
