@@ -290,7 +290,7 @@ export class Dispatcher {
       const index = ring.next();
       if (index < 0) break;
       const w = index >> 2;
-      const consumerId = (words[w + inbound.SETTLE_CONSUMER_ID] as number) >>> 0;
+      const consumerId = (words[w + inbound.CONSUMER_ID] as number) >>> 0;
       switch (words[w + 1]) {
         case inbound.INBOUND.SETTLE:
           this.#read(index, consumerId);
