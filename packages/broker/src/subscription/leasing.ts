@@ -156,7 +156,8 @@ export class Leasing {
       const queue = ready[0];
       if (queue === undefined) break;
       this.#looks += 1;
-      if (this.#leases.count + 1 >= this.#leasesMax) {
+      // A row that is not complete has no lease yet, and a run may become as many leases as it has records.
+      if (this.#leases.count + LEASE_RECORDS_MAX >= this.#leasesMax) {
         outcome = NO_ROOM;
         break;
       }
@@ -223,7 +224,24 @@ export class Leasing {
       state.skip(offset, Math.max(source.nextOffset, offset + 1));
       return 0;
     }
-    return this.#takeHere(queue, offset, consumerId, messagesMax, nowMs);
+    const taken = this.#takeHere(queue, offset, consumerId, messagesMax, nowMs);
+    if (taken !== 1 || !state.keyed) return taken;
+    return 1 + this.#takeMore(queue, consumerId, Math.min(messagesMax, LEASE_RECORDS_MAX) - 1, nowMs);
+  }
+
+  /** Records of a keyed queue are taken one by one: those that stand behind the last one, in the same batch. */
+  #takeMore(queue: DispatchedQueue, consumerId: number, messagesMax: number, nowMs: number): number {
+    const { state, partition, dying } = queue;
+    const { baseOffset, count } = this.#source;
+    let more = 0;
+    while (more < messagesMax) {
+      const offset = state.next(nowMs, partition.highWatermark);
+      if (offset < baseOffset || offset >= baseOffset + count || dying.has(offset)) break;
+      const taken = this.#takeHere(queue, offset, consumerId, 1, nowMs);
+      if (taken < 0) break;
+      more += taken;
+    }
+    return more;
   }
 
   /** As #takeRun, of the batch that the source has found. */
