@@ -156,7 +156,7 @@ async function run(seed: number, forgets: boolean): Promise<string[]> {
 
 // Outside of t.test: tap follows every promise made inside, which costs ten times as much as the runs themselves.
 const failures: string[] = [];
-for (const seed of seeds(150)) {
+for (const seed of seeds(100)) {
   const found = await run(seed, false);
   if (found.length > 0) failures.push(`seed ${seed}: ${found.slice(0, 5).join("; ")}`);
 }

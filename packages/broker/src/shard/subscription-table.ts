@@ -92,6 +92,11 @@ export class SubscriptionTable {
     return this.#subscriptions.values();
   }
 
+  /** Ids of the subscriptions to a topic. */
+  ofTopic(topicId: number): Iterable<number> {
+    return this.#byTopic.get(topicId) ?? [];
+  }
+
   /** Queues over this partition. */
   queuesOf(partition: Partition): ReadonlySet<QueuePart> | undefined {
     return this.#queuesOf.get(keyOf(partition));
@@ -343,6 +348,8 @@ export class SubscriptionTable {
       ledger = new AckLedger(partition.logStartOffset);
       this.#redriven.set(key, ledger);
     }
+    // Nobody asks about what is not there any more.
+    ledger.finish(ledger.floor, Math.max(0, partition.logStartOffset - ledger.floor));
     for (let at = 0; at < rows.length; at += 2) {
       const offset = rows[at] as number;
       ledger.finish(offset, 1);
