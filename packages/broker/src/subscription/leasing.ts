@@ -47,6 +47,8 @@ export class Leasing {
   readonly #frame: LeaseFrame;
   /** Where the records end that may become the next run. */
   readonly #ends: Int32Array = new Int32Array(LEASE_RECORDS_MAX);
+  /** Consumers whose bytes do not suffice for the next record, until they lend more or have settled all they hold. */
+  readonly #short: Set<LeaseConsumer> = new Set();
   #looks = 0;
 
   constructor(context: LeasingContext) {
@@ -63,6 +65,9 @@ export class Leasing {
   run(nowMs: number): number {
     const ready = this.#ready;
     ready.takeDue(nowMs);
+    for (const consumer of this.#short) {
+      if (this.#leases.firstOf(consumer.consumerId) < 0) this.lends(consumer);
+    }
     this.#looks = 0;
     let work = 0;
     let bytes = 0;
@@ -95,6 +100,7 @@ export class Leasing {
       else consumer.lends = false;
     }
     if (bytes === TOO_LARGE) {
+      this.#short.add(consumer);
       this.#ready.ready(subscription.ready[0] as DispatchedQueue);
       return 0;
     }
@@ -130,6 +136,27 @@ export class Leasing {
       lenders.shift();
     }
     return 0;
+  }
+
+  /** The consumer's credit has grown, or may be used again. */
+  lends(consumer: LeaseConsumer): void {
+    const { subscription } = consumer;
+    this.#short.delete(consumer);
+    if (subscription === undefined || !consumer.hasCredit) return;
+    if (!consumer.lends) {
+      consumer.lends = true;
+      subscription.lenders.push(consumer);
+    }
+    this.#ready.list(subscription);
+  }
+
+  /** Nothing more is leased for its credit. */
+  lendsNoMore(consumer: LeaseConsumer): void {
+    const { subscription } = consumer;
+    this.#short.delete(consumer);
+    if (!consumer.lends || subscription === undefined) return;
+    consumer.lends = false;
+    subscription.lenders.splice(subscription.lenders.indexOf(consumer), 1);
   }
 
   /** Returns all the credit of a consumer. False: no room, nothing has changed. */

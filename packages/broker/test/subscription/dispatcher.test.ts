@@ -78,12 +78,16 @@ t.test("credit in bytes bounds what is leased, but not below one record", async 
   const large = "x".repeat(1000);
   q.publish([large, large, large]);
   q.lend(1, 10, 2300);
-  t.same(
-    q.leases().map(({ values }) => values.length),
-    [2],
-  );
+  const held = q.lease();
+  t.equal(held.values.length, 2);
   q.lend(1, 10, 1);
   t.same(q.leases(), [], "not while it has others to settle");
+  q.rig.gateway.settle(held, ACK);
+  t.same(
+    q.leases().map(({ values }) => values.length),
+    [1],
+    "but then, without any more credit",
+  );
   const q2 = new QueueRig();
   q2.publish([large, large]);
   q2.lend(1, 10, 1);
