@@ -506,3 +506,25 @@ t.test("settles that break the grammar end their session", async (t) => {
     t.equal(client.socket.closed?.reason, "MALFORMED_FRAME", JSON.stringify(bad));
   }
 });
+
+t.test("a client that settles without end is closed", async (t) => {
+  const it = setUp(1, 1);
+  const client = plain(it);
+  client.send(consumeFrame(1, {}));
+  await it.bench.settle();
+  const consumerId = client.socket.all("CONSUMING")[0]?.consumerId as number;
+  const [shard] = it.node.shards;
+  if (shard === undefined) throw new Error("no shard");
+  shard.consumerRecordsMax = 0;
+  const row = { action: 0, partition: 0, leaseEpoch: 1, leaseCounter: 1, firstOffset: 0, count: 1 };
+  let settleId = 0;
+  while (client.socket.closed === undefined && settleId < 2 * GATEWAY_LIMITS.openSettlesMax) {
+    const rows = Array.from({ length: LIMITS.settlesPerFrameMax }, () => ({ ...row, settleId: settleId++ }));
+    client.send({ name: "SETTLE", value: { consumerId, rows } });
+  }
+  t.equal(client.socket.closed?.reason, "TOO_MANY_REQUESTS");
+  shard.consumerRecordsMax = 1;
+  it.bench.gateway.node.onSpace(0);
+  await it.bench.settle();
+  t.same(it.node.queues.detached, [[0, consumerId]], "what was settled before is done, and then it is gone");
+});
