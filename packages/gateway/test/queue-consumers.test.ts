@@ -141,6 +141,19 @@ t.test("bytes are lent as messages are, and a message larger than all credit com
   t.equal(small.leased, 11);
 });
 
+t.test("less credit than a byte for each shard is credit", async (t) => {
+  const it = setUp(4, 4);
+  const model = connect(it);
+  const tiny = await consumer(it, model, 5, 1);
+  for (let partition = 0; partition < 4; partition += 1) put(it, partition, 0, "a", "b");
+  for (let round = 0; round < 8; round += 1) {
+    await it.bench.settle();
+    t.equal(tiny.unsettled, 1);
+    ackAll(model, tiny);
+  }
+  t.equal(tiny.leased, 8);
+});
+
 t.test("nothing is lent while the socket is above its high-water mark", async (t) => {
   const it = setUp(1, 1);
   const model = connect(it);
@@ -480,7 +493,6 @@ t.test("settles that break the grammar end their session", async (t) => {
     { action: 5 },
     { settleId: 2 ** 32 },
     { leaseEpoch: 2 ** 32 },
-    { action: SETTLE_ACTION.EXTEND },
     { action: SETTLE_ACTION.NACK, argument: LIMITS.leaseMsMax + 1 },
     { action: SETTLE_ACTION.NACK, argument: "because" },
     { action: SETTLE_ACTION.DEAD_LETTER, argument: "x".repeat(LIMITS.deadLetterReasonBytesMax + 1) },
