@@ -86,7 +86,7 @@ class Subscribed {
     settle?: (offset: number) => number | undefined,
   ): [topicId: number, offset: number, deliveries: number, values: string[]][] {
     const { rig } = this;
-    const consumerId = 1;
+    const consumerId = subscriptionId;
     rig.gateway.lend(consumerId, subscriptionId, messages);
     rig.settle();
     const leases = rig.gateway.take("leased").flatMap((event) => [...event.leases]);
@@ -259,6 +259,14 @@ t.test("dead letters are redriven once, to whom they belong", async (t) => {
   t.same(s.consume(1, 5), []);
   t.equal(s.rig.answer("redrive", [LETTERS, [[0, 1, 1]]]), 0, "also after the checkpoint");
   t.equal(s.consume(2, 9).length, 1, "the other one has its own");
+  const [, , ...settings] = opening(3, MODE_QUEUE);
+  s.subscribe([3, LETTERS, ...settings], [[0, 0]]);
+  t.equal(
+    s.rig.answer("redrive", [LETTERS, [[0, 0, 3]]]),
+    0,
+    "who reads the dead letters is not whom they belong to",
+  );
+  t.equal(s.rig.answer("redrive", [TOPIC, [[0, 0, 1]]]), 0);
 });
 
 t.test("a seek gives up what is leased, and fences off who has committed before", async (t) => {
