@@ -355,6 +355,8 @@ export class SubscriptionTable {
       ledger.finish(offset, 1);
       const subscription = this.#subscriptions.get(rows[at + 1] as number);
       if (subscription === undefined || subscription.mode === MODE_STREAM) continue;
+      // Its own topic, which is no topic of dead letters to it.
+      if (subscription.topicId === partition.topicId) continue;
       const queue = this.redriveQueue(subscription, partition);
       queue.state.select(offset);
       this.image.changed(queue);
