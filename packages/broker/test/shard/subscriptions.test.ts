@@ -374,6 +374,29 @@ t.test("an acknowledging topic gives up what all its queues have finished", asyn
   t.equal(start(), 3);
 });
 
+t.test("and the space comes back", async (t) => {
+  const s = new Subscribed({ segmentSizeBytes: 16_384, retentionCheckMs: 1_000 });
+  s.overflow = OVERFLOW_REFUSE;
+  s.start();
+  s.subscribe(opening(1, MODE_QUEUE), [[0, 0]]);
+  const retained = (): number => s.rig.journal.retainedBytes(TOPIC, 0);
+  const wait = (): void => {
+    for (let i = 0; i < 40; i += 1) {
+      s.rig.clock.advance(5_000);
+      s.rig.settle();
+    }
+  };
+  for (let i = 0; i < 80; i += 1) s.publish(["x".repeat(900)]);
+  wait();
+  const before = retained();
+  t.ok(before > 80 * 900, "nothing is finished");
+  s.consume(1, 60, () => ACK);
+  wait();
+  t.ok(retained() < before / 2, `${retained()} of ${before} bytes are left`);
+  s.crash();
+  t.equal(s.consume(1, 99).length, 20, "what is not finished is still there");
+});
+
 t.test("publishes are refused while too much is unfinished", async (t) => {
   const s = new Subscribed({}, [60_000, 4_000]);
   s.overflow = OVERFLOW_REFUSE;
