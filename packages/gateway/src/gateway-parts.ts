@@ -8,6 +8,7 @@ import { type DispatchHost, FrameDispatch } from "./frame-dispatch.ts";
 import { PublishCreditPool } from "./publish-credit.ts";
 import { PublishPath } from "./publish-path.ts";
 import { QueueConsumers } from "./queue-consumers.ts";
+import { RecordKeys } from "./record-keys.ts";
 import type { SessionHost } from "./session.ts";
 import { StreamConsumers } from "./stream-consumers.ts";
 import { SubscribeRequests } from "./subscribe-requests.ts";
@@ -62,6 +63,7 @@ export class GatewayParts {
       consumers,
       wakeStreams: (session) => delivery.onWritable(session),
     });
+    const keys = new RecordKeys(port, clock, delivery, host);
     const subscriptions = new SubscriptionLookup(port);
     this.subscriptionLookup = subscriptions;
     this.dispatch = new FrameDispatch(host, {
@@ -87,7 +89,7 @@ export class GatewayParts {
         subscriptions,
         consumers,
         holdersOf: (subscriptionId) => this.streamConsumers.holdersOf(subscriptionId),
-        keyOf: () => Promise.resolve(null),
+        keyOf: (topic, partition, offset) => keys.keyOf(topic, partition, offset),
       }),
       streamConsumers: this.streamConsumers,
       queueConsumers: this.queueConsumers,

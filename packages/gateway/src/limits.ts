@@ -60,10 +60,12 @@ export const GATEWAY_LIMITS = {
   lendMessagesMax: 8_192,
   lendSharedMessagesMax: 64,
   lendBytesMax: 1_048_576,
-  /** Settles of one consumer that are not answered: more than it can have slots. */
-  openSettlesMax: 131_072,
+  /** Settles of one session that are not answered: more than a consumer can have slots. */
+  openSettlesMax: 262_144,
   /** Settles that wait for room in rings, of all consumers. */
   parkedSettlesMax: 262_144,
+  /** How long describing a subscription waits for the record whose key holds others up. */
+  keyLookupMsMax: 2_000,
   /** Topics that a watch of a session that does not read has still to be told of. */
   watchChangesMax: 16_384,
   /** Results in one SETTLED frame. */

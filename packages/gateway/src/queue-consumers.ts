@@ -38,6 +38,8 @@ export class QueueConsumers {
   readonly #lendings: Map<number, QueueLending> = new Map();
   /** Consumers that wait for room of their session's socket. */
   readonly #blocked: Set<QueueConsumer> = new Set();
+  /** Those that wait for room in a shard's ring. */
+  readonly #full: Set<QueueLending> = new Set();
   readonly #failedShards: Set<number> = new Set();
   #planned: QueueLending[] = [];
   #turnPlanned = false;
@@ -62,7 +64,7 @@ export class QueueConsumers {
     const { consumers, output, port } = this.#parts;
     let lending = this.#lendings.get(subscriptionId);
     if (lending === undefined) {
-      lending = new QueueLending(port, output, subscriptionId, topic.shards);
+      lending = new QueueLending(port, output, subscriptionId, topic.shards, (full) => this.#full.add(full));
       this.#lendings.set(subscriptionId, lending);
     }
     const consumer = new QueueConsumer(
@@ -75,6 +77,7 @@ export class QueueConsumers {
     consumers.add(consumer);
     lending.add(consumer);
     this.#planSoon(lending);
+    this.#failIfAlone(consumer);
   }
 
   /** SETTLE: a frame whose type was read. */
@@ -90,7 +93,7 @@ export class QueueConsumers {
     consumer.creditLimit = creditLimit;
     const lending = this.#lendings.get(consumer.subscriptionId);
     if (lending === undefined) return;
-    lending.recallExcess(consumer);
+    lending.recallUseless(consumer);
     lending.wake(consumer);
     this.#planSoon(lending);
   }
@@ -110,6 +113,7 @@ export class QueueConsumers {
   end(consumer: QueueConsumer): void {
     this.#leave(consumer);
     consumer.ended = true;
+    consumer.opened(-consumer.openSettles);
     consumer.results.clear();
     consumer.onAnswered?.();
   }
@@ -122,8 +126,12 @@ export class QueueConsumers {
     const lending = this.#lendings.get(subscriptionId);
     if (lending === undefined) return;
     lending.remove(consumer);
-    if (lending.consumers.size === 0) this.#lendings.delete(subscriptionId);
-    else this.#planSoon(lending);
+    if (lending.consumers.size > 0) {
+      this.#planSoon(lending);
+      return;
+    }
+    this.#lendings.delete(subscriptionId);
+    this.#full.delete(lending);
   }
 
   // ---- what shards say ----
@@ -177,8 +185,11 @@ export class QueueConsumers {
   onSpace(shardId: number): void {
     this.#settles.onSpace(shardId);
     if (this.#settles.hasParked(shardId)) return;
-    for (const lending of this.#lendings.values()) {
-      if (lending.onSpace(shardId)) this.#plan(lending);
+    // Those that find the ring full again are added again.
+    for (const lending of [...this.#full]) {
+      this.#full.delete(lending);
+      if (lending.onSpace(shardId)) this.#full.add(lending);
+      this.#plan(lending);
     }
   }
 
@@ -199,14 +210,12 @@ export class QueueConsumers {
   }
 
   /** Consumers go on with the other shards of their topic, if it has any. */
-  onShardFailed(shardId: number, reason: string): void {
+  onShardFailed(shardId: number): void {
     this.#failedShards.add(shardId);
     this.onShardDown(shardId);
-    this.#parts.consumers.failAll(
-      (consumer) =>
-        consumer instanceof QueueConsumer && consumer.shards.every((id) => this.#failedShards.has(id)),
-      new MillraceError("JOURNAL_FAILED", `the shard's journal failed: ${reason}`),
-    );
+    for (const consumer of [...this.#parts.consumers.values()]) {
+      if (consumer instanceof QueueConsumer) this.#failIfAlone(consumer);
+    }
   }
 
   onShardUp(shardId: number): void {
@@ -238,6 +247,14 @@ export class QueueConsumers {
     for (const lending of this.#lendings.values()) {
       for (const consumer of lending.consumers) lending.recallAll(consumer);
     }
+  }
+
+  #failIfAlone(consumer: QueueConsumer): void {
+    if (!consumer.shards.every((shardId) => this.#failedShards.has(shardId))) return;
+    this.#parts.consumers.fail(
+      consumer,
+      new MillraceError("JOURNAL_FAILED", "the journals of all shards of the topic failed"),
+    );
   }
 
   #consumer(consumerId: number): QueueConsumer | undefined {

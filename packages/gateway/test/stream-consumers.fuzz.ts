@@ -34,26 +34,28 @@ class Run implements MemberWitness {
     this.node = new FakeNode({ shards: SHARDS });
     this.net = new InMemoryGateway({ node: this.node });
     this.node.useHomes(() => this.net.clock.monotonicMs());
-    this.topic = this.node.addTopic("flights", { partitions: 1 + this.#below(6) });
+    this.topic = this.node.addTopic("flights", { partitions: 4 + this.#below(9) });
     this.processed = Array.from({ length: this.topic.partitions }, () => new Set());
   }
 
   async step(): Promise<void> {
     const roll = this.random();
-    if (roll < 0.15) this.#append();
-    else if (roll < 0.2) this.#join();
-    else if (roll < 0.22) this.#pick(this.#open())?.stop();
-    else if (roll < 0.24) this.#pick(this.#open())?.vanish();
-    else if (roll < 0.36) this.#commit();
-    else if (roll < 0.46) this.#release();
-    else if (roll < 0.47) this.#silence();
-    else if (roll < 0.51) this.#pick(this.#open())?.grant(2_000);
-    else if (roll < 0.53) this.#pick(this.#open())?.consumeAgain();
-    else if (roll < 0.54) await this.#pause();
-    else if (roll < 0.58) this.#killOrRevive();
-    else if (roll < 0.59) await this.#seek();
-    else if (roll < 0.65) this.node.run();
-    else if (roll < 0.66) this.#advance(31_000);
+    if (roll < 0.2) this.#append();
+    else if (roll < 0.25) this.#join();
+    else if (roll < 0.27) this.#pick(this.#open())?.stop();
+    else if (roll < 0.28) this.#pick(this.#open())?.vanish();
+    else if (roll < 0.38) this.#commit();
+    else if (roll < 0.43) this.#release();
+    else if (roll < 0.44) this.#silence();
+    else if (roll < 0.49) this.#pick(this.#open())?.grant(20_000);
+    else if (roll < 0.5) this.#pick(this.#open())?.consumeAgain();
+    else if (roll < 0.505) await this.#pause();
+    else if (roll < 0.53) this.#killOrRevive();
+    else if (roll < 0.535) await this.#seek();
+    else if (roll < 0.55) this.#stall();
+    else if (roll < 0.555) this.#fillRing();
+    else if (roll < 0.63) this.node.run();
+    else if (roll < 0.635) this.#advance(31_000);
     else if (roll < 0.8) this.#advance(this.#below(40));
     else await this.net.settle();
     this.node.homeWork();
@@ -63,6 +65,7 @@ class Run implements MemberWitness {
   /** Takes all obstacles away: everything is processed, and committed. */
   async finish(): Promise<void> {
     for (const shardId of [...this.#down]) this.#revive(shardId);
+    for (let shardId = 0; shardId < SHARDS; shardId += 1) this.#freeRing(shardId);
     if (this.#subscription?.paused) await this.#pause();
     if (this.#open().length === 0) this.#join();
     for (let round = 0; round < 12; round += 1) {
@@ -71,6 +74,8 @@ class Run implements MemberWitness {
       await this.net.settle();
       for (const member of this.#open()) {
         member.isSilent = false;
+        member.client.socket.stalled = false;
+        member.client.socket.drain();
         member.consumeAgain();
         member.grant(1_000_000);
         member.commit();
@@ -131,14 +136,16 @@ class Run implements MemberWitness {
   }
 
   #append(): void {
-    const partition = this.#below(this.topic.partitions);
-    if (this.#down.has(this.topic.shards[partition] as number)) return;
-    const values = Array.from({ length: 1 + this.#below(4) }, (_, i) => `value ${i}`);
-    this.node.append(this.topic, partition, values.length, storedBatch(...values));
+    for (let batches = 1 + this.#below(4); batches > 0; batches -= 1) {
+      const partition = this.#below(this.topic.partitions);
+      if (this.#down.has(this.topic.shards[partition] as number)) continue;
+      const values = Array.from({ length: 1 + this.#below(4) }, (_, i) => `value ${i}`);
+      this.node.append(this.topic, partition, values.length, storedBatch(...values));
+    }
   }
 
   #join(): void {
-    if (this.members.length >= 8) return;
+    if (this.members.length >= 5) return;
     const isPaused = (): boolean => this.#subscription?.paused === true;
     this.members.push(new MemberModel(this.net.connect(), 3_000, this, isPaused));
   }
@@ -156,6 +163,29 @@ class Run implements MemberWitness {
   #silence(): void {
     const member = this.#pick(this.#open());
     if (member !== undefined) member.isSilent = !member.isSilent;
+  }
+
+  #stall(): void {
+    const socket = this.#pick(this.#open())?.client.socket;
+    if (socket === undefined) return;
+    socket.stalled = !socket.stalled;
+    if (!socket.stalled) socket.drain();
+  }
+
+  /** A shard's ring takes no reads for a while. */
+  #fillRing(): void {
+    const shardId = this.#below(SHARDS);
+    const shard = this.node.shards[shardId];
+    if (shard === undefined || this.#down.has(shardId)) return;
+    if (shard.capacityBytes === 0) this.#freeRing(shardId);
+    else shard.capacityBytes = 0;
+  }
+
+  #freeRing(shardId: number): void {
+    const shard = this.node.shards[shardId];
+    if (shard === undefined) return;
+    shard.capacityBytes = Number.POSITIVE_INFINITY;
+    this.node.handler?.onSpace(shardId);
   }
 
   async #pause(): Promise<void> {

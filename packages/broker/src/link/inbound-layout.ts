@@ -45,23 +45,22 @@ export const REQUEST_LENGTH = 3;
 /** Byte position of the MessagePack payload from the record's start. */
 export const REQUEST_PAYLOAD = 16;
 
+/** First in each record of the ring for consumers. */
+export const CONSUMER_ID = 2;
+
 /** Adds credit at this shard for one consumer; its subscription is stated each time, but never changes. */
-export const LEND_CONSUMER_ID = 2;
 export const LEND_SUBSCRIPTION_ID = 3;
 export const LEND_MESSAGES = 4;
 export const LEND_CREDIT_BYTES = 5;
 export const LEND_BYTES = 16;
 
 /** The credit that is not used yet is wanted back: one EMPTY answers, always. */
-export const RECALL_CONSUMER_ID = 2;
 export const RECALL_BYTES = 8;
 
 /** The consumer is gone: its credit is void, its leases end, and what it held is redelivered as failed. */
-export const DETACH_CONSUMER_ID = 2;
 export const DETACH_BYTES = 8;
 
 /** One outcome for some records of one lease; `action` is the number of the SETTLE frame. */
-export const SETTLE_CONSUMER_ID = 2;
 export const SETTLE_ID = 3;
 export const SETTLE_ACTION = 4;
 export const SETTLE_PARTITION = 5;

@@ -142,8 +142,7 @@ export class BrokerNode extends NodePort {
     const recovered = (await Promise.all(this.#threads.map((_, thread) => this.#startThread(thread)))).flat();
     for (const shard of recovered) this.#options.logger.log("info", "shard-recovered", { ...shard });
     this.turn.schedule();
-    await this.catalog.load((from) => this.ask(0, "catalog", [from]));
-    await this.catalog.loadSubscriptions((from) => this.ask(0, "subscriptions", [from]));
+    await this.loadCatalog();
     await Promise.all(recovered.map((shard) => this.#reconcile(shard)));
     await this.#upkeep.start();
     this.#ready = true;
@@ -323,6 +322,7 @@ export class BrokerNode extends NodePort {
       }
       const recovered = await this.#startThread(thread);
       this.turn.schedule();
+      if (slots.some(({ shardId }) => shardId === 0)) await this.reloadCatalog();
       await Promise.all(recovered.map((shard) => this.#reconcile(shard)));
       this.#options.logger.log("info", "shard-thread-restarted", { thread });
       for (const slot of slots) this.handler?.onShardUp(slot.shardId);

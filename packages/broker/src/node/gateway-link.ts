@@ -102,7 +102,7 @@ export class GatewayLink {
     if (index < 0) return index;
     const words = this.#consumers.words;
     const w = (index - RING_HEADER_BYTES) >> 2;
-    words[w + inbound.LEND_CONSUMER_ID] = consumerId;
+    words[w + inbound.CONSUMER_ID] = consumerId;
     words[w + inbound.LEND_SUBSCRIPTION_ID] = subscriptionId;
     words[w + inbound.LEND_MESSAGES] = messages;
     words[w + inbound.LEND_CREDIT_BYTES] = bytes;
@@ -140,7 +140,7 @@ export class GatewayLink {
     if (index < 0) return index;
     const words = ring.words;
     const w = (index - RING_HEADER_BYTES) >> 2;
-    words[w + inbound.SETTLE_CONSUMER_ID] = consumerId;
+    words[w + inbound.CONSUMER_ID] = consumerId;
     words[w + inbound.SETTLE_ID] = settleId;
     words[w + inbound.SETTLE_ACTION] = action;
     words[w + inbound.SETTLE_PARTITION] = partition;
@@ -210,8 +210,7 @@ export class GatewayLink {
   #consumerRecord(type: number, bytes: number, consumerId: number): number {
     const index = this.#claim(this.#consumers, type, bytes);
     if (index < 0) return index;
-    // Both records have nothing but the consumer's id, in the same place.
-    this.#consumers.words[((index - RING_HEADER_BYTES) >> 2) + inbound.DETACH_CONSUMER_ID] = consumerId;
+    this.#consumers.words[((index - RING_HEADER_BYTES) >> 2) + inbound.CONSUMER_ID] = consumerId;
     this.#consumers.commit(index);
     return 0;
   }

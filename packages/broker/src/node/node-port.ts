@@ -117,15 +117,21 @@ export abstract class NodePort extends DataPath implements GatewayPort {
   }
 
   subscription(topicId: number, name: string): Subscription | undefined {
-    return this.catalog.subscription(topicId, name);
+    return this.#made(this.catalog.subscription(topicId, name));
   }
 
   subscriptionById(subscriptionId: number): Subscription | undefined {
-    return this.catalog.subscriptionById(subscriptionId);
+    return this.#made(this.catalog.subscriptionById(subscriptionId));
   }
 
-  subscriptions(topicId?: number): Iterable<Subscription> {
-    return this.catalog.subscriptions(topicId);
+  *subscriptions(topicId?: number): Iterable<Subscription> {
+    for (const subscription of this.catalog.subscriptions(topicId)) {
+      if (this.#subscriptions.isMade(subscription)) yield subscription;
+    }
+  }
+
+  #made(subscription: Subscription | undefined): Subscription | undefined {
+    return subscription === undefined || this.#subscriptions.isMade(subscription) ? subscription : undefined;
   }
 
   createSubscription(
@@ -211,6 +217,20 @@ export abstract class NodePort extends DataPath implements GatewayPort {
     assignments: readonly Assignment[],
   ): Promise<void> {
     return this.#groups.released(subscription, consumerId, assignments);
+  }
+
+  /** Takes the catalog over, at the start of the node. */
+  protected async loadCatalog(view: CatalogView = this.catalog): Promise<void> {
+    await view.load((from) => this.ask(0, "catalog", [from]));
+    await view.loadSubscriptions((from) => this.ask(0, "subscriptions", [from]));
+  }
+
+  /** Shard 0 was lost, and is there again. */
+  protected async reloadCatalog(): Promise<void> {
+    const found = new CatalogView();
+    await this.loadCatalog(found);
+    await this.#topics.adopt(found);
+    await this.#subscriptions.adopt(found);
   }
 
   protected ask<K extends keyof ShardRequestMap>(

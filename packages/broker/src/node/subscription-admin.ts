@@ -14,6 +14,7 @@ import {
   type SubscriptionStarts,
 } from "../subscription/subscription.ts";
 import type { Topic } from "../topic.ts";
+import type { CatalogView } from "./catalog-view.ts";
 import type { GroupAdmin } from "./group-admin.ts";
 import { shardsOf, type TopicAdmin, type TopicAdminContext, unlessRestarted } from "./topic-admin.ts";
 
@@ -28,13 +29,42 @@ export class SubscriptionAdmin {
   /** Those that are being made, by their source. */
   readonly #deadLetterTopics: Map<number, Promise<Topic>> = new Map();
 
+  /** In the catalog, but not in all their shards yet: nobody is told of them. By topic and name, and by id. */
+  readonly #making: Map<string, Promise<Subscription>> = new Map();
+  readonly #unfinished: Set<number> = new Set();
+
   constructor(context: TopicAdminContext, topics: TopicAdmin, groups: GroupAdmin) {
     this.#context = context;
     this.#topics = topics;
     this.#groups = groups;
   }
 
+  /** Whether it is there in full. */
+  isMade({ subscriptionId }: Subscription): boolean {
+    return !this.#unfinished.has(subscriptionId);
+  }
+
   async create(
+    topic: Topic,
+    name: string,
+    config: SubscriptionConfig,
+    starts: SubscriptionStarts,
+  ): Promise<Subscription> {
+    const key = `${topic.topicId}/${name}`;
+    // Whoever comes second finds it made, or makes it.
+    for (let other = this.#making.get(key); other !== undefined; other = this.#making.get(key)) {
+      await other.catch(() => {});
+    }
+    const made = this.#create(topic, name, config, starts);
+    this.#making.set(key, made);
+    try {
+      return await made;
+    } finally {
+      this.#making.delete(key);
+    }
+  }
+
+  async #create(
     topic: Topic,
     name: string,
     config: SubscriptionConfig,
@@ -44,6 +74,7 @@ export class SubscriptionAdmin {
     const subscription = await ask(0, "createSubscription", [topic.topicId, name, config]);
     // Known from here on, also to a shard that restarts now: what it has of it already stays.
     catalog.addSubscription(subscription);
+    this.#unfinished.add(subscription.subscriptionId);
     const opening = openingOf(subscription, topic.name);
     try {
       await Promise.all(
@@ -56,6 +87,8 @@ export class SubscriptionAdmin {
       // A shard that restarts would begin at the end: better none than one that begins elsewhere than it was told.
       await this.delete(subscription).catch(() => {});
       throw error;
+    } finally {
+      this.#unfinished.delete(subscription.subscriptionId);
     }
     const { subscriptionId, mode } = subscription;
     log("subscription-created", { topic: topic.name, subscription: name, subscriptionId, mode });
@@ -68,17 +101,41 @@ export class SubscriptionAdmin {
   }
 
   async delete({ subscriptionId }: Subscription): Promise<Subscription> {
-    const { catalog, ask, handler } = this.#context;
+    const { ask } = this.#context;
     const { subscription, catalogPosition } = await ask(0, "deleteSubscription", [subscriptionId]);
+    await this.#forget(subscription);
+    return { ...subscription, catalogPosition };
+  }
+
+  /** As TopicAdmin.adopt, and behind it. What was never answered begins at the end, as after a start of the node. */
+  async adopt(found: CatalogView): Promise<void> {
+    const { catalog, ask } = this.#context;
+    for (const subscription of [...catalog.subscriptions()]) {
+      if (found.subscriptionById(subscription.subscriptionId) === undefined) await this.#forget(subscription);
+    }
+    for (const subscription of found.subscriptions()) {
+      const known = catalog.subscriptionById(subscription.subscriptionId);
+      if (known?.catalogPosition === subscription.catalogPosition) continue;
+      if (known !== undefined) {
+        await this.#altered(subscription);
+        continue;
+      }
+      catalog.addSubscription(subscription);
+      const opening = openingOf(subscription, this.#topic(subscription.topicId).name);
+      await this.#askAll(subscription, (shardId) =>
+        unlessRestarted(ask(shardId, "subscribe", [opening, []])),
+      );
+    }
+  }
+
+  async #forget(subscription: Subscription): Promise<void> {
+    const { catalog, ask, handler } = this.#context;
+    const { subscriptionId } = subscription;
     catalog.removeSubscription(subscription);
     handler()?.onSubscriptionDeleted(subscription);
-    await Promise.all(
-      this.#shards(subscription).map(([shardId]) =>
-        unlessRestarted(ask(shardId, "unsubscribe", [subscriptionId])),
-      ),
+    await this.#askAll(subscription, (shardId) =>
+      unlessRestarted(ask(shardId, "unsubscribe", [subscriptionId])),
     );
-    await this.#groups.reset(subscription, true);
-    return { ...subscription, catalogPosition };
   }
 
   async state(subscription: Subscription): Promise<SubscriptionPartitionState[]> {

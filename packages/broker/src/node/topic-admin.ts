@@ -78,14 +78,34 @@ export class TopicAdmin {
   }
 
   async delete(name: string): Promise<Topic> {
-    const { catalog, ask, handler } = this.#context;
+    const { ask } = this.#context;
     const { topic, catalogPosition } = await ask(0, "deleteTopic", [name]);
+    await this.#close(topic);
+    return { ...topic, catalogPosition };
+  }
+
+  /** Shard 0 was lost: what it had written and not answered, the node learns from the catalog. */
+  async adopt(found: CatalogView): Promise<void> {
+    const { catalog, handler } = this.#context;
+    for (const topic of [...catalog.topics()]) {
+      if (found.byId(topic.topicId) === undefined) await this.#close(topic);
+    }
+    for (const topic of found.topics()) {
+      const known = catalog.byId(topic.topicId);
+      if (known?.catalogPosition === topic.catalogPosition) continue;
+      catalog.add(topic);
+      await this.#open(topic);
+      if (known === undefined) handler()?.onTopicCreated(topic);
+    }
+  }
+
+  async #close(topic: Topic): Promise<void> {
+    const { catalog, ask, handler } = this.#context;
     catalog.remove(topic);
     handler()?.onTopicDeleted(topic);
     await Promise.all(
       [...new Set(topic.shards)].map((shardId) => unlessRestarted(ask(shardId, "close", [topic.topicId]))),
     );
-    return { ...topic, catalogPosition };
   }
 
   async bounds(topic: Topic, partitions: readonly number[]): Promise<PartitionBounds[]> {

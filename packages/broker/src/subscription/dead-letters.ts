@@ -7,7 +7,7 @@ import type { Partition } from "../shard/partition.ts";
 import type { ShardState } from "../shard/shard-state.ts";
 import type { AwaitedSettle, DeadLetter } from "./dead-letter.ts";
 import { deadLetterBatch } from "./dead-letter-record.ts";
-import type { DispatchedQueue } from "./dispatched-queue.ts";
+import { type DispatchedQueue, NO_LETTERS } from "./dispatched-queue.ts";
 import type { QueueChange } from "./queue-change.ts";
 import type { QueueChanges } from "./queue-changes.ts";
 import type { ReadyQueues } from "./ready-queues.ts";
@@ -86,6 +86,7 @@ export class DeadLetters {
     settle: AwaitedSettle | undefined,
   ): void {
     if (queue.dying.has(offset)) return;
+    if (queue.dying === NO_LETTERS) queue.dying = new Map();
     queue.dying.set(offset, { offset, deliveries, reason, settle });
     this.#queues.add(queue);
   }
@@ -99,7 +100,7 @@ export class DeadLetters {
   forget(queue: DispatchedQueue): AwaitedSettle[] {
     const awaited = new Set<AwaitedSettle>();
     for (const { settle } of queue.dying.values()) if (settle !== undefined) awaited.add(settle);
-    queue.dying.clear();
+    queue.dying = NO_LETTERS;
     queue.dyingIsComing = false;
     this.#queues.delete(queue);
     return [...awaited];
@@ -113,7 +114,10 @@ export class DeadLetters {
     for (const queue of this.#queues) {
       if (queue.dyingIsComing) continue;
       moved += this.#runQueue(queue, nowMs, CYCLE_LETTERS_MAX - moved);
-      if (queue.dying.size === 0) this.#queues.delete(queue);
+      if (queue.dying.size === 0) {
+        queue.dying = NO_LETTERS;
+        this.#queues.delete(queue);
+      }
       if (moved >= CYCLE_LETTERS_MAX) break;
     }
     return moved;

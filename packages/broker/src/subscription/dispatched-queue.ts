@@ -7,6 +7,10 @@ import type { QueueState } from "./queue-state.ts";
 import type { Timed } from "./queue-timers.ts";
 import type { SubscriptionQueue } from "./subscription-queue.ts";
 
+/** Most queues have nothing of this most of the time: these are theirs together, and stay empty. */
+export const NO_NUMBERS: number[] = [];
+export const NO_LETTERS: Map<number, DeadLetter> = new Map();
+
 /** Where a queue stands with what it has to give. */
 export const QUEUE_PLACE = { RESTING: 0, READY: 1, COMING: 2 } as const;
 
@@ -25,11 +29,11 @@ export class DispatchedQueue implements Timed {
   dueMs: number = Number.POSITIVE_INFINITY;
   heapIndex = -1;
   /** What goes to the journal at the end of the cycle, as in the changes `acks` and `retries`. */
-  acks: number[] = [];
-  retries: number[] = [];
+  acks: number[] = NO_NUMBERS;
+  retries: number[] = NO_NUMBERS;
   isDirty = false;
   /** Records on their way to the dead-letter topic, by offset. */
-  readonly dying: Map<number, DeadLetter> = new Map();
+  dying: Map<number, DeadLetter> = NO_LETTERS;
   /** The first of them has to be read before. */
   dyingIsComing = false;
   /** Deleted. */

@@ -163,7 +163,10 @@ export class Dispatcher {
 
   /** A partition is gone with its topic: as close(), for its queues alone. */
   closePartition(partition: Partition): void {
-    for (const queue of [...(partition.queues?.all ?? [])]) this.#closeQueue(queue);
+    const queues = partition.queues?.all ?? [];
+    // Nobody has to look for each of them there.
+    partition.queues = undefined;
+    for (const queue of queues) this.#closeQueue(queue);
   }
 
   /** Leases of this queue end without any trace: to be called in the same step before its state is moved by seek(). */
@@ -200,11 +203,6 @@ export class Dispatcher {
       },
     );
     this.#deadLetters.add(dispatched, offset, deliveries, reason, undefined);
-  }
-
-  /** Consumers of a subscription that this shard knows. */
-  consumersOf(subscriptionId: number): number {
-    return this.#subscriptions.get(subscriptionId)?.consumers.size ?? 0;
   }
 
   // The duty cycle.
@@ -292,7 +290,7 @@ export class Dispatcher {
       const index = ring.next();
       if (index < 0) break;
       const w = index >> 2;
-      const consumerId = (words[w + inbound.SETTLE_CONSUMER_ID] as number) >>> 0;
+      const consumerId = (words[w + inbound.CONSUMER_ID] as number) >>> 0;
       switch (words[w + 1]) {
         case inbound.INBOUND.SETTLE:
           this.#read(index, consumerId);
@@ -353,18 +351,14 @@ export class Dispatcher {
     }
     consumer.messages += messages;
     consumer.bytes += bytes;
-    if (consumer.hasCredit && !consumer.lends) {
-      consumer.lends = true;
-      subscription.lenders.push(consumer);
-    }
-    if (consumer.lends) this.#ready.list(subscription);
+    this.#leasing.lends(consumer);
   }
 
   #recall(consumerId: number): void {
     const consumer = this.#consumers.get(consumerId);
     if (consumer === undefined) this.#context.link.writeEmpty(consumerId, 0, 0);
     else {
-      stopLending(consumer);
+      this.#leasing.lendsNoMore(consumer);
       this.#leasing.giveBack(consumer);
     }
   }
@@ -372,16 +366,9 @@ export class Dispatcher {
   #detach(consumerId: number): void {
     const consumer = this.#consumers.get(consumerId);
     if (consumer === undefined) return;
-    stopLending(consumer);
+    this.#leasing.lendsNoMore(consumer);
     this.#consumers.delete(consumerId);
     consumer.subscription?.consumers.delete(consumer);
     this.#orphaned.push(consumerId);
   }
-}
-
-function stopLending(consumer: LeaseConsumer): void {
-  const { subscription } = consumer;
-  if (!consumer.lends || subscription === undefined) return;
-  subscription.lenders.splice(subscription.lenders.indexOf(consumer), 1);
-  consumer.lends = false;
 }

@@ -49,6 +49,11 @@ export class LeaseFrame {
   #appendTimeMs = 0;
   #batchOffset = 0;
   #flags = 0;
+  /** Records of the row that lie side by side in their batch, and are not copied yet. */
+  #spanBytes: Uint8Array | undefined;
+  #spanStart = 0;
+  #spanEnd = 0;
+  #spanAt = 0;
 
   constructor(link: ConsumerLink, leases: LeaseTable, leaseEpoch: number) {
     this.#link = link;
@@ -92,12 +97,14 @@ export class LeaseFrame {
     return this.#frame >= 0;
   }
 
-  /** Adds a whole stored batch as one row, as it is. False: its head is so wide that it does not fit. */
+  /** Adds a whole stored batch as one row, as it is. False: it does not fit so, but does as a part. */
   addStored(queue: DispatchedQueue, source: EntrySource, deliveries: number): boolean {
     const { storedBytes, count } = source;
     this.#closeRow();
     const at = this.#end;
-    if (at + LEASED_ROW_HEAD_BYTES + storedBytes > this.#limit) return false;
+    // Its head and checksum may take some bytes more than those of the row that there is room for.
+    const limit = count === 1 && this.#rows === 0 ? this.#limit : this.#frame + this.#bytesMax;
+    if (at + LEASED_ROW_HEAD_BYTES + storedBytes > limit) return false;
     copyBytes(this.#link.bytes, at + LEASED_ROW_HEAD_BYTES, source.bytes, source.start, storedBytes);
     this.#grant(at, queue, source.baseOffset, count, deliveries, source.appendTimeMs);
     this.#end = at + LEASED_ROW_HEAD_BYTES + storedBytes;
@@ -134,9 +141,14 @@ export class LeaseFrame {
       this.#batchOffset = source.baseOffset;
       this.#flags = flags;
     }
-    const length = recordsEnd - recordsStart;
-    copyBytes(this.#link.bytes, this.#end, source.bytes, recordsStart, length);
-    this.#end += length;
+    if (this.#spanBytes !== source.bytes || this.#spanEnd !== recordsStart) {
+      this.#copySpan();
+      this.#spanBytes = source.bytes;
+      this.#spanStart = recordsStart;
+      this.#spanAt = this.#end;
+    }
+    this.#spanEnd = recordsEnd;
+    this.#end += recordsEnd - recordsStart;
     this.#count += count;
     this.#messages += count;
   }
@@ -158,9 +170,17 @@ export class LeaseFrame {
     return bytes;
   }
 
+  #copySpan(): void {
+    const source = this.#spanBytes;
+    if (source === undefined) return;
+    this.#spanBytes = undefined;
+    copyBytes(this.#link.bytes, this.#spanAt, source, this.#spanStart, this.#spanEnd - this.#spanStart);
+  }
+
   #closeRow(): void {
     const queue = this.#queue;
     if (queue === undefined) return;
+    this.#copySpan();
     this.#queue = undefined;
     const bytes = this.#link.bytes;
     const at = this.#rowAt;

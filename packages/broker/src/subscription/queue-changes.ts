@@ -1,4 +1,4 @@
-import type { DispatchedQueue } from "./dispatched-queue.ts";
+import { type DispatchedQueue, NO_NUMBERS } from "./dispatched-queue.ts";
 import type { QueueChange } from "./queue-change.ts";
 
 /**
@@ -18,13 +18,15 @@ export class QueueChanges {
     if (last >= 0 && (acks[last] as number) + (acks[last + 1] as number) === offset) {
       acks[last + 1] = (acks[last + 1] as number) + count;
     } else {
-      acks.push(offset, count);
+      if (acks === NO_NUMBERS) queue.acks = [offset, count];
+      else acks.push(offset, count);
       this.#add(queue);
     }
   }
 
   retry(queue: DispatchedQueue, offset: number, deliveries: number, notBeforeWallMs: number): void {
-    queue.retries.push(offset, deliveries, notBeforeWallMs);
+    if (queue.retries === NO_NUMBERS) queue.retries = [offset, deliveries, notBeforeWallMs];
+    else queue.retries.push(offset, deliveries, notBeforeWallMs);
     this.#add(queue);
   }
 
@@ -40,8 +42,7 @@ export class QueueChanges {
       if (queue.retries.length > 0) {
         changes.push(["retries", subscriptionId, topicId, partition, queue.retries]);
       }
-      queue.acks = [];
-      queue.retries = [];
+      this.drop(queue);
     }
     this.#dirty = [];
     return changes;
@@ -49,8 +50,8 @@ export class QueueChanges {
 
   /** What is not in the journal yet of this queue will not be. */
   drop(queue: DispatchedQueue): void {
-    queue.acks = [];
-    queue.retries = [];
+    queue.acks = NO_NUMBERS;
+    queue.retries = NO_NUMBERS;
   }
 
   #add(queue: DispatchedQueue): void {

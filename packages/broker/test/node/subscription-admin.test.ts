@@ -1,7 +1,7 @@
 import t, { type Test } from "tap";
 import { BrokerNode } from "../../src/node/broker-node.ts";
 import type { GatewayHandler } from "../../src/node/gateway-handler.ts";
-import type { SubscriptionConfig } from "../../src/subscription/subscription.ts";
+import type { Subscription, SubscriptionConfig } from "../../src/subscription/subscription.ts";
 
 const TOPIC = { partitions: 3, retentionMs: 0, retentionBytes: 0, durability: "fsynced" } as const;
 const QUEUE: SubscriptionConfig = {
@@ -13,6 +13,9 @@ const QUEUE: SubscriptionConfig = {
   paused: false,
 };
 const STREAM: SubscriptionConfig = { ...QUEUE, mode: "stream" };
+
+/** Of the node that was started last. */
+let onShardUp: (shardId: number) => void = () => {};
 
 interface Running {
   readonly node: BrokerNode;
@@ -36,6 +39,7 @@ async function start(t: Test, dataDir: string): Promise<Running> {
   };
   t.teardown(close);
   const heard: Partial<GatewayHandler> = {
+    onShardUp: (shardId) => onShardUp(shardId),
     onTopicCreated: ({ name }) => void told.push(["topic", name]),
     onSubscriptionDeleted: ({ name }) => void told.push(["deleted", name]),
     onSubscriptionChanged: ({ name }, sought) => void told.push([sought ? "sought" : "altered", name]),
@@ -53,7 +57,18 @@ t.test("subscriptions outlive their node, and a clean end and a crash alike", as
   const topic = await first.node.createTopic("orders", TOPIC);
   const work = await first.node.createSubscription(topic, "work", QUEUE, []);
   t.match(work, { name: "work", topicId: topic.topicId, subscriptionId: 1, snapshots: [], mode: "queue" });
-  const feed = await first.node.createSubscription(topic, "feed", STREAM, [[1, 7]]);
+  const twice = await Promise.allSettled(
+    [1, 2].map(() => first.node.createSubscription(topic, "same", QUEUE, [])),
+  );
+  t.same(
+    twice.map(({ status }) => status),
+    ["fulfilled", "rejected"],
+  );
+  await first.node.deleteSubscription(first.node.subscription(topic.topicId, "same") as Subscription);
+  first.told.pop();
+  const pending = first.node.createSubscription(topic, "feed", STREAM, [[1, 7]]);
+  t.same([...first.node.subscriptions()].length, 1, "it is not there before it is there in full");
+  const feed = await pending;
   await t.rejects(first.node.createSubscription(topic, "work", STREAM, []), { code: "SUBSCRIPTION_EXISTS" });
   t.match(
     await first.node.acquire(feed, [
@@ -91,7 +106,7 @@ t.test("subscriptions outlive their node, and a clean end and a crash alike", as
     ...work,
     leaseMs: 5_000,
     paused: true,
-    catalogPosition: 3,
+    catalogPosition: 5,
   });
   t.match(second.node.subscriptionById(feed.subscriptionId), { name: "feed", snapshots: ["before"] });
   t.same(
@@ -157,4 +172,48 @@ t.test("a topic for dead letters is made once, where its source is", async (t) =
   t.same(told.at(-1), ["topic", "jobs.dlq-2"]);
   t.same(told.length, 3);
   await t.rejects(node.createDeadLetterTopic(99), { code: "UNKNOWN_TOPIC" });
+
+  // The shard of the catalog is lost with answers that nobody has heard: the node finds out what was written.
+  const up = new Promise<void>((resolve) => {
+    onShardUp = (shardId) => {
+      if (shardId === 0) resolve();
+    };
+  });
+  const asked = [
+    node.createTopic("lost", TOPIC),
+    node.createSubscription(jobs, "lost", QUEUE, []),
+    node.deleteTopic("jobs.dlq"),
+  ].map((answer) =>
+    answer.then(
+      () => true,
+      () => false,
+    ),
+  );
+  await new Promise((resolve) => setImmediate(resolve));
+  await node.crashShardThread(0);
+  await Promise.all(asked);
+  await up;
+  const has = async (change: Promise<unknown>, code: string): Promise<boolean> => {
+    try {
+      await change;
+      return false;
+    } catch (error) {
+      t.match(error, { code });
+      return true;
+    }
+  };
+  const hadTopic = node.topicByName("lost") !== undefined;
+  t.equal(await has(node.createTopic("lost", TOPIC), "TOPIC_EXISTS"), hadTopic);
+  const hadSubscription = node.subscription(jobs.topicId, "lost") !== undefined;
+  t.equal(
+    await has(node.createSubscription(jobs, "lost", QUEUE, []), "SUBSCRIPTION_EXISTS"),
+    hadSubscription,
+  );
+  const hadDeleted = node.topicByName("jobs.dlq") === undefined;
+  t.equal(await has(node.deleteTopic("jobs.dlq"), "UNKNOWN_TOPIC"), hadDeleted);
+  t.match(await node.subscriptionState(node.subscription(jobs.topicId, "lost") as Subscription), [
+    {},
+    {},
+    {},
+  ]);
 });

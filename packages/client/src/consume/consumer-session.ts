@@ -47,8 +47,8 @@ export interface SessionHandlers {
   /** A session is about to begin. */
   demand(frameBytesMax: number): Demand;
   onConsuming(frame: ConsumingFrame): void;
-  /** The session is over: everything in hand is lost. It begins anew by itself. */
-  onLost(error: MillraceError): void;
+  /** The session is over: everything in hand is lost. `beginsAnew`: another one is made by itself. */
+  onLost(error: MillraceError, beginsAnew: boolean): void;
   /** It is over for good, after `onLost` if there was a session. */
   onFailed(error: MillraceError): void;
   /** The broker is about to stop. */
@@ -87,6 +87,8 @@ export class ConsumerSession {
   /** Of a CONSUME without an answer. */
   #consumeId: number | undefined;
   #consumerId: number | undefined;
+  /** Whether the broker has accepted the consumer at least once: a subscription that is missing then was deleted. */
+  #wasAccepted = false;
   #retryTimer: TimerHandle;
   /** No session is begun any more. */
   #isStopping = false;
@@ -179,13 +181,14 @@ export class ConsumerSession {
 
   onDisconnected(cause: MillraceError): void {
     this.#context.clock.clearTimer(this.#retryTimer);
-    this.#lose(new MillraceError("CONNECTION_LOST", "the connection was lost", { cause }));
+    this.#lose(new MillraceError("CONNECTION_LOST", "the connection was lost", { cause }), true);
   }
 
   onConsuming(frame: ConsumingFrame): void {
     if (this.#isEnded) return;
     this.#consumeId = undefined;
     this.#consumerId = frame.consumerId;
+    this.#wasAccepted = true;
     this.#context.consumers.bind(frame.consumerId, this);
     this.#backoff.reset();
     this.handlers.onConsuming(frame);
@@ -211,7 +214,7 @@ export class ConsumerSession {
   /** An ERROR after which the consumer is over, in this session at least. */
   onError(error: MillraceError): void {
     const isRetriable = error.retriable || ANOTHER_TRY.has(error.code);
-    this.#lose(error);
+    this.#lose(error, isRetriable);
     if (this.#isStopping || this.#isEnded) return;
     if (isRetriable) {
       const { clock } = this.#context;
@@ -242,15 +245,15 @@ export class ConsumerSession {
       mode,
       slots,
       creditLimit,
-      create,
+      create: this.#wasAccepted ? undefined : create,
       extensions: {},
     });
   }
 
-  #lose(error: MillraceError): void {
+  #lose(error: MillraceError, beginsAnew: boolean): void {
     const wasOpen = this.#connection !== undefined;
     this.#forget(error);
-    if (wasOpen) this.handlers.onLost(error);
+    if (wasOpen) this.handlers.onLost(error, beginsAnew && !this.#isStopping);
   }
 
   #forget(error: MillraceError): void {

@@ -151,9 +151,9 @@ export class QueuePart implements ConsumerPart, SessionHandlers, Settler {
     if (this.#isClosing) this.#session.sendCredit({ slots: 0, creditLimit: this.#creditLimit });
   }
 
-  onLost(error: MillraceError): void {
+  onLost(error: MillraceError, beginsAnew: boolean): void {
     this.#drop(error);
-    this.#handlers.onError(error);
+    if (beginsAnew) this.#handlers.onError(error);
   }
 
   onFailed(error: MillraceError): void {

@@ -135,9 +135,9 @@ export class StreamPart implements ConsumerPart, SessionHandlers {
     this.#handlers.onAccepted();
   }
 
-  onLost(error: MillraceError): void {
+  onLost(error: MillraceError, beginsAnew: boolean): void {
     this.#drop(error);
-    this.#handlers.onError(error);
+    if (beginsAnew) this.#handlers.onError(error);
   }
 
   onFailed(error: MillraceError): void {

@@ -72,9 +72,11 @@ export class TopicConsumer implements PullConsumer {
     this.topic = topic;
     this.subscription = options.mode === "live" ? undefined : options.subscription;
     this.#options = options;
-    this.#settings = consumeSettings(options, more);
-    this.#context = context;
     this.#isPattern = isPattern(topic);
+    // A window each: for the many topics that a pattern may match the smallest one is enough.
+    const windowBytes = options.windowBytes ?? (this.#isPattern ? 1 : undefined);
+    this.#settings = consumeSettings({ ...options, windowBytes }, more);
+    this.#context = context;
     this.#outlet =
       handler === undefined ? new PullQueue() : new HandlerRunner(handler, this.#settings.concurrency);
     this.#backoff = new Backoff(RETRY_MIN_MS, RETRY_MAX_MS, () => context.entropy.fraction());

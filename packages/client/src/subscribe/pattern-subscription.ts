@@ -45,7 +45,8 @@ export class PatternSubscription implements RecordReader {
       throw new MillraceError("INVALID_FROM", "a pattern has no partitions, and no offsets to begin with");
     }
     liveStartOf(options);
-    this.#options = { ...options, signal: undefined };
+    // A window each: for the many topics that a pattern may match the smallest one is enough.
+    this.#options = { ...options, windowBytes: options.windowBytes ?? 1, signal: undefined };
     this.#context = context;
     this.#watch = new TopicWatch(pattern, context, {
       onTopic: ({ name }, isNew) => this.#add(name, isNew),

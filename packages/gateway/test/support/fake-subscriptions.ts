@@ -6,9 +6,12 @@ import {
   type GatewayHandler,
   HomeGroups,
   homeShardOf,
+  type PeekedRecord,
+  type RedriveRow,
   type Subscription,
   type SubscriptionChanges,
   type SubscriptionConfig,
+  type SubscriptionPartitionState,
   type SubscriptionPort,
   type SubscriptionStarts,
   type Topic,
@@ -124,13 +127,56 @@ export abstract class FakeSubscriptions implements SubscriptionPort {
     this.handler?.onSubscriptionChanged(subscription, true);
   }
 
-  readonly subscriptionState: SubscriptionPort["subscriptionState"] = unsupported;
-  readonly seekToSnapshot: SubscriptionPort["seekToSnapshot"] = unsupported;
-  readonly snapshotSubscription: SubscriptionPort["snapshotSubscription"] = unsupported;
-  readonly peek: SubscriptionPort["peek"] = unsupported;
+  // ---- what a test decides ----
+
+  /** What describing any subscription finds. */
+  states: SubscriptionPartitionState[] = [];
+  peeked: PeekedRecord[] = [];
+  /** Requests of people, as they came: `["peek", …]`, `["redrive", …]`, `["snapshot", …]`, `["seekToSnapshot", …]` */
+  readonly asked: (readonly unknown[])[] = [];
+
+  async subscriptionState(): Promise<SubscriptionPartitionState[]> {
+    return this.states;
+  }
+
+  async peek(
+    subscription: Subscription,
+    partition: number,
+    fromOffset: number,
+    limit: number,
+  ): Promise<PeekedRecord[]> {
+    this.asked.push(["peek", subscription.name, partition, fromOffset, limit]);
+    return this.peeked;
+  }
+
+  async redrive(topic: Topic, rows: readonly RedriveRow[]): Promise<number> {
+    this.asked.push(["redrive", topic.name, rows]);
+    return rows.length;
+  }
+
+  async seekToSnapshot(subscription: Subscription, snapshot: string): Promise<void> {
+    this.asked.push(["seekToSnapshot", subscription.name, snapshot]);
+    if (!subscription.snapshots.includes(snapshot)) throw new MillraceError("UNKNOWN_SNAPSHOT", snapshot);
+  }
+
+  async snapshotSubscription(
+    subscription: Subscription,
+    snapshot: string,
+    action: "create" | "delete",
+  ): Promise<Subscription> {
+    this.asked.push(["snapshot", subscription.name, snapshot, action]);
+    const others = subscription.snapshots.filter((name) => name !== snapshot);
+    const changed = { ...subscription, snapshots: action === "create" ? [...others, snapshot] : others };
+    this.named.set(subscription.subscriptionId, changed);
+    return changed;
+  }
+
+  async createDeadLetterTopic(topicId: number): Promise<Topic> {
+    this.asked.push(["createDeadLetterTopic", topicId]);
+    throw new MillraceError("SHARD_RESTARTED", "shard 0 is down");
+  }
+
   readonly deadLetters: SubscriptionPort["deadLetters"] = unsupported;
-  readonly redrive: SubscriptionPort["redrive"] = unsupported;
-  readonly createDeadLetterTopic: SubscriptionPort["createDeadLetterTopic"] = unsupported;
 
   // ---- cursors ----
 

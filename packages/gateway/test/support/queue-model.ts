@@ -186,6 +186,7 @@ export class QueueModel {
         break;
       case "WELCOME":
       case "PING":
+      case "PONG":
         break;
       default:
         throw new Error(`unexpected ${frame.name}`);
