@@ -4,11 +4,12 @@ import { runBench } from "../harness/bench-run.ts";
 import { parseBenchOptions } from "../harness/options.ts";
 import type { SamplingPlan } from "../harness/sampling.ts";
 import type { LimitContext } from "../limits/limit-context.ts";
+import { engineRows } from "./engine-rows.ts";
 import { manyRows } from "./many-rows.ts";
 import { rebalanceRow } from "./rebalance-row.ts";
 import { throughputRows } from "./throughput-rows.ts";
 
-const ROWS: readonly BenchRow<LimitContext>[] = [...throughputRows, rebalanceRow, ...manyRows];
+const ROWS: readonly BenchRow<LimitContext>[] = [...throughputRows, rebalanceRow, ...manyRows, ...engineRows];
 
 const PLAN: SamplingPlan = { rounds: 5, warmUpMs: 2000, settleMs: 500, durationMs: 3000 };
 const QUICK_PLAN: SamplingPlan = { rounds: 3, warmUpMs: 500, settleMs: 200, durationMs: 700 };
