@@ -381,6 +381,19 @@ t.test("what is not in memory is read first, and the credit waits for it", async
   );
 });
 
+t.test("a dead letter that is not in memory any more is read first", async (t) => {
+  const q = new QueueRig({}, 1, { inboundBytes: 4096 });
+  q.publish(["poison"]);
+  q.lend(1, 1);
+  const lease = q.lease();
+  for (let batch = 0; batch < 40; batch += 1) q.publish([`${batch}`.padEnd(200, ".")]);
+  const dead = q.rig.gateway.settle(lease, DEAD_LETTER, { reason: "poison" });
+  q.rig.cycle();
+  t.equal(q.partition(LETTERS).nextOffset, 0, "it is being read");
+  t.same(q.settled(), [[dead, undefined, 1]]);
+  t.equal(q.partition(LETTERS).highWatermark, 1);
+});
+
 t.test("records that retention took are passed over", async (t) => {
   const q = new QueueRig();
   q.publish(["a", "b"]);
