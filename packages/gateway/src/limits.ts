@@ -57,7 +57,7 @@ export const GATEWAY_LIMITS = {
   fanOutGroupBytesMax: 8_388_608,
   fanOutTotalBytesMax: 67_108_864,
   /** Messages and bytes of a consumer's credit that one shard has at once; of several consumers each gets shorter turns. */
-  lendMessagesMax: 1_024,
+  lendMessagesMax: 8_192,
   lendSharedMessagesMax: 64,
   lendBytesMax: 1_048_576,
   /** Settles of one session that are not answered: more than a consumer can have slots. */
