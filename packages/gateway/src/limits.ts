@@ -60,6 +60,8 @@ export const GATEWAY_LIMITS = {
   lendMessagesMax: 8_192,
   lendSharedMessagesMax: 64,
   lendBytesMax: 1_048_576,
+  /** Bytes of a turn of small messages: what is lent takes room in its session's output, which others wait for. */
+  lendBytesMin: 16_384,
   /** Settles of one session that are not answered: more than a consumer can have slots. */
   openSettlesMax: 262_144,
   /** Settles that wait for room in rings, of all consumers. */
