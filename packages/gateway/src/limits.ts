@@ -60,8 +60,8 @@ export const GATEWAY_LIMITS = {
   lendMessagesMax: 1_024,
   lendSharedMessagesMax: 64,
   lendBytesMax: 1_048_576,
-  /** Settles of one consumer that are not answered: more than it can have slots. */
-  openSettlesMax: 131_072,
+  /** Settles of one session that are not answered: more than a consumer can have slots. */
+  openSettlesMax: 262_144,
   /** Settles that wait for room in rings, of all consumers. */
   parkedSettlesMax: 262_144,
   /** How long describing a subscription waits for the record whose key holds others up. */

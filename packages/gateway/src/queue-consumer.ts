@@ -117,6 +117,12 @@ export class QueueConsumer implements Consumer {
     return stake;
   }
 
+  /** So many more settles have no answer on its way, or so many fewer. */
+  opened(settles: number): void {
+    this.openSettles += settles;
+    this.session.openSettles += settles;
+  }
+
   lent(stake: Stake, messages: number, bytes: number): void {
     stake.lentMessages += messages;
     stake.lentBytes += bytes;

@@ -38,6 +38,8 @@ export class QueueConsumers {
   readonly #lendings: Map<number, QueueLending> = new Map();
   /** Consumers that wait for room of their session's socket. */
   readonly #blocked: Set<QueueConsumer> = new Set();
+  /** Those that wait for room in a shard's ring. */
+  readonly #full: Set<QueueLending> = new Set();
   readonly #failedShards: Set<number> = new Set();
   #planned: QueueLending[] = [];
   #turnPlanned = false;
@@ -62,7 +64,7 @@ export class QueueConsumers {
     const { consumers, output, port } = this.#parts;
     let lending = this.#lendings.get(subscriptionId);
     if (lending === undefined) {
-      lending = new QueueLending(port, output, subscriptionId, topic.shards);
+      lending = new QueueLending(port, output, subscriptionId, topic.shards, (full) => this.#full.add(full));
       this.#lendings.set(subscriptionId, lending);
     }
     const consumer = new QueueConsumer(
@@ -90,7 +92,7 @@ export class QueueConsumers {
     consumer.creditLimit = creditLimit;
     const lending = this.#lendings.get(consumer.subscriptionId);
     if (lending === undefined) return;
-    lending.recallExcess(consumer);
+    lending.recallUseless(consumer);
     lending.wake(consumer);
     this.#planSoon(lending);
   }
@@ -110,6 +112,7 @@ export class QueueConsumers {
   end(consumer: QueueConsumer): void {
     this.#leave(consumer);
     consumer.ended = true;
+    consumer.opened(-consumer.openSettles);
     consumer.results.clear();
     consumer.onAnswered?.();
   }
@@ -122,8 +125,12 @@ export class QueueConsumers {
     const lending = this.#lendings.get(subscriptionId);
     if (lending === undefined) return;
     lending.remove(consumer);
-    if (lending.consumers.size === 0) this.#lendings.delete(subscriptionId);
-    else this.#planSoon(lending);
+    if (lending.consumers.size > 0) {
+      this.#planSoon(lending);
+      return;
+    }
+    this.#lendings.delete(subscriptionId);
+    this.#full.delete(lending);
   }
 
   // ---- what shards say ----
@@ -177,8 +184,11 @@ export class QueueConsumers {
   onSpace(shardId: number): void {
     this.#settles.onSpace(shardId);
     if (this.#settles.hasParked(shardId)) return;
-    for (const lending of this.#lendings.values()) {
-      if (lending.onSpace(shardId)) this.#plan(lending);
+    // Those that find the ring full again are added again.
+    for (const lending of [...this.#full]) {
+      this.#full.delete(lending);
+      if (lending.onSpace(shardId)) this.#full.add(lending);
+      this.#plan(lending);
     }
   }
 

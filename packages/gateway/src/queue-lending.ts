@@ -36,15 +36,24 @@ export class QueueLending {
   readonly consumers: Set<QueueConsumer> = new Set();
   readonly #port: GatewayPort;
   readonly #output: OutputMeter;
+  readonly #onFull: (lending: QueueLending) => void;
   readonly #sources: readonly Source[];
   readonly #ready: Fifo<QueueConsumer> = new Fifo();
   #nextSource = 0;
   /** Stands in the list of those to be pumped. */
   planned = false;
 
-  constructor(port: GatewayPort, output: OutputMeter, subscriptionId: number, shardIds: Iterable<number>) {
+  /** @param onFull is told that a shard's ring had no room: call onSpace() when it has */
+  constructor(
+    port: GatewayPort,
+    output: OutputMeter,
+    subscriptionId: number,
+    shardIds: Iterable<number>,
+    onFull: (lending: QueueLending) => void,
+  ) {
     this.#port = port;
     this.#output = output;
+    this.#onFull = onFull;
     this.subscriptionId = subscriptionId;
     this.#sources = [...new Set(shardIds)].map((shardId) => ({
       shardId,
@@ -92,10 +101,13 @@ export class QueueLending {
     }
   }
 
-  /** If the client has fewer slots than are lent, what is not used is wanted back. */
-  recallExcess(consumer: QueueConsumer): void {
+  /** Wants back what its shards cannot use: all that is lent, if the client has fewer slots now, or what has no bytes left. */
+  recallUseless(consumer: QueueConsumer): void {
     consumer.recallWanted = false;
-    if (consumer.freeMessages < 0) this.recallAll(consumer);
+    const hasExcess = consumer.freeMessages < 0;
+    for (const stake of consumer.stakes.values()) {
+      if (stake.lentMessages > 0 && (hasExcess || stake.lentBytes <= 0)) this.#recall(consumer, stake);
+    }
   }
 
   recallAll(consumer: QueueConsumer): void {
@@ -146,17 +158,18 @@ export class QueueLending {
     this.wake(consumer);
   }
 
-  /** The shard's rings have room again. @returns whether that is of use here. */
+  /** The shard's rings have room again. @returns whether it waits for another one's */
   onSpace(shardId: number): boolean {
     const source = this.#source(shardId);
-    if (source === undefined || !source.full) return false;
-    source.full = false;
-    for (const consumer of this.consumers) {
-      if (!consumer.recallWanted) continue;
-      this.recallExcess(consumer);
-      this.wake(consumer);
+    if (source?.full) {
+      source.full = false;
+      for (const consumer of this.consumers) {
+        if (!consumer.recallWanted) continue;
+        this.recallUseless(consumer);
+        this.wake(consumer);
+      }
     }
-    return true;
+    return this.#sources.some(({ full }) => full);
   }
 
   /** Leases and lent credit are void. */
@@ -229,7 +242,7 @@ export class QueueLending {
     const outcome = this.#port.lend(shardId, consumer.consumerId, this.subscriptionId, messages, bytes);
     if (outcome !== 0) {
       if (outcome === SHARD_DOWN) source.down = true;
-      else source.full = true;
+      else this.#isFull(source);
       return false;
     }
     if (stake.lentMessages === 0) source.lenders += 1;
@@ -246,7 +259,7 @@ export class QueueLending {
 
   /** Bytes to lend for a turn, at least 1; 0 when there are too few for the shard to do anything. */
   #turnBytes(consumer: QueueConsumer, stake: Stake): number {
-    const share = Math.floor(consumer.creditLimit / this.#activeSources());
+    const share = Math.ceil(consumer.creditLimit / this.#activeSources());
     const turn = Math.min(share, GATEWAY_LIMITS.lendBytesMax);
     const bytes = Math.min(turn - stake.lentBytes, consumer.freeBytes);
     // What a shard has left of an earlier turn, without messages to use it for, is of use again.
@@ -257,7 +270,7 @@ export class QueueLending {
   /** Bytes that shards have left, without messages to use them for, are missing elsewhere. */
   #recallIdle(consumer: QueueConsumer): void {
     for (const stake of consumer.stakes.values()) {
-      if (stake.lentBytes !== 0 || stake.lentMessages > 0) this.#recall(consumer, stake);
+      if (stake.lentMessages === 0 && stake.lentBytes > 0) this.#recall(consumer, stake);
     }
   }
 
@@ -270,8 +283,13 @@ export class QueueLending {
     }
     const source = this.#source(stake.shardId);
     if (outcome === SHARD_DOWN || source === undefined) return;
-    source.full = true;
+    this.#isFull(source);
     consumer.recallWanted = true;
+  }
+
+  #isFull(source: Source): void {
+    source.full = true;
+    this.#onFull(this);
   }
 
   #hasRoom({ results, session }: QueueConsumer, bytes: number): boolean {

@@ -64,6 +64,8 @@ export class Session implements SocketHandler, CreditOwner, MeteredSender {
   readers: Set<Subscription> | undefined;
   /** Its parts in subscriptions that others share, by consumerId. */
   consumers: Map<number, Consumer> | undefined;
+  /** Settles of its consumers that it has not been sent an answer to. */
+  openSettles = 0;
   /** Patterns of topic names that it watches, by watchId. */
   watches: Map<number, TopicWatch> | undefined;
   /** Bytes of all reads that have been asked for and not been answered, and of credit that is lent to shards. */

@@ -84,7 +84,7 @@ export class SettlePath {
       return;
     }
     while (rows.next()) {
-      if (consumer.openSettles >= GATEWAY_LIMITS.openSettlesMax) {
+      if (session.openSettles >= GATEWAY_LIMITS.openSettlesMax) {
         throw new MillraceError("TOO_MANY_REQUESTS", "too many settles are unanswered");
       }
       this.#settle(consumer);
@@ -96,11 +96,12 @@ export class SettlePath {
    * @returns whether the messages that it states are settled: those of an extension that comes too late are not.
    */
   onSettled(consumer: QueueConsumer, shardId: number, settleId: number, outcome: number): boolean {
+    if (consumer.ended) return false;
     const { unanswered } = consumer.stake(shardId);
     const frees = unanswered.get(settleId);
     if (frees !== undefined) {
       unanswered.delete(settleId);
-      consumer.openSettles -= 1;
+      consumer.opened(-1);
     }
     this.#result(consumer, settleId, outcome);
     return frees ?? true;
@@ -186,7 +187,7 @@ export class SettlePath {
       for (let i = start; i < end; i += 1) writeSettledRow(writer, results.settleId(i), results.outcome(i));
       session.sendWritten();
     }
-    consumer.openSettles -= length;
+    consumer.opened(-length);
     results.clear();
     if (isLast) consumer.onAnswered?.();
   }
@@ -220,7 +221,7 @@ export class SettlePath {
     }
     if (unanswered.has(settleId)) return;
     unanswered.set(settleId, rows.action !== SETTLE_ACTION.EXTEND);
-    consumer.openSettles += 1;
+    consumer.opened(1);
   }
 
   #send(shardId: number, consumerId: number, row: Omit<ParkedSettle, "consumer">): number {
@@ -287,7 +288,7 @@ export class SettlePath {
   #result(consumer: QueueConsumer, settleId: number, outcome: number): void {
     if (consumer.ended) return;
     consumer.results.push(settleId, outcome);
-    consumer.openSettles += 1;
+    consumer.opened(1);
     if (consumer.resultsPlanned) return;
     consumer.resultsPlanned = true;
     this.#dirty.push(consumer);

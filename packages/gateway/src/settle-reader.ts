@@ -89,9 +89,6 @@ export class SettleReader {
     if (this.argument > LIMITS.leaseMsMax) {
       reader.malformed(`a delay or extension has at most ${LIMITS.leaseMsMax} ms, not ${this.argument}`);
     }
-    if (this.action === SETTLE_ACTION.EXTEND && this.argument === NOT_STATED) {
-      reader.malformed("an extension states its ms");
-    }
     if (this.reason === undefined) return;
     if (this.action !== SETTLE_ACTION.DEAD_LETTER) reader.malformed("only a dead letter has a reason");
     if (this.reason.length > LIMITS.deadLetterReasonBytesMax) {

@@ -1,67 +1,19 @@
-import type { Topic } from "@millrace/broker/internal";
-import { ERROR_CODES, type Frame, LIMITS, SETTLE_ACTION } from "@millrace/protocol";
+import { ERROR_CODES, LIMITS, SETTLE_ACTION } from "@millrace/protocol";
 import t from "tap";
 import { GATEWAY_LIMITS } from "../src/limits.ts";
-import { FakeNode } from "./support/fake-node.ts";
-import { type InMemoryClient, InMemoryGateway } from "./support/in-memory.ts";
-import { type ModelConsumer, QueueModel } from "./support/queue-model.ts";
+import {
+  ackAll,
+  type ConsumeValue,
+  connect,
+  consumeFrame,
+  consumer,
+  plain,
+  put,
+  setUp,
+} from "./support/queue-bench.ts";
+import type { ModelConsumer, QueueModel } from "./support/queue-model.ts";
 
-const { LEASE_EXPIRED, SHARD_RESTARTED, SUBSCRIPTION_MODE, UNKNOWN_CONSUMER, UNKNOWN_PARTITION } =
-  ERROR_CODES;
-
-interface Bench {
-  readonly bench: InMemoryGateway;
-  readonly node: FakeNode;
-  readonly topic: Topic;
-}
-
-function setUp(shards = 4, partitions = 16): Bench {
-  const node = new FakeNode({ shards });
-  const bench = new InMemoryGateway({ node });
-  return { bench, node, topic: node.addTopic("orders", { partitions }) };
-}
-
-function connect({ bench, node }: Bench): QueueModel {
-  return new QueueModel(
-    bench.connect(),
-    (topicId, partition) => node.topicById(topicId)?.shards[partition] as number,
-  );
-}
-
-/** Records for the subscription in one partition, from `offset` on. */
-function put({ node, topic }: Bench, partition: number, offset: number, ...values: string[]): void {
-  const [subscription] = node.subscriptions(topic.topicId);
-  const { subscriptionId } = subscription as { subscriptionId: number };
-  const shardId = topic.shards[partition] as number;
-  node.queues.put(shardId, subscriptionId, { topicId: topic.topicId, partition, offset }, ...values);
-}
-
-async function consumer(
-  it: Bench,
-  model: QueueModel,
-  slots: number,
-  creditLimit?: number,
-): Promise<ModelConsumer> {
-  const made = model.consume("orders", "workers", slots, creditLimit);
-  await it.bench.settle();
-  return made;
-}
-
-function ackAll(model: QueueModel, of: ModelConsumer): number {
-  let records = 0;
-  for (const lease of [...of.leases]) {
-    records += lease.open.size;
-    model.settle(of, lease, SETTLE_ACTION.ACK);
-  }
-  return records;
-}
-
-/** Frames of a client that no model looks at. */
-function plain({ bench }: Bench): InMemoryClient {
-  const client = bench.connect();
-  client.socket.take();
-  return client;
-}
+const { LEASE_EXPIRED, SHARD_RESTARTED } = ERROR_CODES;
 
 t.test(
   "one slot over 16 partitions in 4 shards: one message at a time, and each shard has its turn",
@@ -141,6 +93,19 @@ t.test("bytes are lent as messages are, and a message larger than all credit com
   t.equal(small.leased, 11);
 });
 
+t.test("less credit than a byte for each shard is credit", async (t) => {
+  const it = setUp(4, 4);
+  const model = connect(it);
+  const tiny = await consumer(it, model, 5, 1);
+  for (let partition = 0; partition < 4; partition += 1) put(it, partition, 0, "a", "b");
+  for (let round = 0; round < 8; round += 1) {
+    await it.bench.settle();
+    t.equal(tiny.unsettled, 1);
+    ackAll(model, tiny);
+  }
+  t.equal(tiny.leased, 8);
+});
+
 t.test("nothing is lent while the socket is above its high-water mark", async (t) => {
   const it = setUp(1, 1);
   const model = connect(it);
@@ -164,91 +129,6 @@ t.test("nothing is lent while the socket is above its high-water mark", async (t
   await it.bench.settle();
   t.equal(slow.settles.size, 0);
   t.equal(slow.unsettled, 2);
-});
-
-t.test("settles of a frame come in order, with what they say, and are answered in one frame", async (t) => {
-  const it = setUp(1, 1);
-  const client = plain(it);
-  client.send(consumeFrame(1, { slots: 4 }));
-  await it.bench.settle();
-  put(it, 0, 5, "a", "b", "c", "d");
-  await it.bench.settle();
-  const consumerId = client.socket.all("CONSUMING")[0]?.consumerId as number;
-  const [lease] = client.socket.all("LEASED").flatMap(({ rows }) => rows);
-  if (lease === undefined) throw new Error("nothing was leased");
-  const { leaseCounter, leaseEpoch } = lease;
-  const row = { partition: 0, leaseEpoch, leaseCounter, count: 1 };
-  client.socket.take();
-  client.send({
-    name: "SETTLE",
-    value: {
-      consumerId,
-      rows: [
-        { ...row, settleId: 4_000_000_000, action: SETTLE_ACTION.EXTEND, firstOffset: 5, argument: 5_000 },
-        { ...row, settleId: 2, action: SETTLE_ACTION.ACK, firstOffset: 5 },
-        { ...row, settleId: 3, action: SETTLE_ACTION.NACK, firstOffset: 6, argument: 250 },
-        { ...row, settleId: 4, action: SETTLE_ACTION.DEAD_LETTER, firstOffset: 7, argument: "größer" },
-        { ...row, settleId: 5, action: SETTLE_ACTION.NACK, firstOffset: 8 },
-        { ...row, settleId: 6, action: SETTLE_ACTION.ACK, firstOffset: 5 },
-        { ...row, settleId: 7, action: SETTLE_ACTION.ACK, firstOffset: 5, partition: 1 },
-      ],
-    },
-  });
-  t.same(client.socket.take(), [], "answers are the shard's");
-  await it.bench.settle();
-  t.same(
-    it.node.queues.settles.map((each) => [
-      each.settleId,
-      each.action,
-      each.firstOffset,
-      each.argument,
-      each.reason,
-    ]),
-    [
-      [4_000_000_000, 4, 5, 5_000, undefined],
-      [2, 0, 5, -1, undefined],
-      [3, 1, 6, 250, undefined],
-      [4, 3, 7, -1, "größer"],
-      [5, 1, 8, -1, undefined],
-      [6, 0, 5, -1, undefined],
-    ],
-  );
-  const settled = client.socket
-    .all("SETTLED")
-    .flatMap(({ rows }) => rows.map((r) => [r.settleId, r.outcome]));
-  t.same(settled, [
-    [7, UNKNOWN_PARTITION.code],
-    [4_000_000_000, 0],
-    [2, 0],
-    [3, 0],
-    [4, 0],
-    [5, 0],
-    [6, LEASE_EXPIRED.code],
-  ]);
-  t.ok(client.socket.all("SETTLED").length <= 2);
-});
-
-t.test("settles wait for room in a full ring, in order, and a detach behind them", async (t) => {
-  const it = setUp(1, 1);
-  const model = connect(it);
-  const one = await consumer(it, model, 40);
-  put(it, 0, 0, ...Array.from({ length: 40 }, (_, i) => `v${i}`));
-  await it.bench.settle();
-  const [shard] = it.node.shards;
-  if (shard === undefined) throw new Error("no shard");
-  shard.consumerRecordsMax = 2;
-  for (const lease of [...one.leases]) {
-    while (lease.open.size > 0) model.settle(one, lease, SETTLE_ACTION.ACK, 1);
-  }
-  model.stop(one);
-  t.same(it.node.queues.detached, []);
-  await it.bench.settle();
-  t.same(
-    it.node.queues.settles.map(({ firstOffset }) => firstOffset),
-    Array.from({ length: 40 }, (_, i) => i),
-  );
-  t.same(it.node.queues.detached, [[0, one.consumerId]]);
-  t.equal(one.state, "over", "it stopped when all was answered");
 });
 
 t.test("a shard that restarts takes its leases and credit along", async (t) => {
@@ -285,23 +165,6 @@ t.test("a shard that restarts takes its leases and credit along", async (t) => {
     model.settle(one, again, SETTLE_ACTION.ACK);
   await it.bench.settle();
   t.ok(outcomes.length > 0 && outcomes.every((outcome) => outcome === 0));
-});
-
-t.test("an extension that comes too late does not free a slot", async (t) => {
-  const it = setUp(1, 1);
-  const model = connect(it);
-  const one = await consumer(it, model, 1);
-  put(it, 0, 0, "a", "b");
-  await it.bench.settle();
-  const [lease] = one.leases;
-  if (lease === undefined) throw new Error("nothing was leased");
-  it.node.queues.expire(0);
-  model.settle(one, lease, SETTLE_ACTION.EXTEND);
-  await it.bench.settle();
-  t.equal(one.leased, 1, "an expired lease keeps its slot");
-  model.settle(one, lease, SETTLE_ACTION.ACK);
-  await it.bench.settle();
-  t.equal(one.leased, 2, "until it is settled, whatever that comes to");
 });
 
 t.test("credit that is taken back is recalled, and none is lent any more", async (t) => {
@@ -381,26 +244,6 @@ t.test("a broker that shuts down leases nothing more, and hears what is settled"
   t.equal(model.client.socket.all("LEASED").length, 0);
 });
 
-// ---- bad input ----
-
-type ConsumeValue = Extract<Frame, { name: "CONSUME" }>["value"];
-
-function consumeFrame(requestId: number, changes: Partial<ConsumeValue>): Frame {
-  return {
-    name: "CONSUME",
-    value: {
-      requestId,
-      topic: "orders",
-      subscription: "workers",
-      slots: 1,
-      creditLimit: 1_000_000,
-      create: { mode: "queue", from: ["earliest"] },
-      extensions: {},
-      ...changes,
-    },
-  };
-}
-
 t.test("consumers that cannot be are refused, and what they are not", async (t) => {
   const it = setUp();
   const client = plain(it);
@@ -421,76 +264,4 @@ t.test("consumers that cannot be are refused, and what they are not", async (t) 
   client.send({ name: "STOP_CONSUMING", value: { requestId: 3, consumerId: 12_345 } });
   await it.bench.settle();
   t.match(client.socket.take(), [{ name: "ERROR", value: { requestId: 3, name: "UNKNOWN_CONSUMER" } }]);
-});
-
-t.test("settles of a consumer that is over or of another kind come to nothing", async (t) => {
-  const it = setUp();
-  const client = plain(it);
-  const other = plain(it);
-  other.send(consumeFrame(1, {}));
-  client.send(consumeFrame(2, { subscription: "board", slots: 0, create: { mode: "stream" } }));
-  await it.bench.settle();
-  const foreign = other.socket.all("CONSUMING")[0]?.consumerId as number;
-  const stream = client.socket.all("CONSUMING")[0]?.consumerId as number;
-  client.socket.take();
-  const row = { partition: 0, leaseEpoch: 1, leaseCounter: 1, firstOffset: 0, count: 1, action: 0 };
-  const outcomes = (consumerId: number): unknown[] => {
-    const rows = [
-      { ...row, settleId: 1 },
-      { ...row, settleId: 2 },
-    ];
-    client.send({ name: "SETTLE", value: { consumerId, rows } });
-    return client.socket.take();
-  };
-  for (const [consumerId, outcome] of [
-    [77, UNKNOWN_CONSUMER.code],
-    [foreign, UNKNOWN_CONSUMER.code],
-    [stream, SUBSCRIPTION_MODE.code],
-  ] as const) {
-    t.match(outcomes(consumerId), [
-      {
-        name: "SETTLED",
-        value: {
-          consumerId,
-          rows: [
-            { settleId: 1, outcome },
-            { settleId: 2, outcome },
-          ],
-        },
-      },
-    ]);
-  }
-  client.send({ name: "CONSUMER_CREDIT", value: { consumerId: 77, slots: 1, creditLimit: 1 } });
-  t.equal(client.socket.closed, undefined, "it may have crossed with the end");
-});
-
-t.test("settles that break the grammar end their session", async (t) => {
-  const row = {
-    settleId: 1,
-    action: 0,
-    partition: 0,
-    leaseEpoch: 1,
-    leaseCounter: 1,
-    firstOffset: 0,
-    count: 1,
-  };
-  for (const bad of [
-    { count: 0 },
-    { count: LIMITS.leaseRecordsMax + 1 },
-    { action: 5 },
-    { settleId: 2 ** 32 },
-    { leaseEpoch: 2 ** 32 },
-    { action: SETTLE_ACTION.EXTEND },
-    { action: SETTLE_ACTION.NACK, argument: LIMITS.leaseMsMax + 1 },
-    { action: SETTLE_ACTION.NACK, argument: "because" },
-    { action: SETTLE_ACTION.DEAD_LETTER, argument: "x".repeat(LIMITS.deadLetterReasonBytesMax + 1) },
-  ]) {
-    const it = setUp();
-    const client = plain(it);
-    client.send(consumeFrame(1, {}));
-    await it.bench.settle();
-    const consumerId = client.socket.all("CONSUMING")[0]?.consumerId as number;
-    client.send({ name: "SETTLE", value: { consumerId, rows: [{ ...row, ...bad }] } });
-    t.equal(client.socket.closed?.reason, "MALFORMED_FRAME", JSON.stringify(bad));
-  }
 });

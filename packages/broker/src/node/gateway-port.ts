@@ -66,8 +66,10 @@ export interface GatewayPort extends SubscriptionPort {
   untail(shardId: number, topicId: number, partition: number): number;
 
   /**
-   * Lends credit for so many more messages and bytes (both > 0) to a shard for a consumer of a `queue` or `keyed`
-   * subscription: onLeased uses it up, onEmpty gives the rest back. A shard that goes down has forgotten it.
+   * Lends credit for so many more messages and bytes (neither negative) to a shard for a consumer of a `queue` or `keyed`
+   * subscription: onLeased uses it up, onEmpty gives the rest back. Credit that is too small for the next record stays
+   * lent until there is more of it, or the consumer has settled all it has of that shard. A shard that goes down has
+   * forgotten it.
    * @returns 0, or INSUFFICIENT_CAPACITY / SHARD_DOWN: lend again after onSpace / onShardUp.
    */
   lend(shardId: number, consumerId: number, subscriptionId: number, messages: number, bytes: number): number;

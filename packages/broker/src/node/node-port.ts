@@ -117,15 +117,21 @@ export abstract class NodePort extends DataPath implements GatewayPort {
   }
 
   subscription(topicId: number, name: string): Subscription | undefined {
-    return this.catalog.subscription(topicId, name);
+    return this.#made(this.catalog.subscription(topicId, name));
   }
 
   subscriptionById(subscriptionId: number): Subscription | undefined {
-    return this.catalog.subscriptionById(subscriptionId);
+    return this.#made(this.catalog.subscriptionById(subscriptionId));
   }
 
-  subscriptions(topicId?: number): Iterable<Subscription> {
-    return this.catalog.subscriptions(topicId);
+  *subscriptions(topicId?: number): Iterable<Subscription> {
+    for (const subscription of this.catalog.subscriptions(topicId)) {
+      if (this.#subscriptions.isMade(subscription)) yield subscription;
+    }
+  }
+
+  #made(subscription: Subscription | undefined): Subscription | undefined {
+    return subscription === undefined || this.#subscriptions.isMade(subscription) ? subscription : undefined;
   }
 
   createSubscription(

@@ -29,13 +29,42 @@ export class SubscriptionAdmin {
   /** Those that are being made, by their source. */
   readonly #deadLetterTopics: Map<number, Promise<Topic>> = new Map();
 
+  /** In the catalog, but not in all their shards yet: nobody is told of them. By topic and name, and by id. */
+  readonly #making: Map<string, Promise<Subscription>> = new Map();
+  readonly #unfinished: Set<number> = new Set();
+
   constructor(context: TopicAdminContext, topics: TopicAdmin, groups: GroupAdmin) {
     this.#context = context;
     this.#topics = topics;
     this.#groups = groups;
   }
 
+  /** Whether it is there in full. */
+  isMade({ subscriptionId }: Subscription): boolean {
+    return !this.#unfinished.has(subscriptionId);
+  }
+
   async create(
+    topic: Topic,
+    name: string,
+    config: SubscriptionConfig,
+    starts: SubscriptionStarts,
+  ): Promise<Subscription> {
+    const key = `${topic.topicId}/${name}`;
+    // Whoever comes second finds it made, or makes it.
+    for (let other = this.#making.get(key); other !== undefined; other = this.#making.get(key)) {
+      await other.catch(() => {});
+    }
+    const made = this.#create(topic, name, config, starts);
+    this.#making.set(key, made);
+    try {
+      return await made;
+    } finally {
+      this.#making.delete(key);
+    }
+  }
+
+  async #create(
     topic: Topic,
     name: string,
     config: SubscriptionConfig,
@@ -45,6 +74,7 @@ export class SubscriptionAdmin {
     const subscription = await ask(0, "createSubscription", [topic.topicId, name, config]);
     // Known from here on, also to a shard that restarts now: what it has of it already stays.
     catalog.addSubscription(subscription);
+    this.#unfinished.add(subscription.subscriptionId);
     const opening = openingOf(subscription, topic.name);
     try {
       await Promise.all(
@@ -57,6 +87,8 @@ export class SubscriptionAdmin {
       // A shard that restarts would begin at the end: better none than one that begins elsewhere than it was told.
       await this.delete(subscription).catch(() => {});
       throw error;
+    } finally {
+      this.#unfinished.delete(subscription.subscriptionId);
     }
     const { subscriptionId, mode } = subscription;
     log("subscription-created", { topic: topic.name, subscription: name, subscriptionId, mode });

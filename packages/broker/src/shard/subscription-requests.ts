@@ -297,6 +297,7 @@ export class SubscriptionRequests {
       const partition = knownPartition(state, topicId, number);
       const subscription = subscriptions.get(subscriptionId);
       if (subscription === undefined || subscription.settings === undefined) continue;
+      if (state.deadLetterTopics.get(subscription.topicId) !== topicId) continue;
       if (offset < partition.logStartOffset || offset >= partition.highWatermark) continue;
       const letters = byPartition.get(partition) ?? new Map<number, number>();
       if (subscriptions.isRedriven(partition, offset) || letters.has(offset)) continue;

@@ -92,6 +92,11 @@ export class SubscriptionTable {
     return this.#subscriptions.values();
   }
 
+  /** Ids of the subscriptions to a topic. */
+  ofTopic(topicId: number): Iterable<number> {
+    return this.#byTopic.get(topicId) ?? [];
+  }
+
   /** Queues over this partition. */
   queuesOf(partition: Partition): ReadonlySet<QueuePart> | undefined {
     return this.#queuesOf.get(keyOf(partition));
@@ -343,11 +348,15 @@ export class SubscriptionTable {
       ledger = new AckLedger(partition.logStartOffset);
       this.#redriven.set(key, ledger);
     }
+    // Nobody asks about what is not there any more.
+    ledger.finish(ledger.floor, Math.max(0, partition.logStartOffset - ledger.floor));
     for (let at = 0; at < rows.length; at += 2) {
       const offset = rows[at] as number;
       ledger.finish(offset, 1);
       const subscription = this.#subscriptions.get(rows[at + 1] as number);
       if (subscription === undefined || subscription.mode === MODE_STREAM) continue;
+      // Its own topic, which is no topic of dead letters to it.
+      if (subscription.topicId === partition.topicId) continue;
       const queue = this.redriveQueue(subscription, partition);
       queue.state.select(offset);
       this.image.changed(queue);

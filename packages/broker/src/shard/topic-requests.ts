@@ -221,6 +221,7 @@ export class TopicRequests {
   #close([topicId]: TopicRequestMap["close"]["args"], done: Done<TopicRequestMap["close"]["reply"]>): void {
     const { state, journal, dispatcher } = this.#context;
     let closed = 0;
+    for (const subscriptionId of state.subscriptions.ofTopic(topicId)) dispatcher.close(subscriptionId);
     for (const partition of [...state.partitions.values()]) {
       if (partition.topicId !== topicId) continue;
       dispatcher.closePartition(partition);

@@ -351,18 +351,14 @@ export class Dispatcher {
     }
     consumer.messages += messages;
     consumer.bytes += bytes;
-    if (consumer.hasCredit && !consumer.lends) {
-      consumer.lends = true;
-      subscription.lenders.push(consumer);
-    }
-    if (consumer.lends) this.#ready.list(subscription);
+    this.#leasing.lends(consumer);
   }
 
   #recall(consumerId: number): void {
     const consumer = this.#consumers.get(consumerId);
     if (consumer === undefined) this.#context.link.writeEmpty(consumerId, 0, 0);
     else {
-      stopLending(consumer);
+      this.#leasing.lendsNoMore(consumer);
       this.#leasing.giveBack(consumer);
     }
   }
@@ -370,16 +366,9 @@ export class Dispatcher {
   #detach(consumerId: number): void {
     const consumer = this.#consumers.get(consumerId);
     if (consumer === undefined) return;
-    stopLending(consumer);
+    this.#leasing.lendsNoMore(consumer);
     this.#consumers.delete(consumerId);
     consumer.subscription?.consumers.delete(consumer);
     this.#orphaned.push(consumerId);
   }
-}
-
-function stopLending(consumer: LeaseConsumer): void {
-  const { subscription } = consumer;
-  if (!consumer.lends || subscription === undefined) return;
-  subscription.lenders.splice(subscription.lenders.indexOf(consumer), 1);
-  consumer.lends = false;
 }

@@ -49,6 +49,11 @@ export class LeaseFrame {
   #appendTimeMs = 0;
   #batchOffset = 0;
   #flags = 0;
+  /** Records of the row that lie side by side in their batch, and are not copied yet. */
+  #spanBytes: Uint8Array | undefined;
+  #spanStart = 0;
+  #spanEnd = 0;
+  #spanAt = 0;
 
   constructor(link: ConsumerLink, leases: LeaseTable, leaseEpoch: number) {
     this.#link = link;
@@ -136,9 +141,14 @@ export class LeaseFrame {
       this.#batchOffset = source.baseOffset;
       this.#flags = flags;
     }
-    const length = recordsEnd - recordsStart;
-    copyBytes(this.#link.bytes, this.#end, source.bytes, recordsStart, length);
-    this.#end += length;
+    if (this.#spanBytes !== source.bytes || this.#spanEnd !== recordsStart) {
+      this.#copySpan();
+      this.#spanBytes = source.bytes;
+      this.#spanStart = recordsStart;
+      this.#spanAt = this.#end;
+    }
+    this.#spanEnd = recordsEnd;
+    this.#end += recordsEnd - recordsStart;
     this.#count += count;
     this.#messages += count;
   }
@@ -160,9 +170,17 @@ export class LeaseFrame {
     return bytes;
   }
 
+  #copySpan(): void {
+    const source = this.#spanBytes;
+    if (source === undefined) return;
+    this.#spanBytes = undefined;
+    copyBytes(this.#link.bytes, this.#spanAt, source, this.#spanStart, this.#spanEnd - this.#spanStart);
+  }
+
   #closeRow(): void {
     const queue = this.#queue;
     if (queue === undefined) return;
+    this.#copySpan();
     this.#queue = undefined;
     const bytes = this.#link.bytes;
     const at = this.#rowAt;

@@ -47,6 +47,8 @@ export class Leasing {
   readonly #frame: LeaseFrame;
   /** Where the records end that may become the next run. */
   readonly #ends: Int32Array = new Int32Array(LEASE_RECORDS_MAX);
+  /** Consumers whose bytes do not suffice for the next record, until they lend more or have settled all they hold. */
+  readonly #short: Set<LeaseConsumer> = new Set();
   #looks = 0;
 
   constructor(context: LeasingContext) {
@@ -63,6 +65,9 @@ export class Leasing {
   run(nowMs: number): number {
     const ready = this.#ready;
     ready.takeDue(nowMs);
+    for (const consumer of this.#short) {
+      if (this.#leases.firstOf(consumer.consumerId) < 0) this.lends(consumer);
+    }
     this.#looks = 0;
     let work = 0;
     let bytes = 0;
@@ -95,6 +100,7 @@ export class Leasing {
       else consumer.lends = false;
     }
     if (bytes === TOO_LARGE) {
+      this.#short.add(consumer);
       this.#ready.ready(subscription.ready[0] as DispatchedQueue);
       return 0;
     }
@@ -132,6 +138,27 @@ export class Leasing {
     return 0;
   }
 
+  /** The consumer's credit has grown, or may be used again. */
+  lends(consumer: LeaseConsumer): void {
+    const { subscription } = consumer;
+    this.#short.delete(consumer);
+    if (subscription === undefined || !consumer.hasCredit) return;
+    if (!consumer.lends) {
+      consumer.lends = true;
+      subscription.lenders.push(consumer);
+    }
+    this.#ready.list(subscription);
+  }
+
+  /** Nothing more is leased for its credit. */
+  lendsNoMore(consumer: LeaseConsumer): void {
+    const { subscription } = consumer;
+    this.#short.delete(consumer);
+    if (!consumer.lends || subscription === undefined) return;
+    consumer.lends = false;
+    subscription.lenders.splice(subscription.lenders.indexOf(consumer), 1);
+  }
+
   /** Returns all the credit of a consumer. False: no room, nothing has changed. */
   giveBack(consumer: LeaseConsumer): boolean {
     if (!this.#link.writeEmpty(consumer.consumerId, consumer.messages, consumer.bytes)) return false;
@@ -156,7 +183,8 @@ export class Leasing {
       const queue = ready[0];
       if (queue === undefined) break;
       this.#looks += 1;
-      if (this.#leases.count + 1 >= this.#leasesMax) {
+      // A row that is not complete has no lease yet, and a run may become as many leases as it has records.
+      if (this.#leases.count + LEASE_RECORDS_MAX >= this.#leasesMax) {
         outcome = NO_ROOM;
         break;
       }
@@ -223,7 +251,24 @@ export class Leasing {
       state.skip(offset, Math.max(source.nextOffset, offset + 1));
       return 0;
     }
-    return this.#takeHere(queue, offset, consumerId, messagesMax, nowMs);
+    const taken = this.#takeHere(queue, offset, consumerId, messagesMax, nowMs);
+    if (taken !== 1 || !state.keyed) return taken;
+    return 1 + this.#takeMore(queue, consumerId, Math.min(messagesMax, LEASE_RECORDS_MAX) - 1, nowMs);
+  }
+
+  /** Records of a keyed queue are taken one by one: those that stand behind the last one, in the same batch. */
+  #takeMore(queue: DispatchedQueue, consumerId: number, messagesMax: number, nowMs: number): number {
+    const { state, partition, dying } = queue;
+    const { baseOffset, count } = this.#source;
+    let more = 0;
+    while (more < messagesMax) {
+      const offset = state.next(nowMs, partition.highWatermark);
+      if (offset < baseOffset || offset >= baseOffset + count || dying.has(offset)) break;
+      const taken = this.#takeHere(queue, offset, consumerId, 1, nowMs);
+      if (taken < 0) break;
+      more += taken;
+    }
+    return more;
   }
 
   /** As #takeRun, of the batch that the source has found. */

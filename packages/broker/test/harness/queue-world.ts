@@ -37,6 +37,8 @@ export interface SimulatedSubscription {
   /** Of what was redriven, by partition. */
   readonly redriven: readonly QueueModel[];
   paused: boolean;
+  /** Whoever lends believes that there is something: nothing has come back since he was told so. */
+  hasBacklog: boolean;
 }
 
 /** Everybody outside a shard with a queue and a keyed subscription: producers, consumers, and what they know. */
@@ -47,6 +49,8 @@ export class QueueWorld {
   readonly #subscriptions: readonly SimulatedSubscription[];
   readonly #letters: DeadLetterTopic;
   readonly #consumers: Map<number, SimulatedConsumer> = new Map();
+  /** Whoever has ever lent. */
+  readonly #lenders: Map<number, SimulatedSubscription> = new Map();
   readonly #sent: Map<number, SentSettle & { model: QueueModel; consumerId: number; messages: number }> =
     new Map();
   /** Publishes that wait for their ack, by partition. */
@@ -79,6 +83,7 @@ export class QueueWorld {
         models: this.#partitions.map((partition) => modelOf(partition, false)),
         redriven: this.#partitions.map((partition) => modelOf(partition, true)),
         paused: false,
+        hasBacklog: true,
       };
     });
     this.#publishing = this.#partitions.map(() => []);
@@ -114,8 +119,9 @@ export class QueueWorld {
     this.#consumers.clear();
     this.#sent.clear();
     for (const waiting of this.#publishing) waiting.length = 0;
-    for (const { models, redriven } of this.#subscriptions) {
-      for (const model of [...models, ...redriven]) model.restarted();
+    for (const subscription of this.#subscriptions) {
+      subscription.hasBacklog = true;
+      for (const model of [...subscription.models, ...subscription.redriven]) model.restarted();
     }
   }
 
@@ -166,6 +172,7 @@ export class QueueWorld {
     const subscriptionId = consumer.subscription.opening[0];
     if (gateway.link.lend(consumer.consumerId, subscriptionId, messages, bytes) < 0) return;
     gateway.link.flush();
+    this.#lenders.set(consumer.consumerId, consumer.subscription);
     consumer.messages += messages;
     consumer.bytes += bytes;
   }
@@ -292,8 +299,15 @@ export class QueueWorld {
       case "leased":
         this.#leased(event);
         return;
+      case "available": {
+        const subscription = this.#subscriptions.find(({ opening }) => opening[0] === event.subscriptionId);
+        if (subscription !== undefined) subscription.hasBacklog = true;
+        return;
+      }
       case "empty": {
         const consumer = this.#consumers.get(event.consumerId);
+        const subscription = this.#lenders.get(event.consumerId);
+        if (subscription !== undefined) subscription.hasBacklog = false;
         if (consumer === undefined) return;
         consumer.messages -= event.messages;
         consumer.bytes -= event.bytes;
@@ -402,7 +416,8 @@ export class QueueWorld {
         this.#nextConsumerId += 1;
         const consumer: SimulatedConsumer = { consumerId, subscription, messages: 0, bytes: 0, held: [] };
         this.#consumers.set(consumerId, consumer);
-        this.#lendTo(consumer, 1000, 1_000_000);
+        // As a gateway: what it is not told of would never be asked for.
+        if (subscription.hasBacklog) this.#lendTo(consumer, 1000, 1_000_000);
         this.#settleAll();
         for (let held = consumer.held[0]; held !== undefined; held = consumer.held[0]) {
           this.#settle(consumer, held, ACK, 0, held.lease.values.length);

@@ -57,7 +57,18 @@ t.test("subscriptions outlive their node, and a clean end and a crash alike", as
   const topic = await first.node.createTopic("orders", TOPIC);
   const work = await first.node.createSubscription(topic, "work", QUEUE, []);
   t.match(work, { name: "work", topicId: topic.topicId, subscriptionId: 1, snapshots: [], mode: "queue" });
-  const feed = await first.node.createSubscription(topic, "feed", STREAM, [[1, 7]]);
+  const twice = await Promise.allSettled(
+    [1, 2].map(() => first.node.createSubscription(topic, "same", QUEUE, [])),
+  );
+  t.same(
+    twice.map(({ status }) => status),
+    ["fulfilled", "rejected"],
+  );
+  await first.node.deleteSubscription(first.node.subscription(topic.topicId, "same") as Subscription);
+  first.told.pop();
+  const pending = first.node.createSubscription(topic, "feed", STREAM, [[1, 7]]);
+  t.same([...first.node.subscriptions()].length, 1, "it is not there before it is there in full");
+  const feed = await pending;
   await t.rejects(first.node.createSubscription(topic, "work", STREAM, []), { code: "SUBSCRIPTION_EXISTS" });
   t.match(
     await first.node.acquire(feed, [
@@ -95,7 +106,7 @@ t.test("subscriptions outlive their node, and a clean end and a crash alike", as
     ...work,
     leaseMs: 5_000,
     paused: true,
-    catalogPosition: 3,
+    catalogPosition: 5,
   });
   t.match(second.node.subscriptionById(feed.subscriptionId), { name: "feed", snapshots: ["before"] });
   t.same(

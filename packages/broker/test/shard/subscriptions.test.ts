@@ -86,7 +86,7 @@ class Subscribed {
     settle?: (offset: number) => number | undefined,
   ): [topicId: number, offset: number, deliveries: number, values: string[]][] {
     const { rig } = this;
-    const consumerId = 1;
+    const consumerId = subscriptionId;
     rig.gateway.lend(consumerId, subscriptionId, messages);
     rig.settle();
     const leases = rig.gateway.take("leased").flatMap((event) => [...event.leases]);
@@ -259,6 +259,14 @@ t.test("dead letters are redriven once, to whom they belong", async (t) => {
   t.same(s.consume(1, 5), []);
   t.equal(s.rig.answer("redrive", [LETTERS, [[0, 1, 1]]]), 0, "also after the checkpoint");
   t.equal(s.consume(2, 9).length, 1, "the other one has its own");
+  const [, , ...settings] = opening(3, MODE_QUEUE);
+  s.subscribe([3, LETTERS, ...settings], [[0, 0]]);
+  t.equal(
+    s.rig.answer("redrive", [LETTERS, [[0, 0, 3]]]),
+    0,
+    "who reads the dead letters is not whom they belong to",
+  );
+  t.equal(s.rig.answer("redrive", [TOPIC, [[0, 0, 1]]]), 0);
 });
 
 t.test("a seek gives up what is leased, and fences off who has committed before", async (t) => {
@@ -364,6 +372,29 @@ t.test("an acknowledging topic gives up what all its queues have finished", asyn
   s.rig.clock.advance(6_000);
   s.rig.settle();
   t.equal(start(), 3);
+});
+
+t.test("and the space comes back", async (t) => {
+  const s = new Subscribed({ segmentSizeBytes: 16_384, retentionCheckMs: 1_000 });
+  s.overflow = OVERFLOW_REFUSE;
+  s.start();
+  s.subscribe(opening(1, MODE_QUEUE), [[0, 0]]);
+  const retained = (): number => s.rig.journal.retainedBytes(TOPIC, 0);
+  const wait = (): void => {
+    for (let i = 0; i < 40; i += 1) {
+      s.rig.clock.advance(5_000);
+      s.rig.settle();
+    }
+  };
+  for (let i = 0; i < 80; i += 1) s.publish(["x".repeat(900)]);
+  wait();
+  const before = retained();
+  t.ok(before > 80 * 900, "nothing is finished");
+  s.consume(1, 60, () => ACK);
+  wait();
+  t.ok(retained() < before / 2, `${retained()} of ${before} bytes are left`);
+  s.crash();
+  t.equal(s.consume(1, 99).length, 20, "what is not finished is still there");
 });
 
 t.test("publishes are refused while too much is unfinished", async (t) => {

@@ -78,12 +78,16 @@ t.test("credit in bytes bounds what is leased, but not below one record", async 
   const large = "x".repeat(1000);
   q.publish([large, large, large]);
   q.lend(1, 10, 2300);
-  t.same(
-    q.leases().map(({ values }) => values.length),
-    [2],
-  );
+  const held = q.lease();
+  t.equal(held.values.length, 2);
   q.lend(1, 10, 1);
   t.same(q.leases(), [], "not while it has others to settle");
+  q.rig.gateway.settle(held, ACK);
+  t.same(
+    q.leases().map(({ values }) => values.length),
+    [1],
+    "but then, without any more credit",
+  );
   const q2 = new QueueRig();
   q2.publish([large, large]);
   q2.lend(1, 10, 1);
@@ -361,4 +365,89 @@ t.test("leases of a deleted or moved subscription end", async (t) => {
   t.match(q.rig.gateway.take("empty"), [{ consumerId: 3, messages: 4 }]);
   const gone = q.rig.gateway.settle(again, ACK);
   t.same(q.settled(), [[gone, "LEASE_EXPIRED", 1]]);
+});
+
+t.test("what is not in memory is read first, and the credit waits for it", async (t) => {
+  const q = new QueueRig({}, 1, { inboundBytes: 4096 });
+  for (let batch = 0; batch < 40; batch += 1) q.publish([`${batch}`.padEnd(200, ".")]);
+  q.rig.gateway.lend(1, SUBSCRIPTION, 2);
+  q.rig.cycle();
+  q.rig.cycle();
+  t.same(q.rig.gateway.take("leased"), [], "it is being read");
+  t.same(q.rig.gateway.take("empty"), [], "and will be there soon");
+  t.same(
+    q.leases().map(({ offset }) => offset),
+    [0, 1],
+  );
+});
+
+t.test("a dead letter that is not in memory any more is read first", async (t) => {
+  const q = new QueueRig({}, 1, { inboundBytes: 4096 });
+  q.publish(["poison"]);
+  q.lend(1, 1);
+  const lease = q.lease();
+  for (let batch = 0; batch < 40; batch += 1) q.publish([`${batch}`.padEnd(200, ".")]);
+  const dead = q.rig.gateway.settle(lease, DEAD_LETTER, { reason: "poison" });
+  q.rig.cycle();
+  t.equal(q.partition(LETTERS).nextOffset, 0, "it is being read");
+  t.same(q.settled(), [[dead, undefined, 1]]);
+  t.equal(q.partition(LETTERS).highWatermark, 1);
+});
+
+t.test("records that retention took are passed over", async (t) => {
+  const q = new QueueRig();
+  q.publish(["a", "b"]);
+  q.publish(["c"]);
+  q.rig.answer("truncate", [TOPIC, [[0, 2]]]);
+  q.lend(1, 5);
+  t.match(q.lease(), { offset: 2, values: ["c"] });
+});
+
+t.test("a record is dead-lettered from outside, leased or not", async (t) => {
+  const q = new QueueRig();
+  q.publish(["a", "b"]);
+  const queue = q.queues[0];
+  if (queue === undefined) return;
+  q.lend(1, 1);
+  const lease = q.lease();
+  q.rig.shard.dispatcher.deadLetter(queue, 0, "overflow");
+  q.rig.shard.dispatcher.deadLetter(queue, 1, "overflow");
+  q.rig.shard.dispatcher.deadLetter(queue, 1, "again");
+  q.rig.settle();
+  t.equal(q.partition(LETTERS).highWatermark, 2);
+  t.equal(queue.state.floor, 2);
+  q.lend(2, 5);
+  t.same(q.leases(), []);
+  const late = q.rig.gateway.settle(lease, ACK);
+  t.same(q.settled(), [[late, undefined, 1]], "its consumer is not told");
+  q.rig.shard.dispatcher.deadLetter(queue, 0, "finished");
+  q.rig.settle();
+  t.equal(q.partition(LETTERS).highWatermark, 2);
+});
+
+t.test("a full ring delays leases and answers, and loses none", async (t) => {
+  const q = new QueueRig({}, 1, { outboundBytes: 4096, inboundBytes: 65_536 });
+  const { gateway, shard } = q.rig;
+  for (let batch = 0; batch < 30; batch += 1) q.publish(["x".repeat(300)]);
+  gateway.lend(1, SUBSCRIPTION, 30);
+  for (let cycle = 0; cycle < 10; cycle += 1) shard.doWork();
+  const leases = q.leases();
+  t.equal(leases.length, 30);
+  const ids = leases.map((lease) => gateway.settle(lease, ACK));
+  t.same(
+    q.settled().map(([id]) => id),
+    ids,
+  );
+});
+
+t.test("queues end with their partition", async (t) => {
+  const q = new QueueRig();
+  q.publish(["a"]);
+  q.lend(1, 1);
+  const lease = q.lease();
+  q.rig.answer("close", [TOPIC]);
+  const late = q.rig.gateway.settle(lease, ACK);
+  t.same(q.settled(), [[late, "LEASE_EXPIRED", 1]]);
+  q.lend(1, 5);
+  t.same(q.leases(), []);
 });
