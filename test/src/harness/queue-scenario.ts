@@ -117,7 +117,8 @@ export class QueueScenario {
     await this.#kept.stop();
   }
 
-  async check(t: Test): Promise<void> {
+  async check(t: Test, what: string): Promise<void> {
+    t.comment(what);
     const [client] = this.#clients;
     t.same(this.history.problems.slice(0, PROBLEMS_SHOWN), [], "consumers noticed nothing odd");
     for (const [topic, { failed, acked }] of this.#loads)
