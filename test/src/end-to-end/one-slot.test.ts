@@ -55,43 +55,49 @@ function longestWait(partitions: readonly number[]): number {
 }
 
 for (const mode of ["queue", "keyed"] as const) {
-  t.test(`${mode}: one slot over ${PARTITIONS} partitions is one message at a time, from each in turn`, async (t) => {
-    const topic = `one-slot-${mode}`;
-    await makeTopic(t, topic);
-    await publish(topic);
-    const raw = await RawClient.connect(t, broker.url);
-    const requestId = raw.nextRequestId();
-    const create = { mode, from: ["earliest"] };
-    const settings = { topic, subscription: "s", mode, slots: 1, creditLimit: 4_000_000 };
-    raw.send("CONSUME", { requestId, ...settings, create, extensions: {} });
-    const { consumerId } = await raw.next("CONSUMING");
-    const served: number[] = [];
-    const reader = new BatchReader();
-    let publishing: Promise<void> | undefined;
-    while (served.length < TOTAL) {
-      const { rows } = await raw.next("LEASED");
-      const [row] = rows;
-      if (row === undefined || rows.length > 1 || row.count !== 1) return t.fail("one message at a time");
-      reader.reset(row.batch, 0, row.batch.length);
-      if (reader.count !== 1) return t.fail("and no more than it in the frame");
-      // Twice, what was sent too much would have come by now.
-      await raw.ping();
-      if (raw.waiting.length > 0) return t.fail(`${raw.waiting[0]?.name} while the slot was taken`);
-      const { partition, leaseEpoch, leaseCounter, baseOffset } = row;
-      served.push(partition);
-      const token = { partition, leaseEpoch, leaseCounter, firstOffset: baseOffset };
-      raw.send("SETTLE", {
-        consumerId,
-        rows: [{ settleId: served.length, action: 0, ...token, count: 1 }],
-      });
-      await raw.next("SETTLED");
-      if (served.length === TOTAL / 4) publishing = publish(topic);
-    }
-    await publishing;
-    t.ok(longestWait(served) <= WAIT_MAX, `no partition waited for more than ${longestWait(served)} deliveries`);
-    t.equal((await client.subscriptions.describe(topic, "s")).lag, 0);
-    raw.terminate();
-  });
+  t.test(
+    `${mode}: one slot over ${PARTITIONS} partitions is one message at a time, from each in turn`,
+    async (t) => {
+      const topic = `one-slot-${mode}`;
+      await makeTopic(t, topic);
+      await publish(topic);
+      const raw = await RawClient.connect(t, broker.url);
+      const requestId = raw.nextRequestId();
+      const create = { mode, from: ["earliest"] };
+      const settings = { topic, subscription: "s", mode, slots: 1, creditLimit: 4_000_000 };
+      raw.send("CONSUME", { requestId, ...settings, create, extensions: {} });
+      const { consumerId } = await raw.next("CONSUMING");
+      const served: number[] = [];
+      const reader = new BatchReader();
+      let publishing: Promise<void> | undefined;
+      while (served.length < TOTAL) {
+        const { rows } = await raw.next("LEASED");
+        const [row] = rows;
+        if (row === undefined || rows.length > 1 || row.count !== 1) return t.fail("one message at a time");
+        reader.reset(row.batch, 0, row.batch.length);
+        if (reader.count !== 1) return t.fail("and no more than it in the frame");
+        // Twice, what was sent too much would have come by now.
+        await raw.ping();
+        if (raw.waiting.length > 0) return t.fail(`${raw.waiting[0]?.name} while the slot was taken`);
+        const { partition, leaseEpoch, leaseCounter, baseOffset } = row;
+        served.push(partition);
+        const token = { partition, leaseEpoch, leaseCounter, firstOffset: baseOffset };
+        raw.send("SETTLE", {
+          consumerId,
+          rows: [{ settleId: served.length, action: 0, ...token, count: 1 }],
+        });
+        await raw.next("SETTLED");
+        if (served.length === TOTAL / 4) publishing = publish(topic);
+      }
+      await publishing;
+      t.ok(
+        longestWait(served) <= WAIT_MAX,
+        `no partition waited for more than ${longestWait(served)} deliveries`,
+      );
+      t.equal((await client.subscriptions.describe(topic, "s")).lag, 0);
+      raw.terminate();
+    },
+  );
 }
 
 t.test("a handler without further settings has one slot", async (t) => {
@@ -122,6 +128,9 @@ t.test("a handler without further settings has one slot", async (t) => {
   );
   await inTime(finished, "everything to be handled");
   t.equal(mostAtWork, 1);
-  t.ok(longestWait(served) <= WAIT_MAX, `no partition waited for more than ${longestWait(served)} deliveries`);
+  t.ok(
+    longestWait(served) <= WAIT_MAX,
+    `no partition waited for more than ${longestWait(served)} deliveries`,
+  );
   await consumer.close();
 });

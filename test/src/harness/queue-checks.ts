@@ -104,11 +104,13 @@ function checkCounts(story: Story, maxDeliveries: number, problems: string[]): v
     confirmed = 0;
     for (const nack of nacks)
       if ((nack.answeredOrder ?? order) < order) confirmed = Math.max(confirmed, nack.deliveryCount);
-    if (deliveryCount <= confirmed) problems.push(`counted less than nacked (${confirmed}): ${described(one)}`);
+    if (deliveryCount <= confirmed)
+      problems.push(`counted less than nacked (${confirmed}): ${described(one)}`);
     const before = story[i - 1];
     if (before === undefined || !isSameLife(before, one)) continue;
     const least = before.settling === "release" ? before.deliveryCount : before.deliveryCount + 1;
-    if (deliveryCount < least) problems.push(`counted less than before: ${described(before)}; ${described(one)}`);
+    if (deliveryCount < least)
+      problems.push(`counted less than before: ${described(before)}; ${described(one)}`);
   }
 }
 
@@ -192,7 +194,8 @@ function checkKeys(
     if (key === undefined) continue;
     const expected = (sequences.get(key) ?? -1) + 1;
     // A dead letter may never have been seen.
-    if (sequence < expected) problems.push(`key ${key}: ${sequence} instead of ${expected}: ${described(one)}`);
+    if (sequence < expected)
+      problems.push(`key ${key}: ${sequence} instead of ${expected}: ${described(one)}`);
     sequences.set(key, sequence);
   }
 }

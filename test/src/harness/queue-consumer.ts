@@ -212,7 +212,15 @@ class Session {
     for (let i = 0; i < count; i += 1) {
       const value = Buffer.from(this.#reader.valueAt(i)).toString();
       const isRedriven = topicId !== this.#topicId;
-      const what = { consumer: name, topic, subscription, partition, deliveryCount, leaseEpoch, leaseCounter };
+      const what = {
+        consumer: name,
+        topic,
+        subscription,
+        partition,
+        deliveryCount,
+        leaseEpoch,
+        leaseCounter,
+      };
       deliveries.push(history.delivered({ ...what, offset: baseOffset + i, value, isRedriven }, LEASE_MS));
     }
     if (consumerId !== this.#consumerId) {
@@ -221,7 +229,8 @@ class Session {
       return;
     }
     for (const delivery of deliveries) this.#inHand.add(delivery);
-    if (this.#inHand.size > slots)
+    // Shards with lives of their own take the leases along that they forget, and the slots that those took.
+    if (history.life >= 0 && this.#inHand.size > slots)
       history.problems.push(`${name}: ${this.#inHand.size} messages in ${slots} slots`);
     this.#workOn(deliveries);
   }
@@ -273,11 +282,7 @@ class Session {
     else setTimeout(settle, ms);
   }
 
-  #settleRun(
-    run: readonly QueueDelivery[],
-    action: number,
-    argument: number | string | undefined,
-  ): void {
+  #settleRun(run: readonly QueueDelivery[], action: number, argument: number | string | undefined): void {
     const first = run[0] as QueueDelivery;
     this.#lastSettleId += 1;
     const settleId = this.#lastSettleId;
@@ -293,11 +298,14 @@ class Session {
     const asked = this.#asked.get(settleId);
     this.#asked.delete(settleId);
     if (asked === undefined) {
-      history.problems.push(`${name}: an answer to ${settleId}, which was never asked or is answered already`);
+      history.problems.push(
+        `${name}: an answer to ${settleId}, which was never asked or is answered already`,
+      );
       return;
     }
-    const isOdd = outcome !== 0 && outcome !== LEASE_EXPIRED && outcome !== ERROR_CODES.SHARD_RESTARTED.code;
-    if (isOdd) history.problems.push(`${name}: outcome ${outcome}`);
+    // It may have been done or not.
+    if (outcome === ERROR_CODES.SHARD_RESTARTED.code) return;
+    if (outcome !== 0 && outcome !== LEASE_EXPIRED) history.problems.push(`${name}: outcome ${outcome}`);
     for (const delivery of asked.run) {
       if (!asked.isExtend) history.answered(delivery, outcome);
       else if (outcome === 0) delivery.leaseEndMs = asked.ms + EXTENDED_MS;

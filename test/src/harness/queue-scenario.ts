@@ -42,6 +42,8 @@ export interface ScenarioOptions {
   readonly url: () => string;
   /** Clients that find the broker again wherever it is: one that publishes and looks, one that consumes. */
   readonly clients: readonly [Client, Client];
+  /** Of the history, to begin with. */
+  readonly life?: number | undefined;
 }
 
 /**
@@ -56,10 +58,11 @@ export class QueueScenario {
   readonly #stream: StreamWatch;
   readonly #kept: AcknowledgedWatch;
 
-  private constructor(t: Test, { random, url, clients }: ScenarioOptions) {
+  private constructor(t: Test, { random, url, clients, life = 0 }: ScenarioOptions) {
     this.#clients = clients;
     const [client, consuming] = clients;
     const { history } = this;
+    history.life = life;
     this.#loads = new Map([
       [WORK, new KeyedLoad(client, WORK, names(40), 16, random)],
       [KEPT, new KeyedLoad(client, KEPT, names(20), 6, random)],
@@ -68,7 +71,9 @@ export class QueueScenario {
       const common = { ...queue, random, history, isPoison };
       const name = (kind: string): string => `${queue.subscription}-${kind}`;
       return [
-        ...slots.map((count) => new QueueConsumer(t, { ...common, url, name: name(`${count}`), slots: count })),
+        ...slots.map(
+          (count) => new QueueConsumer(t, { ...common, url, name: name(`${count}`), slots: count }),
+        ),
         new SdkQueueConsumer(consuming, { ...common, name: name("sdk"), slots: 8 }),
       ];
     });
@@ -84,7 +89,9 @@ export class QueueScenario {
       const { from: _, ...config } = subscriptionConfig(mode);
       await client.subscriptions.create(topic, subscription, { mode, from: "earliest", ...config });
     }
+    await client.subscriptions.create(WORK, STREAM, { mode: "stream", from: "earliest" });
     const scenario = new QueueScenario(t, options);
+    t.teardown(() => scenario.#stop());
     for (const load of scenario.#loads.values()) void load.run();
     return scenario;
   }
@@ -112,6 +119,10 @@ export class QueueScenario {
       return partitionInfo.every(({ logStartOffset, highWatermark }) => logStartOffset === highWatermark);
     };
     await until(isDropped, "nothing that is finished is kept");
+    await this.#stop();
+  }
+
+  async #stop(): Promise<void> {
     await Promise.all(this.#consumers.map((consumer) => consumer.stop()));
     await this.#stream.stop();
     await this.#kept.stop();

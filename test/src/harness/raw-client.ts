@@ -45,7 +45,7 @@ export interface PublishFields {
 export class RawClient {
   readonly #socket: WebSocket;
   readonly #received: ReceivedFrame[] = [];
-  readonly #onReceived: ((received: ReceivedFrame) => void) | undefined;
+  readonly #onReceived: ((received: ReceivedFrame, client: RawClient) => void) | undefined;
   #waiters: (() => void)[] = [];
   #closed: Closed | undefined;
   #lastRequestId = 0;
@@ -55,7 +55,7 @@ export class RawClient {
   readonly history: ReceivedFrame[] = [];
   readonly closed: Promise<Closed>;
 
-  private constructor(socket: WebSocket, onReceived?: (received: ReceivedFrame) => void) {
+  private constructor(socket: WebSocket, onReceived?: (received: ReceivedFrame, client: RawClient) => void) {
     this.#socket = socket;
     this.#onReceived = onReceived;
     socket.on("message", (data, isBinary) => this.#onMessage(data as Buffer, isBinary));
@@ -75,7 +75,7 @@ export class RawClient {
     t: Test,
     url: string,
     headers: Record<string, string> = {},
-    onReceived?: (received: ReceivedFrame) => void,
+    onReceived?: (received: ReceivedFrame, client: RawClient) => void,
   ): Promise<RawClient> {
     const socket = new WebSocket(url, {
       perMessageDeflate: false,
@@ -99,7 +99,7 @@ export class RawClient {
   static async connect(
     t: Test,
     url: string,
-    onReceived?: (received: ReceivedFrame) => void,
+    onReceived?: (received: ReceivedFrame, client: RawClient) => void,
   ): Promise<RawClient> {
     const client = await RawClient.open(t, url, {}, onReceived);
     await client.hello();
@@ -258,7 +258,7 @@ export class RawClient {
     else if (frame.name === "CREDIT_REVOKE") this.#returnCredit(frame.value.publishCreditLimit);
     else this.#received.push(received);
     this.history.push(received);
-    this.#onReceived?.(received);
+    this.#onReceived?.(received, this);
     this.#wake();
   }
 

@@ -37,7 +37,7 @@ export class StreamMember {
     url: string,
     topic: string,
     subscription: string,
-    onReceived?: (received: ReceivedFrame) => void,
+    onReceived?: (received: ReceivedFrame, client: RawClient) => void,
   ): Promise<StreamMember> {
     const client = await RawClient.connect(t, url, onReceived);
     const requestId = client.nextRequestId();

@@ -1,5 +1,5 @@
 import type { Test } from "tap";
-import type { ReceivedFrame } from "./raw-client.ts";
+import type { RawClient, ReceivedFrame } from "./raw-client.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import { StreamMember } from "./stream-member.ts";
 import { pauseMs } from "./waiting.ts";
@@ -60,8 +60,8 @@ export class StreamWatch {
       let member: StreamMember;
       let isThere = true;
       try {
-        member = await StreamMember.join(this.#t, url(), topic, subscription, (received) =>
-          this.#onReceived(received),
+        member = await StreamMember.join(this.#t, url(), topic, subscription, (received, client) =>
+          this.#onReceived(received, client),
         );
       } catch {
         await pauseMs(20);
@@ -93,11 +93,12 @@ export class StreamWatch {
     const place = `${partition}@${offset}`;
     this.#deliveries += 1;
     const before = this.#values.get(place);
-    if (before !== undefined && before !== value) this.problems.push(`${place} was ${before} and is ${value}`);
+    if (before !== undefined && before !== value)
+      this.problems.push(`${place} was ${before} and is ${value}`);
     this.#values.set(place, value);
   }
 
-  #onReceived({ frame }: ReceivedFrame): void {
+  #onReceived({ frame }: ReceivedFrame, client: RawClient): void {
     if (frame.name === "COMMITTED") {
       for (const { partition, offset, outcome } of frame.value.outcomes) {
         if (outcome !== 0) continue;
@@ -112,8 +113,9 @@ export class StreamWatch {
         if (this.#epochs.has(epoch)) this.problems.push(`assignment epoch ${epoch} was given twice`);
         this.#epochs.add(epoch);
       }
-    } else if (frame.name === "ERROR" && !frame.value.retriable) {
-      this.problems.push(JSON.stringify(frame.value));
+    } else if (frame.name === "ERROR") {
+      if (!frame.value.retriable) this.problems.push(JSON.stringify(frame.value));
+      client.terminate();
     }
   }
 }

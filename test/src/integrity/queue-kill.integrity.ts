@@ -56,8 +56,7 @@ t.test("the same when shard threads die, and sessions live on", async (t) => {
   const random = new SeededRandom(seedOf(t));
   const { broker, node, restarts } = await startCrashableBroker(t, temporaryFolder(t), SHARDS, 2);
   const clients = [await connectedClient(t, broker.url), await connectedClient(t, broker.url)] as const;
-  const scenario = await QueueScenario.start(t, { random, url: () => broker.url, clients });
-  scenario.history.life = -1;
+  const scenario = await QueueScenario.start(t, { random, url: () => broker.url, clients, life: -1 });
   const crash = async (): Promise<void> => {
     const before = restarts();
     await node.crashShardThread(random.below(SHARDS));
