@@ -17,9 +17,12 @@ export type { GatewayHandler } from "./node/gateway-handler.ts";
 export { type GatewayPort, SHARD_DOWN } from "./node/gateway-port.ts";
 export type { SubscriptionPort } from "./node/subscription-port.ts";
 export { fillEntryHeader } from "./shard/entry-fields.ts";
+export { AckLedger } from "./subscription/ack-ledger.ts";
 export type { Assignment } from "./subscription/group-coordinator.ts";
 export { type AssignmentNotice, HomeGroups } from "./subscription/home-groups.ts";
 export { homeShardOf } from "./subscription/home-shard.ts";
+export { LeaseTable } from "./subscription/lease-table.ts";
+export { QueueState } from "./subscription/queue-state.ts";
 export {
   type AcquiredPartition,
   type CursorCommit,

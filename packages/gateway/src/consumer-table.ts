@@ -1,6 +1,8 @@
 import { LIMITS, MillraceError } from "@millrace/protocol";
 import type { Session } from "./session.ts";
 
+/** Far from the subscription ids that a client counts up from 1: STREAM frames name either. */
+const CONSUMER_ID_MIN = 0x4000_0000;
 const CONSUMER_ID_MAX = 0x7fff_ffff;
 
 /** One client's taking part in a subscription, of whatever mode, for as long as its session and its wish last. */
@@ -22,7 +24,7 @@ export class ConsumerTable {
   readonly #consumers: Map<number, Consumer> = new Map();
   /** How many each subscription has. */
   readonly #counts: Map<number, number> = new Map();
-  #lastId = 0;
+  #lastId = CONSUMER_ID_MAX;
 
   get size(): number {
     return this.#consumers.size;
@@ -36,7 +38,7 @@ export class ConsumerTable {
   /** Not used by any consumer, and by none for long: rings may still name those that have ended. */
   newId(): number {
     do {
-      this.#lastId = this.#lastId === CONSUMER_ID_MAX ? 1 : this.#lastId + 1;
+      this.#lastId = this.#lastId === CONSUMER_ID_MAX ? CONSUMER_ID_MIN : this.#lastId + 1;
     } while (this.#consumers.has(this.#lastId));
     return this.#lastId;
   }

@@ -57,9 +57,11 @@ export const GATEWAY_LIMITS = {
   fanOutGroupBytesMax: 8_388_608,
   fanOutTotalBytesMax: 67_108_864,
   /** Messages and bytes of a consumer's credit that one shard has at once; of several consumers each gets shorter turns. */
-  lendMessagesMax: 1_024,
+  lendMessagesMax: 8_192,
   lendSharedMessagesMax: 64,
   lendBytesMax: 1_048_576,
+  /** Bytes of a turn of small messages: what is lent takes room in its session's output, which others wait for. */
+  lendBytesMin: 16_384,
   /** Settles of one session that are not answered: more than a consumer can have slots. */
   openSettlesMax: 262_144,
   /** Settles that wait for room in rings, of all consumers. */

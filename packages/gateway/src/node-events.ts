@@ -171,7 +171,7 @@ export class NodeEvents implements GatewayHandler {
     this.failedShards.add(shardId);
     this.#parts.publishPath.onShardFailed(shardId, this.#sessions.values());
     this.#parts.delivery.onShardFailed(shardId, reason);
-    this.#parts.queueConsumers.onShardFailed(shardId, reason);
+    this.#parts.queueConsumers.onShardFailed(shardId);
     this.#parts.streamConsumers.onShardDown(shardId);
   }
 

@@ -25,6 +25,9 @@ export class Stake {
   }
 }
 
+/** Frames over which the size of messages is averaged. */
+const MESSAGE_BYTES_FRAMES = 8;
+
 /** Who does what a consumer is asked for. */
 export interface QueueConsumerOwner {
   grant(consumer: QueueConsumer, slots: number, creditLimit: number): void;
@@ -61,6 +64,8 @@ export class QueueConsumer implements Consumer {
   /** A recall found its ring full. */
   recallWanted = false;
   largestFrameBytes = 0;
+  /** Of a frame for each message in it, of late; 0: not known yet. */
+  messageBytes = 0;
   /** Nothing more is leased to it, and what it had is given back; answers to its settles still come. */
   detached = false;
   ended = false;
@@ -139,6 +144,8 @@ export class QueueConsumer implements Consumer {
   /** Credit was used by a frame that is on its way to the client. */
   leased(stake: Stake, messages: number, bytes: number): void {
     if (bytes > this.largestFrameBytes) this.largestFrameBytes = bytes;
+    const each = bytes / Math.max(1, messages);
+    this.messageBytes += (each - this.messageBytes) / (this.messageBytes === 0 ? 1 : MESSAGE_BYTES_FRAMES);
     stake.heldMessages += messages;
     stake.heldBytes += bytes;
     this.heldMessages += messages;

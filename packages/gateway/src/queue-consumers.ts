@@ -77,6 +77,7 @@ export class QueueConsumers {
     consumers.add(consumer);
     lending.add(consumer);
     this.#planSoon(lending);
+    this.#failIfAlone(consumer);
   }
 
   /** SETTLE: a frame whose type was read. */
@@ -209,14 +210,12 @@ export class QueueConsumers {
   }
 
   /** Consumers go on with the other shards of their topic, if it has any. */
-  onShardFailed(shardId: number, reason: string): void {
+  onShardFailed(shardId: number): void {
     this.#failedShards.add(shardId);
     this.onShardDown(shardId);
-    this.#parts.consumers.failAll(
-      (consumer) =>
-        consumer instanceof QueueConsumer && consumer.shards.every((id) => this.#failedShards.has(id)),
-      new MillraceError("JOURNAL_FAILED", `the shard's journal failed: ${reason}`),
-    );
+    for (const consumer of [...this.#parts.consumers.values()]) {
+      if (consumer instanceof QueueConsumer) this.#failIfAlone(consumer);
+    }
   }
 
   onShardUp(shardId: number): void {
@@ -248,6 +247,14 @@ export class QueueConsumers {
     for (const lending of this.#lendings.values()) {
       for (const consumer of lending.consumers) lending.recallAll(consumer);
     }
+  }
+
+  #failIfAlone(consumer: QueueConsumer): void {
+    if (!consumer.shards.every((shardId) => this.#failedShards.has(shardId))) return;
+    this.#parts.consumers.fail(
+      consumer,
+      new MillraceError("JOURNAL_FAILED", "the journals of all shards of the topic failed"),
+    );
   }
 
   #consumer(consumerId: number): QueueConsumer | undefined {

@@ -217,7 +217,7 @@ export class QueueLending {
         continue;
       }
       const messages = Math.min(free, turn - stake.lentMessages);
-      const bytes = this.#turnBytes(consumer, stake);
+      const bytes = this.#turnBytes(consumer, stake, messages);
       if (bytes === 0) {
         this.#recallIdle(consumer);
         continue;
@@ -258,9 +258,12 @@ export class QueueLending {
   }
 
   /** Bytes to lend for a turn, at least 1; 0 when there are too few for the shard to do anything. */
-  #turnBytes(consumer: QueueConsumer, stake: Stake): number {
+  #turnBytes(consumer: QueueConsumer, stake: Stake, messages: number): number {
+    const { lendBytesMin, lendBytesMax } = GATEWAY_LIMITS;
     const share = Math.ceil(consumer.creditLimit / this.#activeSources());
-    const turn = Math.min(share, GATEWAY_LIMITS.lendBytesMax);
+    // Twice what they take as a rule, since some are larger. What is not used is missing for others of the session.
+    const expected = Math.ceil(2 * (stake.lentMessages + messages) * consumer.messageBytes);
+    const turn = Math.min(share, lendBytesMax, Math.max(lendBytesMin, expected));
     const bytes = Math.min(turn - stake.lentBytes, consumer.freeBytes);
     // What a shard has left of an earlier turn, without messages to use it for, is of use again.
     if (stake.lentBytes > 0) return Math.max(bytes, 1);

@@ -11,6 +11,8 @@ import { type ResolvableFrom, subscriptionStarts } from "./subscription-starts.t
 /** Finds subscriptions of the catalog, and makes them. */
 export class SubscriptionLookup {
   readonly #port: GatewayPort;
+  /** Those that are being made because a consumer names them, by topic and name. */
+  readonly #creating: Map<string, Promise<NamedSubscription>> = new Map();
   /** Names by the topic whose dead letters they have; made at the first question, since there are many topics. */
   #deadLetterTopics: Map<number, string> | undefined;
 
@@ -41,14 +43,16 @@ export class SubscriptionLookup {
       requireMode(found, parseSubscriptionConfig(config).mode);
       return found;
     }
-    try {
-      return await this.create(topic, name, config);
-    } catch (error) {
-      const other = this.#port.subscription(topic.topicId, name);
-      const isThere = error instanceof MillraceError && error.code === "SUBSCRIPTION_EXISTS";
-      if (!isThere || other === undefined) throw error;
-      return other;
+    const key = `${topic.topicId}/${name}`;
+    const underWay = this.#creating.get(key);
+    if (underWay !== undefined) {
+      const made = await underWay;
+      requireMode(made, parseSubscriptionConfig(config).mode);
+      return made;
     }
+    const making = this.create(topic, name, config).finally(() => this.#creating.delete(key));
+    this.#creating.set(key, making);
+    return making;
   }
 
   /**

@@ -216,6 +216,9 @@ t.test("a topic that is deleted and a shard that fails end what they leave nothi
   t.same(model.errors, [], "there is another shard");
   it.node.fail(1);
   t.same(model.errors, ["JOURNAL_FAILED"]);
+  model.consume("orders", "workers", 1);
+  await it.bench.settle();
+  t.same(model.errors, ["JOURNAL_FAILED", "JOURNAL_FAILED"], "nor does it begin");
   const other = setUp(2, 2);
   const client = plain(other);
   client.send(consumeFrame(1, {}));

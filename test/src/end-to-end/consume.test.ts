@@ -47,6 +47,20 @@ t.test("queue: competing consumers, each message to one of them", async (t) => {
   t.match({ lag, leased, count }, { lag: 0, leased: 0, count: 0 });
 });
 
+t.test("consumers that come at once share the subscription that none of them finds", async (t) => {
+  await client.topics.create("rush", { partitions: 1 });
+  const problems: unknown[] = [];
+  const consumers = numbers(5).map(() => {
+    const consumer = client.consume("rush", { subscription: "all", mode: "queue" }, () => {});
+    consumer.on("error", ({ error }) => problems.push(error));
+    return consumer;
+  });
+  await Promise.all(consumers.map((consumer) => consumer.ready()));
+  t.same(problems, []);
+  t.match(await client.subscriptions.describe("rush", "all"), { consumers: 5 });
+  await Promise.all(consumers.map((consumer) => consumer.close()));
+});
+
 t.test("queue: what fails comes again after the back-off, and is dead in the end; redrive", async (t) => {
   await client.topics.create("mails", { partitions: 1 });
   const deliveries: [unknown, number][] = [];

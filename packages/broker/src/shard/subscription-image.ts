@@ -43,6 +43,9 @@ export class PositionImage {
   readonly #states: KeyedRecords = new KeyedRecords();
   /** Not as their rows say. The longest changed come first. */
   readonly #changed: Set<StreamCursor | QueuePart> = new Set();
+  /** Written in advance since the last checkpoint; and of these, what has changed again, and waits for the next one. */
+  readonly #prepared: Set<StreamCursor | QueuePart> = new Set();
+  readonly #changedAgain: Set<StreamCursor | QueuePart> = new Set();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -54,31 +57,42 @@ export class PositionImage {
   }
 
   remove(position: StreamCursor | QueuePart): void {
-    this.#changed.delete(position);
+    for (const set of [this.#changed, this.#prepared, this.#changedAgain]) set.delete(position);
     this.#rows.remove(position.row);
     this.#states.delete(String(position.row));
   }
 
   changed(position: StreamCursor | QueuePart): void {
-    this.#changed.add(position);
+    // What changes all the time is not to be written all the time.
+    if (this.#prepared.has(position)) this.#changedAgain.add(position);
+    else this.#changed.add(position);
   }
 
-  /** Writes some of what has changed. @returns how many */
-  prepare(limit: number): number {
+  /** Writes some of what has changed, each position once from checkpoint to checkpoint. */
+  prepare(limit: number): void {
     let left = limit;
     for (const position of this.#changed) {
       if (left === 0) break;
       left -= 1;
       this.#changed.delete(position);
-      if ("state" in position) this.#writeQueue(position);
-      else this.#writeCursor(position);
+      this.#prepared.add(position);
+      this.#write(position);
     }
-    return limit - left;
   }
 
+  /** In use until the next change. */
   encode(): Pick<SubscriptionImage, "rows" | "states"> {
-    this.prepare(this.#changed.size);
+    for (const changed of [this.#changed, this.#changedAgain]) {
+      for (const position of changed) this.#write(position);
+      changed.clear();
+    }
+    this.#prepared.clear();
     return { rows: this.#rows.encode(), states: this.#states.encode() };
+  }
+
+  #write(position: StreamCursor | QueuePart): void {
+    if ("state" in position) this.#writeQueue(position);
+    else this.#writeCursor(position);
   }
 
   #writeCursor(cursor: StreamCursor): void {

@@ -16,6 +16,8 @@ export class QueueSimulation {
   readonly #random: Seeded;
   readonly world: QueueWorld;
   restarts = 0;
+  /** Subscriptions are moved now and then: less can be told of their dead letters then. */
+  readonly #moves: boolean;
 
   constructor(random: Seeded, options: QueueSimulationOptions = {}) {
     this.#random = random;
@@ -34,6 +36,7 @@ export class QueueSimulation {
         rewriteDeadBytesMin: 256,
       },
     });
+    this.#moves = random.oneIn(3);
     this.world = new QueueWorld(random, this.rig);
   }
 
@@ -144,7 +147,11 @@ export class QueueSimulation {
 
   #rarely(): void {
     const { rig, world } = this;
-    const choice = this.#random.below(8);
+    const choice = this.#random.below(10);
+    if (choice > 7) {
+      if (this.#moves) world.seek();
+      return;
+    }
     if (choice === 7) world.truncate();
     else if (choice > 4) this.#fillDisk();
     else if (choice === 0) rig.shard.checkpoint(false);

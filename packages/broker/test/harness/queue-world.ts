@@ -60,6 +60,8 @@ export class QueueWorld {
   #lettersOpen = false;
   #nextConsumerId = 1;
   #values = 0;
+  /** Times that a subscription was moved: each lets every record die once more. */
+  #moves = 0;
   /** All that was said before was heard by then. */
   #heardMs = 0;
   delivered = 0;
@@ -256,6 +258,27 @@ export class QueueWorld {
     this.#rig.gateway.ask("truncate", [TOPIC, [[partition, offset]]]);
   }
 
+  /** A subscription is moved in one partition, and everybody waits until it is. */
+  seek(): void {
+    const { storage } = this.#rig;
+    const { opening, models } = this.#random.pick(this.#subscriptions);
+    const partition = this.#random.pick(this.#partitions);
+    const { crashAtCall } = storage;
+    // Whether it was moved before a crash could not be told from what it gives.
+    storage.crashAtCall = Number.POSITIVE_INFINITY;
+    storage.capacityBytes = Number.POSITIVE_INFINITY;
+    // A full disk is tried again after a while.
+    this.#rig.clock.advance(1000);
+    this.#settleAll();
+    const end = this.#rig.shard.state.find(TOPIC, partition)?.highWatermark ?? 0;
+    const offset = this.#random.below(end + 1);
+    models[partition]?.moved(offset);
+    this.#moves += 1;
+    this.#rig.answer("seek", [opening[0], [[partition, offset]]]);
+    this.hear();
+    storage.crashAtCall = Math.max(crashAtCall, storage.calls + 1);
+  }
+
   /** Somebody asks for a dead letter to be delivered again. */
   redrive(): void {
     const letters = this.#letters.waiting();
@@ -395,7 +418,7 @@ export class QueueWorld {
       if (!copies.has(model)) copies.set(model, new Map());
       copies.get(model)?.set(origin, 1);
     }
-    this.#letters.verifyBorn(letters);
+    this.#letters.verifyBorn(letters, this.#moves);
     for (const { models } of this.#subscriptions) {
       for (const model of models) model.verifyDead(copies.get(model) ?? new Map());
     }

@@ -123,5 +123,5 @@ function fuzz(random: Seeded): void {
 }
 
 t.test("a checkpoint at any point, and what comes behind it, is the state itself", async () => {
-  forSeeds(60, fuzz);
+  forSeeds(25, fuzz);
 });

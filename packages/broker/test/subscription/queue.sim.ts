@@ -3,7 +3,7 @@ import { withoutDataSync } from "../harness/broken-storage.ts";
 import { QueueSimulation } from "../harness/queue-simulation.ts";
 import { forSeeds, givenSeed, seeded } from "../harness/seeded.ts";
 
-const SEEDS = 25;
+const SEEDS = 15;
 
 t.test("queues keep what they have promised, however their shard dies", async (t) => {
   const sums = { delivered: 0, redeliveries: 0, dead: 0, restarts: 0 };
