@@ -89,6 +89,9 @@ export class SettleReader {
     if (this.argument > LIMITS.leaseMsMax) {
       reader.malformed(`a delay or extension has at most ${LIMITS.leaseMsMax} ms, not ${this.argument}`);
     }
+    if (this.action === SETTLE_ACTION.DEAD_LETTER && this.argument !== NOT_STATED) {
+      reader.malformed("the reason of a dead letter is a string");
+    }
     if (this.reason === undefined) return;
     if (this.action !== SETTLE_ACTION.DEAD_LETTER) reader.malformed("only a dead letter has a reason");
     if (this.reason.length > LIMITS.deadLetterReasonBytesMax) {

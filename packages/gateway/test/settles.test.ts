@@ -166,6 +166,7 @@ t.test("settles that break the grammar end their session", async (t) => {
     { leaseEpoch: 2 ** 32 },
     { action: SETTLE_ACTION.NACK, argument: LIMITS.leaseMsMax + 1 },
     { action: SETTLE_ACTION.NACK, argument: "because" },
+    { action: SETTLE_ACTION.DEAD_LETTER, argument: 7 },
     { action: SETTLE_ACTION.DEAD_LETTER, argument: "x".repeat(LIMITS.deadLetterReasonBytesMax + 1) },
   ]) {
     const it = setUp();

@@ -1,6 +1,6 @@
 import { BatchReader, type FrameValues } from "@millrace/protocol";
 import type { Test } from "tap";
-import { RawClient } from "./raw-client.ts";
+import { RawClient, type ReceivedFrame } from "./raw-client.ts";
 
 export interface MemberPartition {
   readonly partition: number;
@@ -31,8 +31,15 @@ export class StreamMember {
     this.consumerId = consumerId;
   }
 
-  static async join(t: Test, url: string, topic: string, subscription: string): Promise<StreamMember> {
-    const client = await RawClient.connect(t, url);
+  /** `onReceived` is told of each frame as it comes. */
+  static async join(
+    t: Test,
+    url: string,
+    topic: string,
+    subscription: string,
+    onReceived?: (received: ReceivedFrame, client: RawClient) => void,
+  ): Promise<StreamMember> {
+    const client = await RawClient.connect(t, url, onReceived);
     const requestId = client.nextRequestId();
     client.send("CONSUME", {
       requestId,
