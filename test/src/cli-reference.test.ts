@@ -18,6 +18,13 @@ const COMMANDS: readonly { readonly args: readonly string[]; readonly section: s
   { args: ["topic", "delete"], section: "millrace topic" },
   { args: ["pub"], section: "millrace pub" },
   { args: ["sub"], section: "millrace sub" },
+  ...["create", "list", "describe", "alter", "seek", "pause", "resume", "snapshot", "delete"].map((verb) => ({
+    args: ["subscription", verb],
+    section: "millrace subscription",
+  })),
+  { args: ["peek"], section: "millrace peek" },
+  { args: ["dlq", "list"], section: "millrace dlq" },
+  { args: ["dlq", "redrive"], section: "millrace dlq" },
   { args: ["doctor"], section: "millrace doctor" },
   { args: ["inspect"], section: "millrace inspect" },
   { args: ["backup"], section: "millrace backup" },

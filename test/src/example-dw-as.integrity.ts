@@ -17,5 +17,6 @@ t.test("npm run example ends with exactly the figures of the file", { timeout: 1
   t.match(output, /^analysis by offset: killed \(SIGKILL\) after \d+ flights$/m);
   t.match(output, /^analysis by offset: exactly the figures of the file/m);
   t.match(output, /^analysis by time: exactly the figures of the file/m);
+  t.match(output, /^notices: 2 servers handled \d+ \+ \d+ flights and sent \d+ notices$/m);
   t.match(output, /\nok: nothing lost, nothing counted twice\n$/);
 });

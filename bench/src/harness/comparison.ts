@@ -60,7 +60,7 @@ export function outcomeOf(
         `${percent(generatorShare)} of its core at the ${options.generatorsAt}'s rate`,
       ...(counts ? [] : [tooBusy(yardstickSet, options, measuredRatio)]),
       ...formatDisturbance(sets),
-      ...formatCosts(brokerSet.cpu).map((line) => `with the broker: ${line}`),
+      ...formatCosts(brokerSet.cpu).map((line) => `with ${nameOf(brokerSet)}: ${line}`),
       ...formatCosts(yardstickSet.cpu).map((line) => `with ${yardstickSet.subject}: ${line}`),
     ],
   };
@@ -82,6 +82,10 @@ function tooBusy(yardstick: SampleSet, options: ComparisonOptions, measuredRatio
     `${limit} and may hold the yardstick back, which at ${percent(yardstick.yardstickShare)} of its core is taken ` +
     `at the rate of a whole one; as measured the ratio is ${measuredRatio.toFixed(3)}`
   );
+}
+
+function nameOf({ subject }: SampleSet): string {
+  return subject === "broker" ? "the broker" : subject;
 }
 
 function percent(share: number): string {

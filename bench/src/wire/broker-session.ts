@@ -24,6 +24,11 @@ export interface SessionEvents {
   onThrottled(records: number, retryAfterMs: number, topicId: number): void;
   onEntry(baseOffset: number, count: number): void;
   onDelivered(frameBytes: number): void;
+  /** The LEASED or SETTLED frame bytes[start, end), valid only during the call. */
+  onLeased?(bytes: Buffer, start: number, end: number): void;
+  onSettled?(bytes: Buffer, start: number, end: number): void;
+  /** Any other frame that answers no request. */
+  onOther?(frame: Frame): void;
   onFailure(error: Error): void;
 }
 
@@ -73,10 +78,16 @@ export class BrokerSession {
     return session;
   }
 
-  /** Creates a topic with one partition and returns its id. */
-  async createTopic(name: string, durability: string): Promise<number> {
+  /** Sends the request that `make` builds and returns the answer; rejects with the ERROR that it is answered by. */
+  ask(make: (requestId: number) => Frame): Promise<Frame> {
     const requestId = this.#nextRequestId++;
-    const config = { partitions: 1, durability };
+    return this.#request(requestId, make(requestId));
+  }
+
+  /** Creates a topic, with one partition unless more are wanted, and returns its id. */
+  async createTopic(name: string, durability: string, partitions = 1): Promise<number> {
+    const requestId = this.#nextRequestId++;
+    const config = { partitions, durability };
     const reply = await this.#request(requestId, {
       name: "CREATE_TOPIC",
       value: { requestId, name, config },
@@ -111,11 +122,11 @@ export class BrokerSession {
   }
 
   grant(subscriptionId: number, creditLimit: number): void {
-    this.#send({ name: "FLOW", value: { subscriptionId, creditLimit } });
+    this.send({ name: "FLOW", value: { subscriptionId, creditLimit } });
   }
 
   requestCredit(bytes: number): void {
-    this.#send({ name: "CREDIT_REQUEST", value: { bytes } });
+    this.send({ name: "CREDIT_REQUEST", value: { bytes } });
   }
 
   /** Bytes of WebSocket frames, which must stay as they are until `onWritten` is called. */
@@ -127,7 +138,7 @@ export class BrokerSession {
     this.#connection?.close();
   }
 
-  #send(frame: Frame): void {
+  send(frame: Frame): void {
     this.#writer.reset();
     encodeFrame(this.#writer, frame);
     this.write(maskedFrame(this.#writer.bytes()));
@@ -136,7 +147,7 @@ export class BrokerSession {
   #request(requestId: number, frame: Frame): Promise<Frame> {
     return new Promise((resolve, reject) => {
       this.#waiting.set(requestId, { resolve, reject });
-      this.#send(frame);
+      this.send(frame);
     });
   }
 
@@ -146,6 +157,14 @@ export class BrokerSession {
       this.#ack.read(chunk, start);
       this.publishCreditLimit = this.#ack.creditLimit;
       this.#events.onAck(this.#ack.records);
+      return;
+    }
+    if (chunk[start + 1] === FRAME_TYPE.LEASED) {
+      this.#events.onLeased?.(chunk, start, end);
+      return;
+    }
+    if (chunk[start + 1] === FRAME_TYPE.SETTLED) {
+      this.#events.onSettled?.(chunk, start, end);
       return;
     }
     const frame = decodeFrame(this.#reader, chunk, start, end);
@@ -158,7 +177,7 @@ export class BrokerSession {
         this.#returnCredit(frame.value.publishCreditLimit);
         return;
       case "PING":
-        this.#send({ name: "PONG", value: { nonce: frame.value.nonce } });
+        this.send({ name: "PONG", value: { nonce: frame.value.nonce } });
         return;
       case "WELCOME":
         this.publishCreditLimit = frame.value.publishCredit;
@@ -172,6 +191,9 @@ export class BrokerSession {
         return;
       case "TOPIC":
       case "SUBSCRIBED":
+      case "SUBSCRIPTION":
+      case "CONSUMING":
+      case "CONSUMING_STOPPED":
         this.#answered(frame.value.requestId, frame);
         return;
       case "DELIVER":
@@ -179,13 +201,14 @@ export class BrokerSession {
         this.#events.onDelivered(end - start);
         return;
       default:
+        this.#events.onOther?.(frame);
     }
   }
 
   /** Whatever has been sent has been sent; everything above it may be taken back. */
   #returnCredit(wantedLimit: number): void {
     this.publishCreditLimit = Math.max(this.publishedBytes, wantedLimit);
-    this.#send({ name: "CREDIT_RETURNED", value: { publishCreditLimit: this.publishCreditLimit } });
+    this.send({ name: "CREDIT_RETURNED", value: { publishCreditLimit: this.publishCreditLimit } });
   }
 
   #answered(requestId: number, frame: Frame): void {

@@ -8,6 +8,8 @@ export interface PublishShape {
   readonly valueBytes: number;
   /** A frame's batch holds as many records as fit into so many bytes, at least one. */
   readonly batchBytes: number;
+  /** Each record has one of so many keys, at random; no keys if left out. */
+  readonly keys?: number | undefined;
 }
 
 /**
@@ -41,7 +43,8 @@ const UINT_32 = 0xce;
 export function buildPublishBlock(shape: PublishShape, blockBytes: number): PublishBlock {
   const builder = new BatchBuilder(shape.batchBytes);
   const value = Buffer.alloc(shape.valueBytes);
-  const first = fillBatch(builder, value, 0);
+  const { keys = 0 } = shape;
+  const first = fillBatch(builder, value, keys, 0);
   const recordsPerFrame = builder.count;
   const payloadBytes = first.length;
   const frameBytes = HEAD_BYTES + payloadBytes;
@@ -56,7 +59,7 @@ export function buildPublishBlock(shape: PublishShape, blockBytes: number): Publ
   for (let index = 0; index < frames; index++) {
     const sequence = Math.floor(index / topicIds.length) * recordsPerFrame;
     writeHead(frame, topicIds[index % topicIds.length] as number, sequence);
-    frame.set(fillBatch(builder, value, index * recordsPerFrame), HEAD_BYTES);
+    frame.set(fillBatch(builder, value, keys, index * recordsPerFrame), HEAD_BYTES);
     writeMaskedFrame(bytes, index * wireBytes, frame);
   }
   return { topicIds, bytes, frames, wireBytes, frameBytes, payloadBytes, recordsPerFrame };
@@ -70,11 +73,21 @@ function writeHead(frame: Buffer, topicId: number, baseSequence: number): void {
 }
 
 /** The stored payload of a full batch whose first record is number `sequence`; a view of the builder. */
-function fillBatch(builder: BatchBuilder, value: Buffer, sequence: number): Uint8Array {
+function fillBatch(builder: BatchBuilder, value: Buffer, keys: number, sequence: number): Uint8Array {
   builder.reset();
-  do fillValue(value, sequence + builder.count);
-  while (builder.appendValue(value));
-  return builder.finish();
+  for (;;) {
+    const number = sequence + builder.count;
+    fillValue(value, number);
+    const record = keys === 0 ? { value } : { key: keyOf(number, keys), value };
+    if (!builder.append(record)) return builder.finish();
+  }
+}
+
+/** All keys are equally long, so that all frames are. */
+function keyOf(number: number, keys: number): string {
+  const mixed = Math.imul(number + 1, 2_654_435_761) >>> 0;
+  const key = (Math.imul(mixed ^ (mixed >>> 15), 2_246_822_519) >>> 0) % keys;
+  return `key-${String(key).padStart(7, "0")}`;
 }
 
 /** Bytes that differ from record to record. */

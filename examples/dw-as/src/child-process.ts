@@ -7,6 +7,8 @@ export interface ServerMessage {
   readonly published?: number;
   readonly analysed?: number;
   readonly resumedAt?: number;
+  readonly handled?: number;
+  readonly notices?: number;
 }
 
 /** Starts one of this folder's servers as a process of its own. */

@@ -5,16 +5,19 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect } from "@millrace/client";
+import { type Client, connect } from "@millrace/client";
 import { addFlight, differences, type FiguresByAirport } from "./airport-figures.ts";
 import { loadState } from "./analysis-state.ts";
 import { startBroker } from "./broker-process.ts";
 import { endProcess, messageFrom, startServer } from "./child-process.ts";
 import { FLIGHT_COUNT, readFlights } from "./flight-file.ts";
+import { needsNotice } from "./notice.ts";
 
 const TOPIC = "flights";
 const PARTITIONS = 4;
 const FLIGHTS_PER_SECOND = 50_000;
+const NOTICES = "notices";
+const NOTICE_SERVERS = 2;
 /** How long the analysis server stays dead, while the data server goes on. */
 const DOWNTIME_MS = 500;
 
@@ -57,27 +60,61 @@ async function replay(url: string): Promise<void> {
   say(`data server: published ${published} flights, every one acknowledged`);
 }
 
+/** Ends the notice servers once every flight has been dealt with; resolves with how many notices they sent. */
+async function notify(
+  client: Client,
+  servers: readonly ChildProcess[],
+  published: Promise<void>,
+): Promise<number> {
+  await published;
+  while ((await client.subscriptions.describe(TOPIC, NOTICES)).lag > 0) await sleep(100);
+  const totals = await Promise.all(
+    servers.map(async (server) => {
+      const total = messageFrom(server, ({ handled }) => handled !== undefined);
+      await endProcess(server, "SIGTERM");
+      return total;
+    }),
+  );
+  const handled = totals.map((total) => total.handled ?? 0);
+  const notices = totals.reduce((sum, total) => sum + (total.notices ?? 0), 0);
+  say(
+    `notices: ${NOTICE_SERVERS} servers handled ${handled.join(" + ")} flights and sent ${notices} notices`,
+  );
+  return notices;
+}
+
 async function run(folder: string): Promise<boolean> {
   const expected: FiguresByAirport = {};
-  for (const flight of await readFlights()) addFlight(expected, flight);
+  let expectedNotices = 0;
+  for (const flight of await readFlights()) {
+    addFlight(expected, flight);
+    if (needsNotice(flight)) expectedNotices++;
+  }
   say(`file: ${FLIGHT_COUNT} flights from ${Object.keys(expected).length} airports`);
 
   const broker = await startBroker(join(folder, "broker"));
   children.add(broker.process);
   const client = await connect(broker.url);
   const topic = await client.topics.create(TOPIC, { partitions: PARTITIONS });
-  await client.close();
+  await client.subscriptions.create(TOPIC, NOTICES, { mode: "queue", from: "earliest" });
   say(`broker: ${broker.url}, topic ${TOPIC} with ${PARTITIONS} partitions, ${topic.durability}`);
 
-  const [byOffset, byTime] = await Promise.all([
+  // One topic, read in two ways: the analysis in order and from wherever it likes, the notices as a work queue.
+  const noticeServers = Array.from({ length: NOTICE_SERVERS }, () =>
+    start("notice-server", [broker.url, TOPIC, NOTICES]),
+  );
+  const published = replay(broker.url);
+  const [byOffset, byTime, notices] = await Promise.all([
     analyse(broker.url, folder, "offset"),
     analyse(broker.url, folder, "time"),
-    replay(broker.url),
+    notify(client, noticeServers, published),
   ]);
+  await client.close();
   const brokerExitCode = await endProcess(broker.process, "SIGTERM");
   if (brokerExitCode !== 0) say(`broker: ended with ${brokerExitCode} instead of 0`);
   const equal = [report("offset", byOffset, expected), report("time", byTime, expected)];
-  return equal.every(Boolean) && brokerExitCode === 0;
+  if (notices !== expectedNotices) say(`notices: ${notices} sent, should be ${expectedNotices}`);
+  return equal.every(Boolean) && notices === expectedNotices && brokerExitCode === 0;
 }
 
 function report(restartBy: string, actual: FiguresByAirport, expected: FiguresByAirport): boolean {

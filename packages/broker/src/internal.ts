@@ -15,8 +15,38 @@ export { type Logger, type LogLevel, SILENT_LOGGER } from "./logger.ts";
 export { BrokerNode, type NodeOptions, type NodeStatus } from "./node/broker-node.ts";
 export type { GatewayHandler } from "./node/gateway-handler.ts";
 export { type GatewayPort, SHARD_DOWN } from "./node/gateway-port.ts";
+export type { SubscriptionPort } from "./node/subscription-port.ts";
 export { fillEntryHeader } from "./shard/entry-fields.ts";
-export type { Durability, PartitionBounds, Topic, TopicChanges, TopicConfig } from "./topic.ts";
+export { AckLedger } from "./subscription/ack-ledger.ts";
+export type { Assignment } from "./subscription/group-coordinator.ts";
+export { type AssignmentNotice, HomeGroups } from "./subscription/home-groups.ts";
+export { homeShardOf } from "./subscription/home-shard.ts";
+export { LeaseTable } from "./subscription/lease-table.ts";
+export { QueueState } from "./subscription/queue-state.ts";
+export {
+  type AcquiredPartition,
+  type CursorCommit,
+  type CursorOutcome,
+  PEEK_STATE,
+  type PeekedRecord,
+  type RedriveRow,
+  SUBSCRIPTION_MODES,
+  type Subscription,
+  type SubscriptionChanges,
+  type SubscriptionConfig,
+  type SubscriptionMode,
+  type SubscriptionPartitionState,
+  type SubscriptionStarts,
+} from "./subscription/subscription.ts";
+export type {
+  Durability,
+  PartitionBounds,
+  Topic,
+  TopicChanges,
+  TopicConfig,
+  TopicOverflow,
+  TopicRetention,
+} from "./topic.ts";
 export {
   DURABILITIES,
   DURABILITY_FSYNCED,

@@ -6,6 +6,8 @@ export const BROKER_LIMITS = {
   inboundRingBytes: 16_777_216,
   /** Capacity of the ring for reads from a gateway to a shard. */
   readsRingBytes: 262_144,
+  /** Capacity of the ring for lent credit and settled leases from a gateway to a shard. */
+  consumersRingBytes: 1_048_576,
   /**
    * Consumed part of the inbound ring that stays readable: the tail cache from which consumers near the end
    * of the log are served. The rest is room for what arrives.
@@ -13,8 +15,10 @@ export const BROKER_LIMITS = {
   tailCacheBytes: 8_388_608,
   /** Capacity of the ring from a shard, or from the reader thread, to a gateway. */
   outboundRingBytes: 16_777_216,
-  /** Capacity of the ring from a shard thread to the reader thread. */
+  /** Capacity of each of the two rings from a shard thread to the reader thread. */
   readerRingBytes: 65_536,
+  /** Capacity of the ring from the reader thread to a shard thread. */
+  fetchedRingBytes: 16_777_216,
   /** Bytes of the inbound ring a shard handles before it writes, syncs and answers. */
   drainBytesMax: 1_048_576,
   /** Runs of records that wait for their commit. A shard stops draining when the table is full. */
@@ -36,13 +40,37 @@ export const BROKER_LIMITS = {
   coldReadRetryMs: 5,
   /** One answer to a read, and one tail delivery, unless a single entry is larger. */
   deliverBytesTarget: 262_144,
+  /** What a shard keeps of the log in memory, for its queues, beside the tail cache: the least recently used goes first. */
+  fetchedBytesMax: 33_554_432,
+  /** One fetch, unless a single entry is larger: less where many partitions share that memory. */
+  fetchBytesMax: 1_048_576,
+  fetchBytesMin: 8_192,
+  /** Fetches of one shard under way at a time, each of another partition. */
+  fetchesMax: 8,
+  /** Offsets of one partition that wait for their turn; who asks for one more has to ask again. */
+  fetchWantsMax: 16,
+  /** A fetch that was not answered for so long is taken for lost. */
+  fetchLostMs: 60_000,
+  /** What could not be read is tried again after so long, doubled each time up to the second. */
+  fetchRetryMsMin: 1_000,
+  fetchRetryMsMax: 60_000,
   producersPerShardMax: 100_000,
+  /** Leases of queue and keyed subscriptions that one shard has out at a time. */
+  leasesPerShardMax: 1_048_576,
+  /** Offsets of a queue from its oldest unfinished record to the newest one that is given. */
+  queueSpanMax: 1_048_576,
   /** 7 days. */
   producerIdleMsMax: 604_800_000,
   /** Runs of acknowledged sequences kept per producer and partition: a batch in flight is at most one run. */
   producerRunsMax: 64,
   topicsMax: 10_000,
+  /** Members that share the partitions of one stream subscription, those without any included. */
+  groupMembersMax: 2_048,
   partitionsTotalMax: 65_536,
+  /** Partitions of all subscriptions, each in its own position. */
+  subscriptionPartitionsTotalMax: 1_048_576,
+  /** Subscriptions told of at once when a shard is reconciled: a record of a ring must hold them. */
+  subscriptionsPageMax: 250,
   shardsMax: 1024,
   /** Bytes of a segment on a large volume, and journal bytes after which a checkpoint is taken: bounds what a start reads. */
   segmentBytesMax: 67_108_864,
@@ -71,6 +99,13 @@ export const BROKER_LIMITS = {
   spaceRollMs: 10_000,
   spaceWantedMs: 600_000,
   retentionCheckMs: 30_000,
+  /** Time from one look at topics that retain until acknowledged to the next … */
+  acknowledgedCheckMs: 500,
+  /** … in which the start of a log moves by so many records at least, unless it has not moved for so long … */
+  acknowledgedStepRecords: 4_096,
+  acknowledgedStepMs: 5_000,
+  /** … and so many records of a partition are dead-lettered at most. */
+  acknowledgedLettersMax: 512,
   /** Least time from one look at settled files to the next. */
   retentionGapMs: 1_000,
   /** Files looked at in one plan, unless a partition's byte bound needs more. */
@@ -134,6 +169,12 @@ if (LIMITS.frameBytesMax + FRAME_OVERHEAD > BROKER_LIMITS.inboundRingBytes / 8) 
 }
 if (LIMITS.frameBytesMax + FRAME_OVERHEAD > BROKER_LIMITS.outboundRingBytes / 8) {
   throw new RangeError("frameBytesMax must stay below an eighth of the outbound ring");
+}
+if (LIMITS.frameBytesMax + FRAME_OVERHEAD > BROKER_LIMITS.fetchedRingBytes / 8) {
+  throw new RangeError("frameBytesMax must stay below an eighth of the ring for what was fetched");
+}
+if (LIMITS.frameBytesMax + BROKER_LIMITS.fetchBytesMax > BROKER_LIMITS.fetchedBytesMax / 4) {
+  throw new RangeError("fetchedBytesMax must hold several of the largest batches");
 }
 if (BROKER_LIMITS.producerRunsMax < LIMITS.inFlightBatchesMax) {
   throw new RangeError("the runs kept per producer must cover the batches that may be in flight");

@@ -9,6 +9,12 @@ export const DURABILITY_MEMORY = 0;
 export const DURABILITY_WRITTEN = 1;
 export const DURABILITY_FSYNCED = 2;
 
+/** When records may be dropped: by the topic's bounds alone, or also once every queue and keyed subscription has finished them. */
+export type TopicRetention = "time" | "acknowledged";
+
+/** What becomes of unfinished records beyond the bounds of a topic that retains until acknowledged. */
+export type TopicOverflow = "refuse" | "dead-letter";
+
 /** What a user may set when a topic is created. */
 export interface TopicConfig {
   readonly partitions: number;
@@ -17,6 +23,10 @@ export interface TopicConfig {
   /** Bytes over all partitions after which the oldest may be dropped; 0 = no bound. */
   readonly retentionBytes: number;
   readonly durability: Durability;
+  /** Absent = "time". */
+  readonly retention?: TopicRetention;
+  /** Absent = "refuse": publishes get TOPIC_FULL. Of no effect with retention "time". */
+  readonly overflow?: TopicOverflow;
 }
 
 /** What may change in a topic's life; what is left out stays. */
@@ -32,6 +42,8 @@ export interface Topic extends TopicConfig {
   readonly catalogPosition: number;
   /** Index = partition, value = the shard that owns it; fixed when the topic is created. */
   readonly shards: readonly number[];
+  /** Dead-letter topics: the topic whose dead letters it takes, by id. That one may be deleted. */
+  readonly deadLetterOf?: number;
 }
 
 /** Bounds of one partition. Offsets count records. */

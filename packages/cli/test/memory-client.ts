@@ -78,7 +78,7 @@ export class MemoryBroker {
   }
 
   client(url: string): Client {
-    return {
+    const client: Omit<Client, "subscriptions" | "deadLetters" | "consume" | "request" | "respond"> = {
       url,
       state: "connected",
       topics: {
@@ -110,6 +110,7 @@ export class MemoryBroker {
         this.clientsClosed++;
       },
     };
+    return client as Client;
   }
 
   #producer(topic: string): Producer {

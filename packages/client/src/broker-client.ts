@@ -3,38 +3,64 @@ import {
   decodeCredit,
   decodeCreditRevoke,
   decodeError,
+  decodePeeked,
   decodeProgress,
+  decodeRedriven,
   decodeStream,
   decodeSubscribed,
+  decodeSubscription,
+  decodeSubscriptionDeleted,
+  decodeSubscriptions,
   decodeTopic,
   decodeTopicDeleted,
   decodeTopics,
+  decodeTopicsChanged,
   decodeTruncated,
   decodeUnsubscribed,
   FRAME_TYPE,
   type FrameReader,
   MillraceError,
+  type ProgressFrame,
+  type StreamFrame,
   type WelcomeFrame,
 } from "@millrace/protocol";
+import { BrokerDeadLetters } from "./admin/broker-dead-letters.ts";
+import { BrokerSubscriptions } from "./admin/broker-subscriptions.ts";
 import { BrokerTopics } from "./admin/broker-topics.ts";
+import { OffsetReading } from "./admin/offset-reading.ts";
+import { Peeking } from "./admin/peeking.ts";
 import type { Client, ClientEvents, ClientState, ConnectOptions } from "./api/client.ts";
+import type { ConsumeOptions, HandlerOptions, MessageHandler, PullConsumer } from "./api/consumer.ts";
+import type { DeadLetters } from "./api/dead-letters.ts";
 import type { Producer, ProducerOptions } from "./api/producer.ts";
+import type { AskOptions, Reply, RequestHandler, Responder, RespondOptions } from "./api/request-reply.ts";
 import type { SubscribeOptions, Subscription } from "./api/subscription.ts";
+import type { Subscriptions } from "./api/subscriptions.ts";
 import type { Topics } from "./api/topics.ts";
 import type { Connection } from "./connection/connection.ts";
 import { Link, type LinkHandlers, type Platform } from "./connection/link.ts";
 import { RequestTable } from "./connection/request-table.ts";
+import { ServerClock } from "./connection/server-clock.ts";
+import { Consumers } from "./consume/consumers.ts";
+import { TopicConsumer } from "./consume/topic-consumer.ts";
 import { EventEmitter } from "./event-emitter.ts";
 import { Publisher } from "./publish/publisher.ts";
 import { TopicProducer } from "./publish/topic-producer.ts";
+import { Requester } from "./request/requester.ts";
+import { Responders } from "./request/responders.ts";
 import { type ConnectSettings, closedError, connectSettings, producerSettings } from "./settings.ts";
+import { isPattern, PatternSubscription } from "./subscribe/pattern-subscription.ts";
+import type { RecordReader } from "./subscribe/record-reader.ts";
 import { Subscriber } from "./subscribe/subscriber.ts";
-import { TopicSubscription } from "./subscribe/topic-subscription.ts";
+import { type SubscriptionContext, TopicSubscription } from "./subscribe/topic-subscription.ts";
+import { TopicWatches, type WatchContext } from "./subscribe/topic-watch.ts";
 
 /** The client: joins the link with those who use it, and brings each frame to whom it concerns. */
 export class BrokerClient implements Client, LinkHandlers {
   readonly url: string;
   readonly topics: Topics;
+  readonly subscriptions: Subscriptions;
+  readonly deadLetters: DeadLetters;
   readonly #settings: ConnectSettings;
   readonly #platform: Platform;
   readonly #events: EventEmitter<ClientEvents> = new EventEmitter();
@@ -43,6 +69,13 @@ export class BrokerClient implements Client, LinkHandlers {
   readonly #publisher: Publisher;
   readonly #subscriber: Subscriber = new Subscriber();
   readonly #producers: Set<TopicProducer> = new Set();
+  readonly #serverClock: ServerClock;
+  readonly #router: Consumers = new Consumers();
+  readonly #watches: TopicWatches = new TopicWatches();
+  readonly #consumers: Set<TopicConsumer> = new Set();
+  readonly #reading: SubscriptionContext & WatchContext;
+  readonly #requester: Requester;
+  readonly #responders: Responders;
   #connection: Connection | undefined;
   #closing: Promise<void> | undefined;
   #closed: MillraceError | undefined;
@@ -53,7 +86,35 @@ export class BrokerClient implements Client, LinkHandlers {
     this.#settings = connectSettings(url, options);
     this.#platform = platform;
     this.#requests = new RequestTable(platform.clock, this.#settings.requestTimeoutMs);
+    this.#serverClock = new ServerClock(platform.clock);
     this.topics = new BrokerTopics(this.#requests);
+    this.#reading = {
+      subscriber: this.#subscriber,
+      watches: this.#watches,
+      requests: this.#requests,
+      topics: this.topics,
+      clock: platform.clock,
+      entropy: platform.entropy,
+      serverClock: this.#serverClock,
+      onGap: (gap) => this.#events.emit("gap", gap),
+    };
+    const reading = new OffsetReading((topic, options) => this.subscribe(topic, options));
+    const peeking = new Peeking(this.#requests, this.topics, reading);
+    this.subscriptions = new BrokerSubscriptions(this.#requests, peeking);
+    this.deadLetters = new BrokerDeadLetters(this.#requests, this.topics, this.subscriptions, peeking);
+    this.#requester = new Requester({
+      topics: this.topics,
+      subscriptions: this.subscriptions,
+      clock: platform.clock,
+      entropy: platform.entropy,
+      producer: (topic, options) => this.producer(topic, options),
+      subscribe: (topic, options) => this.subscribe(topic, options),
+    });
+    this.#responders = new Responders({
+      serverClock: this.#serverClock,
+      producer: (topic, options) => this.producer(topic, options),
+      consume: (topic, options, handler, more) => this.consume(topic, options, handler, more),
+    });
     this.#link = new Link(this.#settings, platform, this);
     this.#publisher = new Publisher(
       () => this.#link.checkDrained(),
@@ -88,14 +149,38 @@ export class BrokerClient implements Client, LinkHandlers {
 
   subscribe(topic: string, options: SubscribeOptions = {}): Subscription {
     this.#checkOpen();
-    return new TopicSubscription(topic, options, {
-      subscriber: this.#subscriber,
+    return this.#read(topic, options);
+  }
+
+  consume(
+    topic: string,
+    options: ConsumeOptions,
+    handler?: MessageHandler,
+    more: HandlerOptions = {},
+  ): PullConsumer {
+    this.#checkOpen();
+    const consumer = new TopicConsumer(topic, options, handler, more, {
+      consumers: this.#router,
+      watches: this.#watches,
       requests: this.#requests,
-      topics: this.topics,
+      subscriptions: this.subscriptions,
       clock: this.#platform.clock,
       entropy: this.#platform.entropy,
-      onGap: (gap) => this.#events.emit("gap", gap),
+      read: (name, reading, onWake) => this.#read(name, reading, onWake),
+      onGap: this.#reading.onGap,
+      onClosed: (closed) => this.#consumers.delete(closed),
     });
+    this.#consumers.add(consumer);
+    return consumer;
+  }
+
+  async request(topic: string, value: unknown, options: AskOptions = {}): Promise<Reply> {
+    this.#checkOpen();
+    return this.#requester.request(topic, value, options);
+  }
+
+  respond(topic: string, handler: RequestHandler, options: RespondOptions = {}): Responder {
+    return this.#responders.respond(topic, handler, options);
   }
 
   on<E extends keyof ClientEvents>(event: E, listener: (value: ClientEvents[E]) => void): () => void {
@@ -117,7 +202,10 @@ export class BrokerClient implements Client, LinkHandlers {
     this.#connection = connection;
     this.#requests.onConnected(connection);
     this.#publisher.onConnected(connection, welcome);
+    this.#serverClock.onConnected(welcome.serverTimeMs);
     this.#subscriber.onConnected(connection, welcome);
+    this.#router.onConnected(connection, welcome);
+    this.#watches.onConnected(connection);
     const { serverName, sessionId } = welcome;
     this.#events.emit("connected", { serverName, sessionId });
   }
@@ -126,16 +214,20 @@ export class BrokerClient implements Client, LinkHandlers {
     this.#requests.onDraining();
     this.#publisher.onDraining();
     this.#subscriber.onDraining();
+    this.#watches.onDraining();
+    this.#router.onDraining();
   }
 
   isQuiet(): boolean {
-    return this.#publisher.unanswered === 0 && this.#requests.underWay === 0;
+    return this.#publisher.unanswered === 0 && this.#requests.underWay === 0 && this.#router.isQuiet;
   }
 
   onDisconnected(error: MillraceError): void {
     this.#connection = undefined;
     this.#publisher.onDisconnected();
     this.#subscriber.onDisconnected();
+    this.#router.onDisconnected(error);
+    this.#watches.onDisconnected();
     this.#requests.onDisconnected(error);
     this.#events.emit("disconnected", error);
   }
@@ -147,6 +239,7 @@ export class BrokerClient implements Client, LinkHandlers {
     const closed = new MillraceError("CLOSED", "the client is closed", cause);
     for (const producer of [...this.#producers]) producer.abort(closed);
     this.#subscriber.abort(error);
+    for (const consumer of [...this.#consumers]) consumer.end(closed);
     this.#requests.abort(closed);
     this.#events.emit("closed", error);
   }
@@ -155,6 +248,7 @@ export class BrokerClient implements Client, LinkHandlers {
     switch (type) {
       case FRAME_TYPE.DELIVER:
         this.#subscriber.onDeliver(bytes);
+        this.#router.onDeliver(bytes);
         break;
       case FRAME_TYPE.ACK:
         this.#publisher.onAck(decodeAck(reader));
@@ -172,13 +266,17 @@ export class BrokerClient implements Client, LinkHandlers {
         this.#subscriber.onSubscribed(decodeSubscribed(reader));
         break;
       case FRAME_TYPE.STREAM:
-        this.#subscriber.onStream(decodeStream(reader));
+        this.#onStream(decodeStream(reader));
         break;
       case FRAME_TYPE.PROGRESS:
-        this.#subscriber.onProgress(decodeProgress(reader));
+        this.#onProgress(decodeProgress(reader));
+        break;
+      case FRAME_TYPE.TOPICS_CHANGED:
+        this.#watches.onChanged(decodeTopicsChanged(reader));
         break;
       default:
-        this.#onAnswer(type, reader);
+        if (this.#router.onFrame(type, reader)) this.#link.checkDrained();
+        else this.#onAnswer(type, reader);
     }
   }
 
@@ -197,6 +295,20 @@ export class BrokerClient implements Client, LinkHandlers {
       this.#requests.onAnswer(decodeTopicDeleted(reader).requestId, undefined);
     } else if (type === FRAME_TYPE.UNSUBSCRIBED) {
       this.#requests.onAnswer(decodeUnsubscribed(reader).requestId, undefined);
+    } else if (type === FRAME_TYPE.SUBSCRIPTION) {
+      const { requestId, subscription } = decodeSubscription(reader);
+      this.#requests.onAnswer(requestId, subscription);
+    } else if (type === FRAME_TYPE.SUBSCRIPTIONS) {
+      const { requestId, subscriptions } = decodeSubscriptions(reader);
+      this.#requests.onAnswer(requestId, subscriptions);
+    } else if (type === FRAME_TYPE.SUBSCRIPTION_DELETED) {
+      this.#requests.onAnswer(decodeSubscriptionDeleted(reader).requestId, undefined);
+    } else if (type === FRAME_TYPE.PEEKED) {
+      const { requestId, records } = decodePeeked(reader);
+      this.#requests.onAnswer(requestId, records);
+    } else if (type === FRAME_TYPE.REDRIVEN) {
+      const { requestId, count } = decodeRedriven(reader);
+      this.#requests.onAnswer(requestId, count);
     }
     this.#link.checkDrained();
   }
@@ -204,16 +316,41 @@ export class BrokerClient implements Client, LinkHandlers {
   #onError(reader: FrameReader): void {
     const frame = decodeError(reader);
     const error = MillraceError.fromWire(frame);
-    const { subscriptionId } = error.details;
+    const { subscriptionId, consumerId } = error.details;
     if (frame.requestId !== undefined) {
-      // A SUBSCRIBE uses one number for both of its ids.
-      if (!this.#requests.onError(frame.requestId, error)) this.#subscriber.onError(frame.requestId, error);
+      this.#onRefused(frame.requestId, error);
+    } else if (typeof consumerId === "number") {
+      this.#router.onError(consumerId, error);
     } else if (typeof subscriptionId === "number") {
       this.#subscriber.onError(subscriptionId, error);
     } else if (!this.#publisher.onError(error)) {
       this.#connection?.setSessionError(error);
     }
     this.#link.checkDrained();
+  }
+
+  #onRefused(requestId: number, error: MillraceError): void {
+    if (this.#requests.onError(requestId, error)) return;
+    if (this.#router.onRefused(requestId, error) || this.#watches.onRefused(requestId, error)) return;
+    // A SUBSCRIBE uses one number for both of its ids.
+    this.#subscriber.onError(requestId, error);
+  }
+
+  #onStream(frame: StreamFrame): void {
+    this.#subscriber.onStream(frame);
+    this.#router.onStream(frame);
+  }
+
+  #onProgress(frame: ProgressFrame): void {
+    this.#subscriber.onProgress(frame);
+    this.#router.onProgress(frame);
+  }
+
+  #read(topic: string, options: SubscribeOptions, onWake?: () => void): RecordReader {
+    const context = onWake === undefined ? this.#reading : { ...this.#reading, onWake };
+    return isPattern(topic)
+      ? new PatternSubscription(topic, options, context)
+      : new TopicSubscription(topic, options, context);
   }
 
   async #close(): Promise<void> {
@@ -225,10 +362,18 @@ export class BrokerClient implements Client, LinkHandlers {
     const timeout = new Promise<void>((resolve) => {
       timer = clock.setTimer(resolve, closeTimeoutMs);
     });
-    const flushed = Promise.allSettled(Array.from(this.#producers, (producer) => producer.close()));
+    const flushed = this.#finishWork(closeTimeoutMs);
     await Promise.race([flushed, timeout]);
     clock.clearTimer(timer);
     this.#link.close();
+  }
+
+  /** Consumers first: what is in hand may still publish. */
+  async #finishWork(timeoutMs: number): Promise<void> {
+    const options = { timeoutMs };
+    await Promise.all(Array.from(this.#consumers, (consumer) => consumer.close(options)));
+    await this.#requester.close(timeoutMs);
+    await Promise.allSettled(Array.from(this.#producers, (producer) => producer.close()));
   }
 
   #checkOpen(): void {

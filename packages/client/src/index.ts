@@ -7,6 +7,24 @@ import { systemClock } from "./system-clock.ts";
 
 export { type ErrorName, MillraceError } from "@millrace/protocol";
 export type { Client, ClientEvents, ClientState, ConnectOptions } from "./api/client.ts";
+export type {
+  CloseConsumerOptions,
+  ConsumeMode,
+  ConsumeOptions,
+  Consumer,
+  ConsumerError,
+  ConsumerEvents,
+  HandlerOptions,
+  MessageHandler,
+  PullConsumer,
+} from "./api/consumer.ts";
+export type {
+  DeadLetter,
+  DeadLetters,
+  ListDeadLettersOptions,
+  RedriveOptions,
+} from "./api/dead-letters.ts";
+export type { Message, NackOptions } from "./api/message.ts";
 export type { FlushOptions, Producer, ProducerOptions } from "./api/producer.ts";
 export type {
   BatchResult,
@@ -17,13 +35,28 @@ export type {
   ReceivedBatch,
   ReceivedRecord,
 } from "./api/record.ts";
+export type { AskOptions, Reply, RequestHandler, Responder, RespondOptions } from "./api/request-reply.ts";
 export type {
   Gap,
+  LiveOptions,
   PartitionPosition,
   SubscribeFrom,
   SubscribeOptions,
   Subscription,
 } from "./api/subscription.ts";
+export type {
+  PeekedMessage,
+  PeekedState,
+  PeekOptions,
+  SubscriptionChanges,
+  SubscriptionDescription,
+  SubscriptionInfo,
+  SubscriptionMode,
+  SubscriptionPartition,
+  SubscriptionSettings,
+  SubscriptionStart,
+  Subscriptions,
+} from "./api/subscriptions.ts";
 export type {
   PartitionInfo,
   RequestOptions,
@@ -31,6 +64,8 @@ export type {
   TopicChanges,
   TopicConfig,
   TopicDescription,
+  TopicOverflow,
+  TopicRetention,
   Topics,
   TruncateBefore,
   TruncatedPartition,

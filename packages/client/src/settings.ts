@@ -1,5 +1,6 @@
 import { LIMITS, MillraceError } from "@millrace/protocol";
 import type { ConnectOptions } from "./api/client.ts";
+import type { CloseConsumerOptions, ConsumeOptions, HandlerOptions } from "./api/consumer.ts";
 import type { ProducerOptions } from "./api/producer.ts";
 import type { SubscribeOptions } from "./api/subscription.ts";
 
@@ -27,6 +28,21 @@ export interface ConnectSettings extends ConnectDefaults {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>> | undefined;
   readonly signal: AbortSignal | undefined;
+}
+
+/** Options of `client.consume` that have a default of the client's. */
+export type ConsumeDefaults = Defaults<
+  Pick<
+    ConsumeOptions,
+    "create" | "maxLeaseMs" | "windowBytes" | "autoCommit" | "commitIntervalMs" | "verifyChecksums"
+  > &
+    HandlerOptions
+>;
+
+/** What a consumer goes by. */
+export interface ConsumeSettings extends ConsumeDefaults {
+  /** Messages at a time, of mode `queue` and `keyed`. */
+  readonly prefetch: number;
 }
 
 export const CONNECT_DEFAULTS: ConnectDefaults = {
@@ -59,6 +75,20 @@ export const SUBSCRIBE_DEFAULTS: SubscribeDefaults = {
   untilEnd: false,
   verifyChecksums: true,
 };
+
+export const CONSUME_DEFAULTS: ConsumeDefaults = {
+  create: true,
+  concurrency: 1,
+  maxLeaseMs: 12 * 3_600_000,
+  windowBytes: 8 * MIB,
+  autoCommit: true,
+  commitIntervalMs: 1_000,
+  verifyChecksums: true,
+};
+
+/** Of `consumer.close`. */
+const CLOSE_CONSUMER_TIMEOUT_MS = 30_000;
+const CONCURRENCY_MAX = 65_535;
 
 const BATCH_BYTES_MIN = KIB;
 const BATCH_BYTES_MAX = MIB;
@@ -111,6 +141,36 @@ export function producerSettings(options: ProducerOptions): ProducerSettings {
   checkRange("retryBackoffMs", settings.retryBackoffMs, 1, TIMER_MS_MAX);
   checkRange("retryBackoffMaxMs", settings.retryBackoffMaxMs, 1, TIMER_MS_MAX);
   return settings;
+}
+
+/**
+ * `more` only in the handler form.
+ * @throws RangeError for a value out of its range
+ */
+export function consumeSettings(options: ConsumeOptions, more: HandlerOptions = {}): ConsumeSettings {
+  const concurrency = more.concurrency ?? CONSUME_DEFAULTS.concurrency;
+  const settings = {
+    create: options.create ?? CONSUME_DEFAULTS.create,
+    concurrency,
+    prefetch: options.prefetch ?? concurrency,
+    maxLeaseMs: options.maxLeaseMs ?? CONSUME_DEFAULTS.maxLeaseMs,
+    windowBytes: options.windowBytes ?? CONSUME_DEFAULTS.windowBytes,
+    autoCommit: options.autoCommit ?? CONSUME_DEFAULTS.autoCommit,
+    commitIntervalMs: options.commitIntervalMs ?? CONSUME_DEFAULTS.commitIntervalMs,
+    verifyChecksums: options.verifyChecksums ?? CONSUME_DEFAULTS.verifyChecksums,
+  };
+  checkRange("concurrency", concurrency, 1, CONCURRENCY_MAX);
+  checkRange("prefetch", settings.prefetch, 1, LIMITS.slotsMax);
+  checkRange("maxLeaseMs", settings.maxLeaseMs, 1, Number.MAX_SAFE_INTEGER);
+  checkRange("commitIntervalMs", settings.commitIntervalMs, 1, TIMER_MS_MAX);
+  windowBytesOf(settings.windowBytes, 0);
+  return settings;
+}
+
+/** @throws RangeError for a value out of its range */
+export function closeTimeoutMsOf({ timeoutMs = CLOSE_CONSUMER_TIMEOUT_MS }: CloseConsumerOptions): number {
+  checkRange("timeoutMs", timeoutMs, 0, TIMER_MS_MAX);
+  return timeoutMs;
 }
 
 /** The window of a subscription: at least one frame, since a smaller one could not be served at all. */

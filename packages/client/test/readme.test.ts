@@ -1,6 +1,11 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
-import { CONNECT_DEFAULTS, PRODUCER_DEFAULTS, SUBSCRIBE_DEFAULTS } from "../src/settings.ts";
+import {
+  CONNECT_DEFAULTS,
+  CONSUME_DEFAULTS,
+  PRODUCER_DEFAULTS,
+  SUBSCRIBE_DEFAULTS,
+} from "../src/settings.ts";
 
 // From dist/test.
 const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
@@ -20,7 +25,19 @@ function shown(value: unknown): string {
 for (const [heading, defaults, without] of [
   ["Options of `connect`", CONNECT_DEFAULTS, ["signal", "headers"]],
   ["Options of `client.producer`", PRODUCER_DEFAULTS, []],
-  ["Options of `client.subscribe`", SUBSCRIBE_DEFAULTS, ["partitions", "signal", "onGap"]],
+  [
+    "Options of `client.subscribe`",
+    SUBSCRIBE_DEFAULTS,
+    ["partitions", "signal", "onGap", "replay", "lastValuePerKey", "onReconnect"],
+  ],
+  [
+    "Options of `client.consume`",
+    CONSUME_DEFAULTS,
+    [
+      ...["subscription", "mode", "from", "leaseMs", "maxDeliveries", "backoffMinMs", "backoffMaxMs"],
+      ...["prefetch", "onGap", "signal", "replay", "lastValuePerKey", "onReconnect"],
+    ],
+  ],
 ] as const) {
   t.test(`${heading} are all in the README, with their defaults`, async (t) => {
     const table = tableBelow(heading);

@@ -110,7 +110,7 @@ export async function createBrokerOf(parts: BrokerParts, options: BrokerOptions)
   const gateway = new Gateway({ port: node, clock: parts.clock, logger, autoCreate });
   let listener: Listener | undefined;
   try {
-    node.attach(gateway);
+    node.attach(gateway.node);
     listener = await parts.listen({ host, port }, gateway);
     await node.start();
   } catch (error) {

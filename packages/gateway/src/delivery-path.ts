@@ -16,13 +16,13 @@ import { ReadScheduler } from "./read-scheduler.ts";
 import type { Session } from "./session.ts";
 import { ENDED, FOLLOWING, JOINED, READING, StreamReader, WAITING } from "./stream-reader.ts";
 import { StreamRecovery } from "./stream-recovery.ts";
+import { StreamTable, sameSessionStreams } from "./stream-table.ts";
 import { type Subscription, subscriptionDetails } from "./subscription.ts";
 import type { TailGroup } from "./tail-group.ts";
 import { TailGroups } from "./tail-groups.ts";
 
 const THROTTLED = ERROR_CODES.THROTTLED.code;
 const READ_FAILED = ERROR_CODES.READ_FAILED.code;
-const STREAM_ID_MAX = 0xffff_ffff;
 
 /** Reports what must not happen but does not hurt. */
 export type Report = (event: string, fields: Record<string, unknown>) => void;
@@ -45,8 +45,7 @@ export class DeliveryPath implements MemberSender {
   readonly #groups: TailGroups;
   readonly #scheduler: ReadScheduler;
   readonly #recovery: StreamRecovery;
-  readonly #streams: Map<number, StreamReader> = new Map();
-  #lastStreamId = 0;
+  readonly #streams: StreamTable;
 
   constructor(port: GatewayPort, clock: Clock, writer: FrameWriter, output: OutputMeter, report: Report) {
     this.#clock = clock;
@@ -54,6 +53,7 @@ export class DeliveryPath implements MemberSender {
     this.#report = report;
     this.#fanOut = new FanOut(clock, this);
     this.#groups = new TailGroups(port);
+    this.#streams = new StreamTable((streamId) => this.#groups.bySharedId(streamId) !== undefined);
     this.#scheduler = new ReadScheduler(port, clock, output);
     this.#recovery = new StreamRecovery(port, this.#groups, this.#scheduler, (subscription, error) =>
       this.#fail(subscription, error),
@@ -79,27 +79,72 @@ export class DeliveryPath implements MemberSender {
     bounds: readonly PartitionBounds[],
     startOffsets: readonly number[],
   ): void {
-    subscription.topic = topic;
-    subscription.streams = bounds.map(({ partition, logEpoch }, i) => {
-      const group = this.#groups.of(topic, partition, () => this.#newStreamId());
-      const stream = new StreamReader(
-        subscription,
-        group,
-        this.#newStreamId(),
-        startOffsets[i] as number,
-        logEpoch,
-      );
-      group.streams.add(stream);
-      this.#streams.set(stream.streamId, stream);
-      return stream;
-    });
+    this.enter(subscription, topic);
+    subscription.streams = bounds.map(({ partition, logEpoch }, i) =>
+      this.#newStream(subscription, topic, partition, startOffsets[i] as number, logEpoch),
+    );
   }
 
   start(subscription: Subscription): void {
-    for (const stream of subscription.streams) {
-      subscription.enqueue(stream);
-    }
+    this.resume(subscription, subscription.streams);
+  }
+
+  /** The subscription takes its place among the session's readers. Streams may be added to it. */
+  enter(subscription: Subscription, topic: Topic): void {
+    subscription.topic = topic;
+    const { session } = subscription;
+    session.readers ??= new Set();
+    session.readers.add(subscription);
+  }
+
+  /** One more partition for a subscription that has entered; read from resume() on. */
+  add(subscription: Subscription, partition: number, startOffset: number, logEpoch: number): StreamReader {
+    const topic = subscription.topic as Topic;
+    const stream = this.#newStream(subscription, topic, partition, startOffset, logEpoch);
+    subscription.streams = [...subscription.streams, stream];
+    return stream;
+  }
+
+  /** Nothing more is sent for these, and the others of their subscription go on. */
+  remove(subscription: Subscription, streams: ReadonlySet<StreamReader>): void {
+    subscription.streams = subscription.streams.filter((stream) => !streams.has(stream));
+    for (const stream of streams) this.#endStream(stream);
+    if (!subscription.ended) this.#scheduler.plan(subscription);
+  }
+
+  /** These are to be read, from where each stands. */
+  resume(subscription: Subscription, streams: readonly StreamReader[]): void {
+    for (const stream of streams) subscription.enqueue(stream);
     this.#scheduler.pump(subscription);
+  }
+
+  /** Nothing is read or delivered until it is no longer paused. */
+  setPaused(subscription: Subscription, paused: boolean): void {
+    if (subscription.paused === paused || subscription.ended) return;
+    subscription.paused = paused;
+    for (const stream of paused ? subscription.streams : []) {
+      if (stream.state === JOINED) this.leaveGroup(stream);
+      else if (stream.state === FOLLOWING) {
+        stream.group.unfollow(stream);
+        subscription.enqueue(stream);
+        this.#groups.untailIfIdle(stream.group, this.#fanOut);
+      }
+    }
+    if (!paused) this.#scheduler.plan(subscription);
+  }
+
+  #newStream(
+    subscription: Subscription,
+    topic: Topic,
+    partition: number,
+    startOffset: number,
+    logEpoch: number,
+  ): StreamReader {
+    const group = this.#groups.of(topic, partition, () => this.#streams.newId());
+    const stream = new StreamReader(subscription, group, this.#streams.newId(), startOffset, logEpoch);
+    group.streams.add(stream);
+    this.#streams.add(stream);
+    return stream;
   }
 
   /** FLOW: the client allows more. */
@@ -109,8 +154,8 @@ export class DeliveryPath implements MemberSender {
 
   /** The session's socket has room again. */
   onWritable(session: Session): void {
-    if (session.subscriptions === undefined) return;
-    for (const subscription of session.subscriptions.values()) {
+    if (session.readers === undefined) return;
+    for (const subscription of session.readers) {
       if (subscription.waiting.length > 0) this.#scheduler.plan(subscription);
     }
   }
@@ -119,6 +164,7 @@ export class DeliveryPath implements MemberSender {
   end(subscription: Subscription): void {
     if (subscription.ended) return;
     subscription.ended = true;
+    subscription.session.readers?.delete(subscription);
     for (const stream of subscription.streams) this.#endStream(stream);
   }
 
@@ -132,12 +178,13 @@ export class DeliveryPath implements MemberSender {
 
   #endStream(stream: StreamReader): void {
     const { group } = stream;
+    stream.ended = true;
     if (stream.state === JOINED) group.leave(stream);
     else if (stream.state === FOLLOWING) group.unfollow(stream);
     group.streams.delete(stream);
     this.#scheduler.forget(stream);
     // A read under way is answered; until then the answer, which may be a join, has to find its stream.
-    if (stream.state !== READING) this.#streams.delete(stream.streamId);
+    if (stream.state !== READING) this.#streams.delete(stream);
     stream.state = stream.state === READING ? READING : ENDED;
     this.#groups.untailIfIdle(group, this.#fanOut);
   }
@@ -150,12 +197,14 @@ export class DeliveryPath implements MemberSender {
   #answered(streamId: number): StreamReader | undefined {
     const stream = this.#streams.get(streamId);
     if (stream === undefined || stream.state !== READING) return undefined;
-    const { group, subscription } = stream;
+    const { group } = stream;
     this.#scheduler.settle(stream);
-    if (!subscription.ended) return stream;
+    if (!stream.ended) return stream;
     stream.state = ENDED;
-    this.#streams.delete(streamId);
+    this.#streams.delete(stream);
     this.#groups.untailIfIdle(group, this.#fanOut);
+    // What the read was lent is the others' now.
+    if (!stream.subscription.ended) this.#scheduler.plan(stream.subscription);
     return undefined;
   }
 
@@ -175,7 +224,7 @@ export class DeliveryPath implements MemberSender {
     const stream = this.#answered(streamId);
     if (stream === undefined) return;
     stream.neededBytes = 0;
-    if (nextOffset > stream.nextOffset) {
+    if (nextOffset > stream.nextOffset && !stream.subscription.paused) {
       if (firstOffset > stream.nextOffset) {
         this.#report("unexplained-gap", { streamId, expected: stream.nextOffset, firstOffset });
         this.#progress(stream, firstOffset, "gap");
@@ -198,6 +247,11 @@ export class DeliveryPath implements MemberSender {
     const { subscription } = stream;
     stream.neededBytes = 0;
     if (offset > stream.nextOffset) this.#progress(stream, offset, "gap");
+    if (subscription.paused) {
+      subscription.enqueue(stream);
+      this.#groups.untailIfIdle(group, this.#fanOut);
+      return;
+    }
     // Two subscriptions of one session cannot both be members: one frame would be counted and handed out once.
     if (sameSessionStreams(stream).some((other) => other.state === JOINED)) {
       stream.state = FOLLOWING;
@@ -244,7 +298,7 @@ export class DeliveryPath implements MemberSender {
     if (stream === undefined) return;
     if (errorNumber === THROTTLED) {
       this.#clock.after(GATEWAY_LIMITS.throttleRetryAfterMs, () => {
-        if (stream.state === WAITING && !stream.subscription.ended) this.#scheduler.readOn(stream);
+        if (stream.state === WAITING && !stream.ended) this.#scheduler.readOn(stream);
       });
       this.#scheduler.pump(stream.subscription);
       return;
@@ -267,7 +321,9 @@ export class DeliveryPath implements MemberSender {
       });
       return;
     }
-    this.#fail(stream.subscription, failure);
+    const { consumer } = stream.subscription;
+    if (consumer === undefined) this.#fail(stream.subscription, failure);
+    else consumer.onReadFailed(stream, failure);
   }
 
   #onShared(
@@ -387,17 +443,17 @@ export class DeliveryPath implements MemberSender {
     this.#scheduler.onShardDown(shardId);
     this.#groups.onShardDown(shardId);
     // Also those that have ended, which no group lists any more.
-    for (const stream of [...this.#streams.values()]) {
+    for (const stream of this.#streams.all()) {
       if (stream.group.shardId !== shardId || stream.state !== READING) continue;
       this.#scheduler.settle(stream);
       // The reader thread may still answer: such an answer must not be taken for that of a later read.
-      this.#streams.delete(stream.streamId);
-      if (stream.subscription.ended) {
+      this.#streams.delete(stream);
+      if (stream.ended) {
         stream.state = ENDED;
         continue;
       }
-      stream.streamId = this.#newStreamId();
-      this.#streams.set(stream.streamId, stream);
+      stream.streamId = this.#streams.newId();
+      this.#streams.add(stream);
       this.#scheduler.plan(stream.subscription);
     }
     for (const group of this.#groups.ofShard(shardId)) this.#fanOut.drop(group);
@@ -417,7 +473,8 @@ export class DeliveryPath implements MemberSender {
   onTopicDeleted(topic: Topic): void {
     for (const group of this.#groups.ofTopic(topic)) {
       for (const { subscription } of [...group.streams]) {
-        if (subscription.ended) continue;
+        // Consumers are told by those who know them.
+        if (subscription.ended || subscription.consumer !== undefined) continue;
         this.#fail(
           subscription,
           new MillraceError("TOPIC_DELETED", `topic ${topic.name} was deleted`, {
@@ -429,28 +486,4 @@ export class DeliveryPath implements MemberSender {
       this.#groups.remove(group);
     }
   }
-
-  #newStreamId(): number {
-    do {
-      this.#lastStreamId = this.#lastStreamId === STREAM_ID_MAX ? 1 : this.#lastStreamId + 1;
-    } while (
-      this.#streams.has(this.#lastStreamId) ||
-      this.#groups.bySharedId(this.#lastStreamId) !== undefined
-    );
-    return this.#lastStreamId;
-  }
-}
-
-/** The streams of the same partition that other subscriptions of the session have. */
-function sameSessionStreams(stream: StreamReader): StreamReader[] {
-  const { subscription, group } = stream;
-  const { subscriptions } = subscription.session;
-  if (subscriptions === undefined || subscriptions.size < 2) return [];
-  const streams: StreamReader[] = [];
-  for (const other of subscriptions.values()) {
-    if (other === subscription || other.topic?.topicId !== subscription.topic?.topicId) continue;
-    const same = other.streams.find((candidate) => candidate.group === group);
-    if (same !== undefined) streams.push(same);
-  }
-  return streams;
 }

@@ -1,19 +1,35 @@
 import {
+  decodeAlterSubscription,
   decodeAlterTopic,
+  decodeCommit,
+  decodeConsume,
+  decodeConsumerCredit,
+  decodeCreateSubscription,
   decodeCreateTopic,
   decodeCreditRequest,
   decodeCreditReturned,
+  decodeDeleteSubscription,
   decodeDeleteTopic,
+  decodeDescribeSubscription,
   decodeDescribeTopic,
   decodeError,
   decodeFlow,
   decodeHello,
+  decodeListSubscriptions,
   decodeListTopics,
+  decodePeek,
   decodePing,
   decodePong,
+  decodeRedrive,
+  decodeRelease,
+  decodeSeekSubscription,
+  decodeSnapshotSubscription,
+  decodeStopConsuming,
   decodeSubscribe,
   decodeTruncateTopic,
   decodeUnsubscribe,
+  decodeUnwatchTopics,
+  decodeWatchTopics,
   encodePong,
   FRAME_TYPE,
   FrameReader,
@@ -23,21 +39,25 @@ import {
   MillraceError,
   readFrameType,
 } from "@millrace/protocol";
+import type { ConsumeRequests } from "./consume-requests.ts";
 import { INVALID_LIMIT, type PublishCreditPool } from "./publish-credit.ts";
 import type { PublishPath } from "./publish-path.ts";
+import type { QueueConsumers } from "./queue-consumers.ts";
 import { asRequestError } from "./request-errors.ts";
 import { AWAITS_HELLO, type Session } from "./session.ts";
+import type { SessionLog } from "./session-log.ts";
+import type { StreamConsumers } from "./stream-consumers.ts";
 import type { SubscribeRequests } from "./subscribe-requests.ts";
+import type { SubscriptionRequests } from "./subscription-requests.ts";
 import type { TopicRequests } from "./topic-requests.ts";
+import type { TopicWatches } from "./topic-watches.ts";
 
 /** What the dispatch leaves to the gateway. */
 export interface DispatchHost {
   readonly isDraining: boolean;
   /** @throws MillraceError when the client cannot be served; a close follows. */
   welcome(session: Session, frame: HelloFrame): void;
-  /** A request failed for a reason that its client is not told. */
-  logRequestFailure(session: Session, error: unknown): void;
-  logClientError(session: Session, name: string, message: string): void;
+  readonly log: SessionLog;
 }
 
 export interface DispatchTargets {
@@ -45,7 +65,12 @@ export interface DispatchTargets {
   readonly credit: PublishCreditPool;
   readonly publishPath: PublishPath;
   readonly subscribeRequests: SubscribeRequests;
+  readonly consumeRequests: ConsumeRequests;
+  readonly streamConsumers: StreamConsumers;
+  readonly queueConsumers: QueueConsumers;
+  readonly subscriptionRequests: SubscriptionRequests;
   readonly topicRequests: TopicRequests;
+  readonly topicWatches: TopicWatches;
 }
 
 /** Hands each frame to whoever handles its type. A frame that breaks the protocol ends its session, and only that. */
@@ -92,7 +117,7 @@ export class FrameDispatch {
 
   #dispatch(session: Session, type: number): void {
     const reader = this.#reader;
-    const { credit, subscribeRequests, topicRequests } = this.#targets;
+    const { consumeRequests, credit, streamConsumers, subscribeRequests, topicRequests } = this.#targets;
     switch (type) {
       case FRAME_TYPE.HELLO: {
         if (session.state !== AWAITS_HELLO) throw new MillraceError("MALFORMED_FRAME", "a second HELLO");
@@ -101,7 +126,7 @@ export class FrameDispatch {
       }
       case FRAME_TYPE.ERROR: {
         const { name, message } = decodeError(reader);
-        this.#host.logClientError(session, name, message);
+        this.#host.log.clientError(session, name, message);
         return;
       }
       case FRAME_TYPE.PING: {
@@ -142,6 +167,30 @@ export class FrameDispatch {
         this.#request(session, frame.requestId, false, () => subscribeRequests.unsubscribe(session, frame));
         return;
       }
+      case FRAME_TYPE.CONSUME: {
+        const frame = decodeConsume(reader);
+        this.#request(session, frame.requestId, true, () => consumeRequests.consume(session, frame));
+        return;
+      }
+      case FRAME_TYPE.SETTLE:
+        this.#targets.queueConsumers.onSettle(session, reader);
+        return;
+      case FRAME_TYPE.CONSUMER_CREDIT:
+        consumeRequests.credit(session, decodeConsumerCredit(reader));
+        return;
+      case FRAME_TYPE.STOP_CONSUMING: {
+        const frame = decodeStopConsuming(reader);
+        this.#request(session, frame.requestId, false, () => consumeRequests.stop(session, frame));
+        return;
+      }
+      case FRAME_TYPE.RELEASE:
+        streamConsumers.release(session, decodeRelease(reader));
+        return;
+      case FRAME_TYPE.COMMIT: {
+        const frame = decodeCommit(reader);
+        this.#request(session, frame.requestId, false, () => streamConsumers.commit(session, frame));
+        return;
+      }
       case FRAME_TYPE.CREATE_TOPIC: {
         const frame = decodeCreateTopic(reader);
         this.#request(session, frame.requestId, true, () => topicRequests.create(session, frame));
@@ -173,6 +222,69 @@ export class FrameDispatch {
         return;
       }
       default:
+        this.#dispatchSubscription(session, type);
+    }
+  }
+
+  /** Frames about subscriptions of the catalog, and about which topics there are. */
+  #dispatchSubscription(session: Session, type: number): void {
+    const reader = this.#reader;
+    const { subscriptionRequests: subscriptions, topicWatches } = this.#targets;
+    switch (type) {
+      case FRAME_TYPE.CREATE_SUBSCRIPTION: {
+        const frame = decodeCreateSubscription(reader);
+        this.#request(session, frame.requestId, true, () => subscriptions.create(session, frame));
+        return;
+      }
+      case FRAME_TYPE.DESCRIBE_SUBSCRIPTION: {
+        const frame = decodeDescribeSubscription(reader);
+        this.#request(session, frame.requestId, false, () => subscriptions.describe(session, frame));
+        return;
+      }
+      case FRAME_TYPE.LIST_SUBSCRIPTIONS: {
+        const frame = decodeListSubscriptions(reader);
+        this.#request(session, frame.requestId, false, () => subscriptions.list(session, frame));
+        return;
+      }
+      case FRAME_TYPE.ALTER_SUBSCRIPTION: {
+        const frame = decodeAlterSubscription(reader);
+        this.#request(session, frame.requestId, true, () => subscriptions.alter(session, frame));
+        return;
+      }
+      case FRAME_TYPE.SEEK_SUBSCRIPTION: {
+        const frame = decodeSeekSubscription(reader);
+        this.#request(session, frame.requestId, true, () => subscriptions.seek(session, frame));
+        return;
+      }
+      case FRAME_TYPE.DELETE_SUBSCRIPTION: {
+        const frame = decodeDeleteSubscription(reader);
+        this.#request(session, frame.requestId, true, () => subscriptions.delete(session, frame));
+        return;
+      }
+      case FRAME_TYPE.SNAPSHOT_SUBSCRIPTION: {
+        const frame = decodeSnapshotSubscription(reader);
+        this.#request(session, frame.requestId, true, () => subscriptions.snapshot(session, frame));
+        return;
+      }
+      case FRAME_TYPE.PEEK: {
+        const frame = decodePeek(reader);
+        this.#request(session, frame.requestId, false, () => subscriptions.peek(session, frame));
+        return;
+      }
+      case FRAME_TYPE.REDRIVE: {
+        const frame = decodeRedrive(reader);
+        this.#request(session, frame.requestId, true, () => subscriptions.redrive(session, frame));
+        return;
+      }
+      case FRAME_TYPE.WATCH_TOPICS: {
+        const frame = decodeWatchTopics(reader);
+        this.#request(session, frame.requestId, false, () => topicWatches.watch(session, frame));
+        return;
+      }
+      case FRAME_TYPE.UNWATCH_TOPICS:
+        topicWatches.unwatch(session, decodeUnwatchTopics(reader));
+        return;
+      default:
         throw new MillraceError("UNKNOWN_FRAME_TYPE", `a client cannot send frames of type ${type}`, {
           details: { type },
         });
@@ -202,7 +314,7 @@ export class FrameDispatch {
       if (answered !== undefined) await answered;
     } catch (error) {
       const answer = asRequestError(error);
-      if (answer.code === "INTERNAL") this.#host.logRequestFailure(session, error);
+      if (answer.code === "INTERNAL") this.#host.log.requestFailed(session, error);
       session.sendError(answer, requestId);
     } finally {
       session.requestsInFlight -= 1;

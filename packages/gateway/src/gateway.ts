@@ -1,90 +1,58 @@
-import type { GatewayHandler, GatewayPort, Logger, Topic, TopicConfig } from "@millrace/broker/internal";
-import { VERSION } from "@millrace/broker/internal";
+import { type GatewayPort, type Logger, VERSION } from "@millrace/broker/internal";
 import {
   ERROR_CODES,
   encodeGoaway,
-  encodePing,
   encodeWelcome,
   FrameWriter,
   type HelloFrame,
   LIMITS,
   MillraceError,
-  type ProgressReason,
 } from "@millrace/protocol";
-import { AckSender } from "./ack-sender.ts";
 import type { Clock } from "./clock.ts";
-import { DeliveryPath } from "./delivery-path.ts";
-import { FrameDispatch } from "./frame-dispatch.ts";
+import type { DispatchHost } from "./frame-dispatch.ts";
+import { type GatewayOptions, GatewayParts } from "./gateway-parts.ts";
 import { answerHealth } from "./health-routes.ts";
 import { checkHello, SERVER_FEATURES } from "./hello.ts";
 import { notFound } from "./http-reply.ts";
 import { GATEWAY_LIMITS } from "./limits.ts";
 import type { HttpReply, HttpRequest, ListenerHandler, Socket, SocketHandler } from "./listener.ts";
+import { NodeEvents } from "./node-events.ts";
 import type { OriginPolicy } from "./origin-policy.ts";
 import { OutputMeter } from "./output-meter.ts";
-import { PublishCreditPool } from "./publish-credit.ts";
-import { PublishPath } from "./publish-path.ts";
-import { AWAITS_HELLO, OPEN, Session, type SessionHost } from "./session.ts";
-import { SubscribeRequests } from "./subscribe-requests.ts";
-import { TopicRequests } from "./topic-requests.ts";
-
-export interface GatewayOptions {
-  readonly port: GatewayPort;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** Topics that are subscribed to or described are made, with this configuration, when they do not exist. */
-  readonly autoCreate?: TopicConfig | undefined;
-  /** For tests: bytes instead of LIMITS.publishCreditPoolBytes. */
-  readonly creditPoolBytes?: number | undefined;
-}
-
-const SESSION_ID_MAX = 0x7fff_ffff;
-const PING_TICKS: number = LIMITS.pingIntervalMs / GATEWAY_LIMITS.tickMs;
-const DEAD_TICKS: number = LIMITS.deadAfterMs / GATEWAY_LIMITS.tickMs;
-const HELLO_TICKS: number = LIMITS.helloTimeoutMs / GATEWAY_LIMITS.tickMs;
+import { OPEN, Session, type SessionHost } from "./session.ts";
+import { SessionLog } from "./session-log.ts";
+import { SessionTable } from "./session-table.ts";
 
 /**
  * The sessions of one node and all that concerns them together: listener events come in on one side, the node's on the
  * other, both on this thread.
  */
-export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
+export class Gateway implements ListenerHandler, SessionHost, DispatchHost {
   readonly writer: FrameWriter = new FrameWriter(4096);
   readonly output: OutputMeter = new OutputMeter();
+  readonly log: SessionLog;
+  /** What the node tells. */
+  readonly node: NodeEvents;
   readonly #port: GatewayPort;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #sessions: Map<number, Session> = new Map();
-  readonly #credit: PublishCreditPool;
-  readonly #acks: AckSender;
-  readonly #publishPath: PublishPath;
-  readonly #delivery: DeliveryPath;
-  readonly #dispatch: FrameDispatch;
-  readonly #failedShards: Set<number> = new Set();
+  readonly #parts: GatewayParts;
+  readonly #sessions: SessionTable;
   #origins: OriginPolicy | undefined;
   #phase: "starting" | "serving" | "draining" = "starting";
-  #lastSessionId = 0;
-  #tick = 0;
-  #stopTicks: (() => void) | undefined;
 
   constructor(options: GatewayOptions) {
     const { port, clock, logger } = options;
     this.#port = port;
     this.#clock = clock;
     this.#logger = logger;
-    this.#credit = new PublishCreditPool(clock, options.creditPoolBytes);
-    this.#acks = new AckSender(this.writer, this.#credit, clock);
-    this.#publishPath = new PublishPath(port, this.#credit, this.#acks, clock);
-    this.#delivery = new DeliveryPath(port, clock, this.writer, this.output, (event, fields) =>
-      logger.log("warn", event, fields),
-    );
-    const topicRequests = new TopicRequests(port, this.writer, options.autoCreate);
-    this.#dispatch = new FrameDispatch(this, {
-      writer: this.writer,
-      credit: this.#credit,
-      publishPath: this.#publishPath,
-      topicRequests,
-      subscribeRequests: new SubscribeRequests(port, this.writer, this.#delivery, topicRequests),
+    this.log = new SessionLog(logger);
+    this.#parts = new GatewayParts(options, this);
+    this.#sessions = new SessionTable(this, clock, () => {
+      this.#parts.credit.tick();
+      this.#parts.queueConsumers.tick();
     });
+    this.node = new NodeEvents(port, this.#parts, this.#sessions, logger);
   }
 
   get sessionCount(): number {
@@ -93,7 +61,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
 
   /** Bytes of publish credit that no session holds. */
   get availableCredit(): number {
-    return this.#credit.available;
+    return this.#parts.credit.available;
   }
 
   get isDraining(): boolean {
@@ -104,7 +72,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   serve(origins: OriginPolicy): void {
     this.#origins = origins;
     this.#phase = "serving";
-    this.#planTick();
+    this.#sessions.start();
   }
 
   /** No new sessions, requests or publishes; clients are told to go elsewhere. Acks and deliveries go on. */
@@ -121,23 +89,15 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
       });
       session.sendWritten();
     }
-    this.#publishPath.drain();
-    this.#acks.flush();
+    this.#parts.publishPath.drain();
+    this.#parts.queueConsumers.drain();
+    this.#parts.acks.flush();
   }
 
   /** Ends all sessions, once their clients have read what was sent or closeGraceMs are over. */
   async endSessions(): Promise<void> {
-    this.#acks.flush();
-    const deadline = this.#clock.monotonicMs() + GATEWAY_LIMITS.closeGraceMs;
-    while (this.#hasUnsent() && this.#clock.monotonicMs() < deadline) await this.#clock.sleep(CLOSE_POLL_MS);
-    const hadSessions = this.#sessions.size > 0;
-    for (const session of [...this.#sessions.values()]) {
-      session.fail(new MillraceError("SERVER_DRAINING", "the broker is shutting down"));
-    }
-    this.#stopTicks?.();
-    this.#stopTicks = undefined;
-    // A socket that is closed while bytes come in is reset, and a reset discards what the client has not read.
-    if (hadSessions) await this.#clock.sleep(CLOSE_LINGER_MS);
+    this.#parts.acks.flush();
+    await this.#sessions.end();
   }
 
   // ---- listener ----
@@ -158,7 +118,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   }
 
   open(socket: Socket): SocketHandler {
-    const session = new Session(this.#newSessionId(), socket, this, this.#tick);
+    const session = new Session(this.#sessions.newId(), socket, this, this.#sessions.now);
     if (this.#sessions.size >= GATEWAY_LIMITS.sessionsMax) {
       session.fail(
         new MillraceError("TOO_MANY_SESSIONS", `there are ${GATEWAY_LIMITS.sessionsMax} sessions already`),
@@ -167,7 +127,7 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
       session.onClose(1013);
       return session;
     }
-    this.#sessions.set(session.id, session);
+    this.#sessions.add(session);
     return session;
   }
 
@@ -180,14 +140,14 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   }
 
   failed(hook: string, error: unknown): void {
-    this.#logger.log("error", "listener-hook-failed", { hook, error: describe(error) });
+    this.log.hookFailed(hook, error);
   }
 
   /** Why /readyz says 503. */
   notReadyReason(): string | undefined {
     if (this.#phase === "draining") return "the broker is shutting down";
-    if (this.#failedShards.size > 0) {
-      return `the journal of shard ${[...this.#failedShards].join(", ")} failed: an operator must repair it`;
+    if (this.node.failedShards.size > 0) {
+      return `the journal of shard ${[...this.node.failedShards].join(", ")} failed: an operator must repair it`;
     }
     if (this.#phase === "starting" || !this.#port.ready) return "the broker is recovering";
     return undefined;
@@ -196,15 +156,15 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
   // ---- sessions ----
 
   onFrame(session: Session, bytes: Uint8Array): void {
-    session.seenTick = this.#tick;
-    this.#dispatch.onFrame(session, bytes);
+    session.seenTick = this.#sessions.now;
+    this.#parts.dispatch.onFrame(session, bytes);
   }
 
   welcome(session: Session, frame: HelloFrame): void {
     checkHello(frame);
     session.state = OPEN;
     session.clientName = frame.clientName;
-    const publishCredit = this.#credit.open(session.credit);
+    const publishCredit = this.#parts.credit.open(session.credit);
     this.writer.reset();
     encodeWelcome(this.writer, {
       version: LIMITS.protocolVersion,
@@ -217,240 +177,36 @@ export class Gateway implements GatewayHandler, ListenerHandler, SessionHost {
       extensions: {},
     });
     session.sendWritten();
-    this.#logger.log("debug", "session-open", { session: session.id, client: frame.clientName });
+    this.log.opened(session);
   }
 
   onWritable(session: Session): void {
-    this.#acks.flushSession(session);
-    this.#credit.drained(session.credit);
-    this.#delivery.onWritable(session);
+    this.#parts.acks.flushSession(session);
+    this.#parts.credit.drained(session.credit);
+    this.#parts.delivery.onWritable(session);
+    this.#parts.queueConsumers.onWritable(session);
+    this.#parts.watches.onWritable(session);
   }
 
   onSessionClosed(session: Session, code: number): void {
-    this.#sessions.delete(session.id);
-    this.#credit.close(session.credit);
+    this.#sessions.delete(session);
+    this.#parts.credit.close(session.credit);
     const { subscriptions } = session;
     session.subscriptions = undefined;
     session.inFlight = undefined;
     session.lastInFlight = undefined;
-    for (const subscription of subscriptions?.values() ?? []) this.#delivery.end(subscription);
-    this.#logger.log("debug", "session-closed", { session: session.id, client: session.clientName, code });
-  }
-
-  logFailure(session: Session, error: unknown): void {
-    this.#logger.log("error", "session-failed", { session: session.id, error: describe(error) });
-  }
-
-  logRequestFailure(session: Session, error: unknown): void {
-    this.#logger.log("error", "request-failed", { session: session.id, error: describe(error) });
-  }
-
-  logClose(session: Session, error: MillraceError): void {
-    const level = error.code === "SERVER_DRAINING" ? "debug" : "info";
-    this.#logger.log(level, "session-refused", {
-      session: session.id,
-      client: session.clientName,
-      code: error.code,
-      message: error.message,
-    });
-  }
-
-  logClientError(session: Session, name: string, message: string): void {
-    this.#logger.log("info", "client-error", {
-      session: session.id,
-      client: session.clientName,
-      name,
-      message,
-    });
+    for (const subscription of subscriptions?.values() ?? []) this.#parts.delivery.end(subscription);
+    this.#parts.consumers.onSessionClosed(session);
+    this.#parts.watches.onSessionClosed(session);
+    this.log.closed(session, code);
   }
 
   /** Once a second: who is alive, who has to be asked, who holds credit for nothing. */
   tick(): void {
-    this.#tick += 1;
-    const tick = this.#tick;
-    for (const session of this.#sessions.values()) {
-      if (session.state === AWAITS_HELLO) {
-        if (tick - session.openedTick > HELLO_TICKS) {
-          session.fail(new MillraceError("HELLO_TIMEOUT", "no HELLO came in time"));
-        }
-        continue;
-      }
-      if (tick - session.seenTick > DEAD_TICKS) {
-        session.fail(new MillraceError("SESSION_TIMEOUT", "nothing was received for too long"));
-        continue;
-      }
-      // A lost drain event (uWebSockets #1047) must not silence a session for ever.
-      if (session.unsentBytes > 0 && session.canSend()) this.onWritable(session);
-      // Spread over the seconds, so that many sessions are not asked all at once.
-      if ((tick + session.id) % PING_TICKS === 0 && session.canSend()) this.#ping(session, tick);
-    }
-    this.#credit.tick();
-    for (let worst = this.output.worst(); worst !== undefined; worst = this.output.worst()) {
-      (worst as Session).abort("TOO_MANY_REQUESTS", "all sockets together hold too many unsent bytes");
-    }
-  }
-
-  #ping(session: Session, nonce: number): void {
-    this.writer.reset();
-    encodePing(this.writer, { nonce });
-    session.sendWritten();
-  }
-
-  #planTick(): void {
-    this.#stopTicks = this.#clock.after(GATEWAY_LIMITS.tickMs, () => {
-      this.#planTick();
-      this.tick();
-    });
-  }
-
-  #newSessionId(): number {
-    do {
-      this.#lastSessionId = this.#lastSessionId === SESSION_ID_MAX ? 1 : this.#lastSessionId + 1;
-    } while (this.#sessions.has(this.#lastSessionId));
-    return this.#lastSessionId;
-  }
-
-  #hasUnsent(): boolean {
-    for (const sender of [...this.output.blocked]) {
-      const session = sender as Session;
-      this.output.update(session, session.socket.bufferedAmount());
-    }
-    return this.output.totalBytes > 0;
-  }
-
-  // ---- node ----
-
-  onAck(
-    sessionId: number,
-    topicId: number,
-    partition: number,
-    producerId: number,
-    firstSequence: number,
-    count: number,
-    baseOffset: number,
-    logEpoch: number,
-    durability: number,
-  ): void {
-    const session = this.#sessions.get(sessionId);
-    if (session === undefined) return;
-    this.#acks.ack(
-      session,
-      topicId,
-      partition,
-      producerId,
-      firstSequence,
-      count,
-      baseOffset,
-      logEpoch,
-      durability,
-    );
-  }
-
-  onPublishError(
-    sessionId: number,
-    topicId: number,
-    partition: number,
-    producerId: number,
-    firstSequence: number,
-    count: number,
-    errorNumber: number,
-    retryAfterMs: number,
-  ): void {
-    const session = this.#sessions.get(sessionId);
-    if (session === undefined) return;
-    this.#acks.error(
-      session,
-      topicId,
-      partition,
-      producerId,
-      firstSequence,
-      count,
-      errorNumber,
-      retryAfterMs,
-    );
-  }
-
-  onDeliver(
-    streamId: number,
-    shared: boolean,
-    firstOffset: number,
-    nextOffset: number,
-    bytes: Buffer,
-    frameStart: number,
-    frameLength: number,
-  ): void {
-    this.#delivery.onDeliver(streamId, shared, firstOffset, nextOffset, bytes, frameStart, frameLength);
-  }
-
-  onJoined(streamId: number, sharedStreamId: number, offset: number): void {
-    this.#delivery.onJoined(streamId, sharedStreamId, offset);
-  }
-
-  onProgress(streamId: number, nextOffset: number, reason: ProgressReason): void {
-    this.#delivery.onProgress(streamId, nextOffset, reason);
-  }
-
-  onNeedsCredit(streamId: number, bytes: number): void {
-    this.#delivery.onNeedsCredit(streamId, bytes);
-  }
-
-  onReadError(
-    streamId: number,
-    errorNumber: number,
-    logStartOffset: number,
-    highWatermark: number,
-    logEpoch: number,
-  ): void {
-    this.#delivery.onReadError(streamId, errorNumber, logStartOffset, highWatermark, logEpoch);
-  }
-
-  onSpace(shardId: number): void {
-    this.#publishPath.onSpace(shardId);
-    this.#delivery.onSpace(shardId);
-  }
-
-  onDrainEnd(): void {
-    this.#acks.flush();
-  }
-
-  onShardDown(shardId: number): void {
-    this.#logger.log("warn", "shard-down", { shard: shardId });
-    this.#publishPath.onShardDown(shardId, this.#sessions.values());
-    this.#delivery.onShardDown(shardId);
-  }
-
-  onShardUp(shardId: number): void {
-    this.#logger.log("info", "shard-up", { shard: shardId });
-    this.#failedShards.delete(shardId);
-    this.#publishPath.onShardUp(shardId);
-    this.#delivery.onShardUp(shardId);
-  }
-
-  onShardFailed(shardId: number, reason: string): void {
-    this.#logger.log("error", "shard-failed", { shard: shardId, reason });
-    this.#failedShards.add(shardId);
-    this.#publishPath.onShardFailed(shardId, this.#sessions.values());
-    this.#delivery.onShardFailed(shardId, reason);
-  }
-
-  onTopicCreated(topic: Topic): void {
-    this.#logger.log("info", "topic-created", { topic: topic.name, topicId: topic.topicId });
-  }
-
-  onTopicDeleted(topic: Topic): void {
-    this.#logger.log("info", "topic-deleted", { topic: topic.name, topicId: topic.topicId });
-    this.#publishPath.onTopicDeleted(topic);
-    this.#delivery.onTopicDeleted(topic);
+    this.#sessions.tick();
   }
 }
-
-const CLOSE_POLL_MS = 10;
-const CLOSE_LINGER_MS = 50;
 
 function unavailable(error: "SERVER_DRAINING", message: string): HttpReply {
   return { status: 503, body: { error, message }, headers: { "retry-after": "1" } };
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

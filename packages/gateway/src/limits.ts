@@ -47,11 +47,31 @@ export const GATEWAY_LIMITS = {
   /** Partitions that one session, and all together, may be subscribed to. */
   streamsPerSessionMax: 8_192,
   streamsMax: 1_000_000,
+  /** After a deadline for giving a partition back: its home shard takes it before the gateway does. */
+  revokeGraceMs: 1_000,
+  /** A shard that did not answer a member's request is asked again after this. */
+  groupRetryMs: 1_000,
   /** Requests to shards that one SUBSCRIBE from a time has under way. */
   timeLookupsAtOnce: 16,
   /** Copied frames that wait for the members of one tail group, and of all. */
   fanOutGroupBytesMax: 8_388_608,
   fanOutTotalBytesMax: 67_108_864,
+  /** Messages and bytes of a consumer's credit that one shard has at once; of several consumers each gets shorter turns. */
+  lendMessagesMax: 8_192,
+  lendSharedMessagesMax: 64,
+  lendBytesMax: 1_048_576,
+  /** Bytes of a turn of small messages: what is lent takes room in its session's output, which others wait for. */
+  lendBytesMin: 16_384,
+  /** Settles of one session that are not answered: more than a consumer can have slots. */
+  openSettlesMax: 262_144,
+  /** Settles that wait for room in rings, of all consumers. */
+  parkedSettlesMax: 262_144,
+  /** How long describing a subscription waits for the record whose key holds others up. */
+  keyLookupMsMax: 2_000,
+  /** Topics that a watch of a session that does not read has still to be told of. */
+  watchChangesMax: 16_384,
+  /** Results in one SETTLED frame. */
+  settledPerFrameMax: 32_768,
   /** Characters of an error's message that go over the wire. */
   errorMessageCharsMax: 1_000,
   tickMs: 1_000,
@@ -68,6 +88,9 @@ if (GATEWAY_LIMITS.outputHighWaterBytes + 2 * largestFrame > GATEWAY_LIMITS.outp
 }
 if (GATEWAY_LIMITS.outputBytesMax + largestFrame > GATEWAY_LIMITS.backpressureBytesMax) {
   throw new RangeError("backpressureBytesMax must lie above everything that is sent");
+}
+if (GATEWAY_LIMITS.openSettlesMax <= LIMITS.slotsMax) {
+  throw new RangeError("a consumer must be able to settle all that it holds");
 }
 if (GATEWAY_LIMITS.socketIdleSeconds * 1000 <= LIMITS.deadAfterMs) {
   throw new RangeError("socketIdleSeconds must lie above deadAfterMs");

@@ -5,7 +5,7 @@ import { Fifo } from "./fifo.ts";
 import { GATEWAY_LIMITS } from "./limits.ts";
 import type { OutputMeter } from "./output-meter.ts";
 import { READING, type StreamReader, SUSPENDED, WAITING } from "./stream-reader.ts";
-import type { Subscription } from "./subscription.ts";
+import { readerDetails, type Subscription } from "./subscription.ts";
 
 /**
  * Decides when a stream may read. A read takes credit of its subscription, room of its session's socket and room in
@@ -32,7 +32,7 @@ export class ReadScheduler {
   /** Starts as many of the subscription's reads as credit, socket and rings allow. */
   pump(subscription: Subscription): void {
     const { session, waiting } = subscription;
-    while (!subscription.ended) {
+    while (!subscription.ended && !subscription.paused) {
       const stream = waiting.first;
       if (stream === undefined) return;
       if (stream.state !== WAITING || stream.starved) {
@@ -64,9 +64,9 @@ export class ReadScheduler {
 
   /** Plans all of the session's subscriptions that want to read, but `except`: room they share was given back. */
   planOthers(except: Subscription): void {
-    const { subscriptions } = except.session;
-    if (subscriptions === undefined || subscriptions.size < 2) return;
-    for (const other of subscriptions.values()) {
+    const { readers } = except.session;
+    if (readers === undefined || readers.size < 2) return;
+    for (const other of readers) {
       if (other !== except && other.waiting.length > 0) this.plan(other);
     }
   }
@@ -126,9 +126,9 @@ export class ReadScheduler {
   #readBytes(subscription: Subscription): number {
     if (this.#output.isTight) return GATEWAY_LIMITS.readTightBytesMax;
     const { session, streams, windowBytes } = subscription;
-    const subscriptions = session.subscriptions?.size ?? 1;
-    const readers = Math.max(streams.length * subscriptions, this.#readings + 1);
-    const share = Math.floor(GATEWAY_LIMITS.readAloneBytesMax / readers);
+    const subscriptions = session.readers?.size ?? 1;
+    const streamsReading = Math.max(streams.length * subscriptions, this.#readings + 1);
+    const share = Math.floor(GATEWAY_LIMITS.readAloneBytesMax / streamsReading);
     return Math.max(GATEWAY_LIMITS.readBytesMax, Math.min(share, Math.floor(windowBytes / 4)));
   }
 
@@ -183,7 +183,7 @@ function canEverHave(subscription: Subscription, stream: StreamReader): boolean 
   subscription.session.sendError(
     new MillraceError("CREDIT_TOO_SMALL", "the next batch is larger than the subscription's credit", {
       details: {
-        subscriptionId: subscription.id,
+        ...readerDetails(subscription),
         partition: stream.group.partition,
         neededBytes: stream.neededBytes,
       },

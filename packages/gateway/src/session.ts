@@ -8,12 +8,15 @@ import {
 } from "@millrace/protocol";
 import type { AckQueue } from "./ack-queue.ts";
 import { closeCodeOf } from "./close-code.ts";
+import type { Consumer } from "./consumer-table.ts";
 import type { InFlight } from "./in-flight.ts";
 import { GATEWAY_LIMITS } from "./limits.ts";
 import { DROPPED, SENT, type Socket, type SocketHandler } from "./listener.ts";
 import type { MeteredSender, OutputMeter } from "./output-meter.ts";
 import { CreditAccount, type CreditOwner } from "./publish-credit.ts";
+import type { SessionLog } from "./session-log.ts";
 import type { Subscription } from "./subscription.ts";
+import type { TopicWatch } from "./topic-watches.ts";
 
 /** Session.state. */
 export const AWAITS_HELLO = 0;
@@ -29,8 +32,7 @@ export interface SessionHost {
   /** The socket has room again. */
   onWritable(session: Session): void;
   onSessionClosed(session: Session, code: number): void;
-  logFailure(session: Session, error: unknown): void;
-  logClose(session: Session, error: MillraceError): void;
+  readonly log: SessionLog;
 }
 
 /**
@@ -58,7 +60,15 @@ export class Session implements SocketHandler, CreditOwner, MeteredSender {
   acksDirty = false;
 
   subscriptions: Map<number, Subscription> | undefined;
-  /** Bytes of all reads that have been asked for and not been answered. */
+  /** All that reads for the session: its open subscriptions, and its parts in stream subscriptions. */
+  readers: Set<Subscription> | undefined;
+  /** Its parts in subscriptions that others share, by consumerId. */
+  consumers: Map<number, Consumer> | undefined;
+  /** Settles of its consumers that it has not been sent an answer to. */
+  openSettles = 0;
+  /** Patterns of topic names that it watches, by watchId. */
+  watches: Map<number, TopicWatch> | undefined;
+  /** Bytes of all reads that have been asked for and not been answered, and of credit that is lent to shards. */
   readingBytes = 0;
 
   constructor(id: number, socket: Socket, host: SessionHost, tick: number) {
@@ -133,7 +143,7 @@ export class Session implements SocketHandler, CreditOwner, MeteredSender {
   /** The session ends with an ERROR frame and a close. For violations of the protocol and for timeouts. */
   fail(error: MillraceError): void {
     if (this.state === CLOSED) return;
-    this.#host.logClose(this, error);
+    this.#host.log.refused(this, error);
     // Behind a full socket the error would not arrive, and the socket would stay with all it holds.
     if (this.canSend()) {
       this.sendError(error);
@@ -146,7 +156,7 @@ export class Session implements SocketHandler, CreditOwner, MeteredSender {
   /** Closes without a frame, for a client that does not read. */
   abort(code: "TOO_MANY_REQUESTS" | "SESSION_TIMEOUT", message: string): void {
     if (this.state === CLOSED) return;
-    this.#host.logClose(this, new MillraceError(code, message));
+    this.#host.log.refused(this, new MillraceError(code, message));
     this.socket.close();
   }
 
@@ -170,7 +180,7 @@ export class Session implements SocketHandler, CreditOwner, MeteredSender {
   }
 
   onFailure(error: unknown): void {
-    this.#host.logFailure(this, error);
+    this.#host.log.failed(this, error);
     this.fail(new MillraceError("INTERNAL", "the broker failed to handle a frame; its log says why"));
   }
 }

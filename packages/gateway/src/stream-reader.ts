@@ -34,6 +34,8 @@ export class StreamReader {
   nextOffset: number;
   readonly logEpoch: number;
   state: StreamState = WAITING;
+  /** Nothing more is sent for it. A read under way is still answered. */
+  ended = false;
   /** Credit that the read under way may use up. */
   lentBytes = 0;
   /** What the next batch needs at least, once a read has been too small for it. */

@@ -49,7 +49,7 @@ export class StreamRecovery {
   onShardUp(shardId: number): void {
     const byTopic = new Map<Topic, TailGroup[]>();
     for (const group of this.#groups.ofShard(shardId)) {
-      if (group.streams.size === 0) continue;
+      if (![...group.streams].some(isSubscribers)) continue;
       const groups = byTopic.get(group.topic);
       if (groups === undefined) byTopic.set(group.topic, [group]);
       else groups.push(group);
@@ -77,9 +77,10 @@ export class StreamRecovery {
     }
     // A shard that was lost meanwhile brings its streams back by itself.
     const isLost = this.generation(group.shardId) !== generation;
-    if (isLost || subscription.ended || stream.state !== WAITING) return;
+    if (isLost || stream.ended || stream.state !== WAITING) return;
     if (logStartOffset <= stream.nextOffset) {
-      this.#fail(subscription, failure);
+      if (subscription.consumer === undefined) this.#fail(subscription, failure);
+      else subscription.consumer.onReadFailed(stream, failure);
       return;
     }
     onPassed(logStartOffset);
@@ -106,7 +107,7 @@ export class StreamRecovery {
     const byPartition = new Map(bounds.map((entry) => [entry.partition, entry]));
     for (const group of groups) {
       const entry = byPartition.get(group.partition);
-      for (const stream of entry === undefined ? [] : [...group.streams]) {
+      for (const stream of entry === undefined ? [] : [...group.streams].filter(isSubscribers)) {
         this.#resumeStream(stream, entry as PartitionBounds);
       }
     }
@@ -132,7 +133,7 @@ export class StreamRecovery {
   }
 
   #failStreams(group: TailGroup, error: MillraceError): void {
-    for (const { subscription, state } of [...group.streams]) {
+    for (const { subscription, state } of [...group.streams].filter(isSubscribers)) {
       if (state !== SUSPENDED || subscription.ended) continue;
       this.#fail(
         subscription,
@@ -142,6 +143,11 @@ export class StreamRecovery {
       );
     }
   }
+}
+
+/** A consumer's streams go on when it has acquired their partitions anew. */
+function isSubscribers({ subscription }: StreamReader): boolean {
+  return subscription.consumer === undefined;
 }
 
 function asReadFailure(error: unknown): MillraceError {

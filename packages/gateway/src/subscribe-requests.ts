@@ -11,11 +11,11 @@ import {
   type UnsubscribeFrame,
 } from "@millrace/protocol";
 import type { DeliveryPath } from "./delivery-path.ts";
-import { GATEWAY_LIMITS } from "./limits.ts";
 import { namedPartitions } from "./named-partitions.ts";
 import { asRequestError, withDetails } from "./request-errors.ts";
 import { resumeOffset } from "./resume-offset.ts";
 import type { Session } from "./session.ts";
+import { checkStreamCount } from "./stream-count.ts";
 import { type StatedBounds, Subscription, subscriptionDetails } from "./subscription.ts";
 import { offsetsForTime } from "./time-lookups.ts";
 import type { TopicRequests } from "./topic-requests.ts";
@@ -77,7 +77,7 @@ export class SubscribeRequests {
     const { session } = subscription;
     const topic = await this.#topics.topic(frame.topic);
     const partitions = namedPartitions(topic, frame.partitions);
-    this.#checkStreams(session, partitions.length);
+    checkStreamCount(session, partitions.length, this.#delivery);
     for (;;) {
       const generations = partitions.map((partition) => this.#generation(topic, partition));
       const bounds = inOrder(partitions, await this.#port.bounds(topic, partitions));
@@ -91,7 +91,7 @@ export class SubscribeRequests {
       }
       // A shard that was lost meanwhile may have come back with another log.
       if (partitions.some((partition, i) => this.#generation(topic, partition) !== generations[i])) continue;
-      this.#checkStreams(session, partitions.length);
+      checkStreamCount(session, partitions.length, this.#delivery);
       this.#delivery.open(subscription, topic, bounds, starts);
       this.#confirm(subscription, topic, bounds, frame.requestId);
       this.#delivery.start(subscription);
@@ -160,19 +160,6 @@ export class SubscribeRequests {
 
   #generation(topic: Topic, partition: number): number {
     return this.#delivery.generation(topic.shards[partition] as number);
-  }
-
-  #checkStreams(session: Session, more: number): void {
-    let streams = more;
-    for (const subscription of session.subscriptions?.values() ?? []) streams += subscription.streams.length;
-    if (
-      streams > GATEWAY_LIMITS.streamsPerSessionMax ||
-      this.#delivery.streamCount + more > GATEWAY_LIMITS.streamsMax
-    ) {
-      throw new MillraceError("TOO_MANY_SUBSCRIPTIONS", "too many partitions are subscribed to", {
-        details: { streamsPerSessionMax: GATEWAY_LIMITS.streamsPerSessionMax },
-      });
-    }
   }
 }
 

@@ -1,12 +1,22 @@
 import type { PartitionBounds, Topic } from "@millrace/broker/internal";
+import type { MillraceError } from "@millrace/protocol";
 import { Fifo } from "./fifo.ts";
 import type { Session } from "./session.ts";
 import { type StreamReader, WAITING } from "./stream-reader.ts";
 
+/** Who takes part in a stream subscription that others share. */
+export interface ReadingConsumer {
+  /** One of its partitions cannot be read on. */
+  onReadFailed(stream: StreamReader, error: MillraceError): void;
+}
+
 /** A client's wish to read one topic, with the credit that it has given for it. */
 export class Subscription {
   readonly session: Session;
+  /** The client's subscriptionId; of a consumer its consumerId. */
   readonly id: number;
+  /** Of a part in a shared subscription: it says which partitions are read and from where, also after a shard was lost. */
+  readonly consumer: ReadingConsumer | undefined;
   /** Undefined until SUBSCRIBED is sent. */
   topic: Topic | undefined;
   streams: readonly StreamReader[] = [];
@@ -22,11 +32,14 @@ export class Subscription {
   /** The most credit that the client has ever left open at once: what it will grant again when it has caught up. */
   windowBytes: number;
   pumpPlanned = false;
+  /** Nothing is read or delivered for the time being. */
+  paused = false;
   ended = false;
 
-  constructor(session: Session, id: number, creditLimit: number) {
+  constructor(session: Session, id: number, creditLimit: number, consumer?: ReadingConsumer) {
     this.session = session;
     this.id = id;
+    this.consumer = consumer;
     this.creditLimit = creditLimit;
     this.windowBytes = creditLimit;
   }
@@ -69,6 +82,11 @@ export class Subscription {
   }
 }
 
+/** Details of an error that say whom it concerns. */
+export function readerDetails({ id, consumer }: Subscription): Record<string, unknown> {
+  return consumer === undefined ? { subscriptionId: id } : { consumerId: id };
+}
+
 /** `resumeOffset`: where a reader of this subscription goes on. */
 export type StatedBounds = Omit<PartitionBounds, "retainedBytes"> & { readonly resumeOffset?: number };
 
@@ -80,7 +98,7 @@ export function subscriptionDetails(
   subscription: Subscription,
   bounds: readonly StatedBounds[],
 ): Record<string, unknown> {
-  const details: Record<string, unknown> = { subscriptionId: subscription.id };
+  const details: Record<string, unknown> = readerDetails(subscription);
   if (subscription.topic !== undefined) details.topicId = subscription.topic.topicId;
   if (bounds.length > 0) {
     details.bounds = bounds.map((entry) => [

@@ -45,11 +45,19 @@ export class TopicRequests {
   readonly #port: GatewayPort;
   readonly #writer: FrameWriter;
   readonly #autoCreate: TopicConfig | undefined;
+  readonly #onAltered: (topic: Topic) => void;
 
-  constructor(port: GatewayPort, writer: FrameWriter, autoCreate: TopicConfig | undefined) {
+  /** @param onAltered is told of topics whose settings have changed */
+  constructor(
+    port: GatewayPort,
+    writer: FrameWriter,
+    autoCreate: TopicConfig | undefined,
+    onAltered: (topic: Topic) => void,
+  ) {
     this.#port = port;
     this.#writer = writer;
     this.#autoCreate = autoCreate;
+    this.#onAltered = onAltered;
   }
 
   /** The topic of a SUBSCRIBE or DESCRIBE_TOPIC; made now when topics are made automatically. */
@@ -76,16 +84,16 @@ export class TopicRequests {
   }
 
   async alter(session: Session, frame: AlterTopicFrame): Promise<void> {
-    const changes = topicChanges(frame.config);
-    const { name } = this.#existing(frame.topic);
-    const topic = await this.#port.alterTopic(name, changes);
+    const before = this.existing(frame.topic);
+    const topic = await this.#port.alterTopic(before.name, topicChanges(frame.config, before));
+    this.#onAltered(topic);
     this.#writer.reset();
     encodeTopic(this.#writer, { requestId: frame.requestId, topic: topicInfo(topic) });
     session.sendWritten();
   }
 
   async truncate(session: Session, frame: TruncateTopicFrame): Promise<void> {
-    const topic = this.#existing(frame.topic);
+    const topic = this.existing(frame.topic);
     const partitions = namedPartitions(topic, frame.partitions);
     const offsets = await this.#truncateOffsets(topic, partitions, frame.before);
     const bounds = await this.#port.truncateTopic(
@@ -115,7 +123,7 @@ export class TopicRequests {
   }
 
   async delete(session: Session, frame: DeleteTopicFrame): Promise<void> {
-    const { name } = this.#existing(frame.topic);
+    const { name } = this.existing(frame.topic);
     const topic = await this.#port.deleteTopic(name);
     this.#writer.reset();
     encodeTopicDeleted(this.#writer, {
@@ -142,7 +150,7 @@ export class TopicRequests {
   }
 
   /** Not made automatically: whoever changes a topic means one that is there. */
-  #existing(name: string): Topic {
+  existing(name: string): Topic {
     const topic = isValidTopicName(name) ? this.#port.topicByName(name) : undefined;
     if (topic === undefined) throw unknownTopic(name);
     return topic;
@@ -181,22 +189,34 @@ export function topicConfig(
   defaults: TopicConfig = DEFAULT_TOPIC_CONFIG,
 ): TopicConfig {
   const config = parseTopicConfig(map);
+  const { retention = defaults.retention, overflow = defaults.overflow } = config;
   return {
     partitions: config.partitions ?? defaults.partitions,
     retentionMs: config.retentionMs === undefined ? defaults.retentionMs : (config.retentionMs ?? 0),
     retentionBytes:
       config.retentionBytes === undefined ? defaults.retentionBytes : (config.retentionBytes ?? 0),
     durability: config.durability ?? defaults.durability,
+    ...(retention === undefined ? {} : { retention }),
+    ...(overflow === undefined ? {} : { overflow }),
   };
 }
 
 /** @throws MillraceError PARTITIONS_FIXED, INVALID_TOPIC_CONFIG */
-function topicChanges(map: Readonly<Record<string, unknown>>): TopicChanges {
-  const { retentionMs, retentionBytes, durability } = parseTopicChanges(map);
+function topicChanges(map: Readonly<Record<string, unknown>>, topic: Topic): TopicChanges {
+  const { retentionMs, retentionBytes, durability, retention, overflow } = parseTopicChanges(map);
+  if (overflow !== undefined && (retention ?? topic.retention) !== "acknowledged") {
+    throw new MillraceError(
+      "INVALID_TOPIC_CONFIG",
+      "topic setting overflow: only a topic of retention acknowledged has one",
+      { details: { setting: "overflow" } },
+    );
+  }
   return {
     ...(retentionMs === undefined ? {} : { retentionMs: retentionMs ?? 0 }),
     ...(retentionBytes === undefined ? {} : { retentionBytes: retentionBytes ?? 0 }),
     ...(durability === undefined ? {} : { durability }),
+    ...(retention === undefined ? {} : { retention }),
+    ...(overflow === undefined ? {} : { overflow }),
   };
 }
 
@@ -206,9 +226,11 @@ export function unknownTopic(name: string): MillraceError {
   });
 }
 
-function topicInfo(topic: Topic): TopicInfo {
+/** As clients see it. */
+export function topicInfo(topic: Topic): TopicInfo {
   const { name, topicId, partitions, retentionMs, retentionBytes, durability, createdMs, catalogPosition } =
     topic;
+  const { retention, overflow, deadLetterOf } = topic;
   return {
     name,
     topicId,
@@ -216,7 +238,10 @@ function topicInfo(topic: Topic): TopicInfo {
     retentionMs: retentionMs === 0 ? null : retentionMs,
     retentionBytes: retentionBytes === 0 ? null : retentionBytes,
     durability,
+    retention,
+    overflow,
     createdMs,
     catalogPosition,
+    deadLetterOf,
   };
 }

@@ -11,18 +11,18 @@ t.test("one ACK frame a session and drain, neighbouring runs merged", async (t) 
   const { gateway } = bench;
   const client = bench.connect();
   const other = bench.connect();
-  gateway.onAck(1, 5, 0, 7, 0, 3, 100, 1, 2);
-  gateway.onAck(1, 5, 1, 7, 0, 1, 50, 1, 2);
-  gateway.onAck(1, 5, 0, 7, 3, 2, 103, 1, 2);
-  gateway.onAck(2, 5, 0, 7, 9, 1, 105, 1, 2);
+  gateway.node.onAck(1, 5, 0, 7, 0, 3, 100, 1, 2);
+  gateway.node.onAck(1, 5, 1, 7, 0, 1, 50, 1, 2);
+  gateway.node.onAck(1, 5, 0, 7, 3, 2, 103, 1, 2);
+  gateway.node.onAck(2, 5, 0, 7, 9, 1, 105, 1, 2);
   // Not continued: a gap in the offsets, another epoch, another durability.
-  gateway.onAck(1, 5, 0, 7, 5, 1, 120, 1, 2);
-  gateway.onAck(1, 5, 0, 7, 6, 1, 121, 2, 2);
-  gateway.onAck(1, 5, 0, 7, 7, 1, 122, 2, 1);
-  gateway.onAck(99, 5, 0, 7, 7, 1, 122, 2, 1);
+  gateway.node.onAck(1, 5, 0, 7, 5, 1, 120, 1, 2);
+  gateway.node.onAck(1, 5, 0, 7, 6, 1, 121, 2, 2);
+  gateway.node.onAck(1, 5, 0, 7, 7, 1, 122, 2, 1);
+  gateway.node.onAck(99, 5, 0, 7, 7, 1, 122, 2, 1);
   t.equal(client.socket.all("ACK").length, 0, "nothing before the end of the drain");
-  gateway.onDrainEnd();
-  gateway.onDrainEnd();
+  gateway.node.onDrainEnd();
+  gateway.node.onDrainEnd();
   const acks = client.socket.all("ACK");
   t.equal(acks.length, 1);
   t.same(
@@ -44,13 +44,13 @@ t.test("acks and errors come in the order in which they happened", async (t) => 
   const { gateway } = bench;
   const client = bench.connect();
   client.socket.take();
-  gateway.onAck(1, 5, 0, 7, 0, 1, 0, 1, 2);
-  gateway.onPublishError(1, 5, 0, 7, 1, 1, THROTTLED, 30);
-  gateway.onPublishError(1, 5, 0, 7, 2, 2, THROTTLED, 30);
-  gateway.onPublishError(1, 5, 0, 7, 4, 1, ERROR_CODES.OUT_OF_SEQUENCE.code, 0);
-  gateway.onAck(1, 5, 0, 7, 1, 1, 1, 1, 2);
-  gateway.onAck(1, 5, 0, 7, 2, 1, 2, 1, 2);
-  gateway.onDrainEnd();
+  gateway.node.onAck(1, 5, 0, 7, 0, 1, 0, 1, 2);
+  gateway.node.onPublishError(1, 5, 0, 7, 1, 1, THROTTLED, 30);
+  gateway.node.onPublishError(1, 5, 0, 7, 2, 2, THROTTLED, 30);
+  gateway.node.onPublishError(1, 5, 0, 7, 4, 1, ERROR_CODES.OUT_OF_SEQUENCE.code, 0);
+  gateway.node.onAck(1, 5, 0, 7, 1, 1, 1, 1, 2);
+  gateway.node.onAck(1, 5, 0, 7, 2, 1, 2, 1, 2);
+  gateway.node.onDrainEnd();
   const told = client.socket
     .take()
     .map(({ name, value }) =>
@@ -88,8 +88,8 @@ t.test("a session that does not read keeps its acks, merged, until it drains", a
   client.send({ name: "PING", value: { nonce: 1 } });
   const held = backlog;
   for (let i = 0; i < 10_000; i += 1) {
-    gateway.onAck(1, topic.topicId, 0, 7, i, 1, i, 1, 2);
-    gateway.onDrainEnd();
+    gateway.node.onAck(1, topic.topicId, 0, 7, i, 1, i, 1, 2);
+    gateway.node.onDrainEnd();
   }
   t.equal(backlog, held, "nothing is sent above the high-water mark");
   backlog = 0;
@@ -110,7 +110,7 @@ t.test("a session that never reads its acks is closed", async (t) => {
   client.socket.stalled = true;
   client.send({ name: "PING", value: { nonce: 1 } });
   for (let i = 0; i <= GATEWAY_LIMITS.ackRunsMax; i += 1)
-    bench.gateway.onAck(1, 5, 0, 7, 2 * i, 1, 2 * i, 1, 2);
+    bench.gateway.node.onAck(1, 5, 0, 7, 2 * i, 1, 2 * i, 1, 2);
   t.equal(client.socket.closed?.code, 1006);
   t.equal(bench.gateway.sessionCount, 0);
 });

@@ -32,7 +32,7 @@ t.test(
     if (shard === undefined) throw new Error("no shard");
     shard.inbox = [];
     await bench.node.truncateTopic(topic, [[0, 5]]);
-    for (const streamId of streamIds) bench.gateway.onReadError(streamId, 56, 0, 10, 1);
+    for (const streamId of streamIds) bench.gateway.node.onReadError(streamId, 56, 0, 10, 1);
     // One ends before the bounds are known.
     client.send({ name: "UNSUBSCRIBE", value: { requestId: 9, subscriptionId: 2 } });
     await bench.settle();

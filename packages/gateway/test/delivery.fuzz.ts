@@ -64,7 +64,7 @@ class Run {
   async finish(): Promise<void> {
     for (const shardId of [...this.#down]) this.#revive(shardId);
     for (const shard of this.node.shards) shard.capacityBytes = Number.POSITIVE_INFINITY;
-    for (let shardId = 0; shardId < SHARDS; shardId += 1) this.net.gateway.onSpace(shardId);
+    for (let shardId = 0; shardId < SHARDS; shardId += 1) this.net.gateway.node.onSpace(shardId);
     for (let round = 0; round < 400; round += 1) {
       for (const model of this.#open()) {
         model.client.socket.stalled = false;
@@ -182,7 +182,7 @@ class Run {
     if (shard.capacityBytes === 0) {
       shard.capacityBytes = Number.POSITIVE_INFINITY;
       shard.waiting = false;
-      this.net.gateway.onSpace(shardId);
+      this.net.gateway.node.onSpace(shardId);
     } else {
       shard.capacityBytes = 0;
     }

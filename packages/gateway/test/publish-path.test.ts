@@ -168,7 +168,7 @@ t.test("a full ring parks publishes in order; other shards' pass", async (t) => 
   // What comes now goes behind those that wait.
   client.sendBytes(publishFrame(topic.topicId, 0, 5, ["v5"]));
   t.equal(node.publishes.length, 1);
-  bench.gateway.onSpace(0);
+  bench.gateway.node.onSpace(0);
   t.same(
     node.publishes.slice(1).map(({ baseSequence }) => baseSequence),
     [0, 1, 2, 3, 4, 5],
@@ -215,7 +215,7 @@ t.test("frames of a closed session are not published any more", async (t) => {
   client.socket.close();
   t.equal(bench.gateway.availableCredit, before - frame.length, "its memory stays reserved");
   shard.capacityBytes = Number.POSITIVE_INFINITY;
-  bench.gateway.onSpace(0);
+  bench.gateway.node.onSpace(0);
   t.equal(bench.node.publishes.length, 0);
   t.equal(bench.gateway.availableCredit, before);
 });

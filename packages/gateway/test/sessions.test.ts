@@ -83,8 +83,8 @@ t.test("a drain event that never comes does not silence a session", async (t) =>
   };
   backlog = GATEWAY_LIMITS.outputHighWaterBytes;
   client.send({ name: "PING", value: { nonce: 1 } });
-  bench.gateway.onAck(1, topic.topicId, 0, 7, 0, 1, 0, 1, 2);
-  bench.gateway.onDrainEnd();
+  bench.gateway.node.onAck(1, topic.topicId, 0, 7, 0, 1, 0, 1, 2);
+  bench.gateway.node.onDrainEnd();
   t.equal(client.socket.all("ACK").length, 0);
   backlog = 0;
   seconds(bench, 1);

@@ -468,8 +468,8 @@ t.test("a failed read ends the subscription; a throttled one is tried again", as
   const [shard] = bench.node.shards;
   if (shard === undefined) throw new Error("no shard");
   shard.inbox = [];
-  bench.gateway.onReadError(two, 38, 0, 10, 1);
-  bench.gateway.onReadError(one, 56, 0, 10, 1);
+  bench.gateway.node.onReadError(two, 38, 0, 10, 1);
+  bench.gateway.node.onReadError(one, 56, 0, 10, 1);
   await new Promise((resolve) => setImmediate(resolve));
   t.match(client.socket.all("ERROR"), [
     {
@@ -483,9 +483,9 @@ t.test("a failed read ends the subscription; a throttled one is tried again", as
   await bench.settle();
   t.equal(received(client.socket).length, 5);
   // Answers that nobody waits for.
-  bench.gateway.onReadError(one, 56, 0, 10, 1);
-  bench.gateway.onJoined(12_345, 23_456, 0);
-  bench.gateway.onNeedsCredit(12_345, 10);
-  bench.gateway.onProgress(12_345, 10, "gap");
+  bench.gateway.node.onReadError(one, 56, 0, 10, 1);
+  bench.gateway.node.onJoined(12_345, 23_456, 0);
+  bench.gateway.node.onNeedsCredit(12_345, 10);
+  bench.gateway.node.onProgress(12_345, 10, "gap");
   t.equal(client.socket.all("ERROR").length, 1);
 });

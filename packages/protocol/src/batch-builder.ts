@@ -1,18 +1,4 @@
-import {
-  BATCH_CODEC_AT,
-  BATCH_COUNT_AT,
-  BATCH_FIRST_BYTE,
-  BATCH_FLAGS_AT,
-  BATCH_HEAD_BYTES,
-  BATCH_RECORDS_AT,
-  BATCH_SCHEMA_AT,
-  BATCH_UNCOMPRESSED_AT,
-  BATCH_VERSION,
-  BATCH_VERSION_AT,
-  CHECKSUM_TRAILER_BYTES,
-  CODEC_NONE,
-  SCHEMA_NONE,
-} from "./batch-layout.ts";
+import { BATCH_HEAD_BYTES, batchHeadBytes, CHECKSUM_TRAILER_BYTES, writeBatchHead } from "./batch-layout.ts";
 import { writeU16, writeU32 } from "./big-endian.ts";
 import { crc32 } from "./crc32.ts";
 import { FrameWriter } from "./frame-writer.ts";
@@ -24,7 +10,7 @@ import { type OutgoingRecord, RECORD_ATTRIBUTE, RECORD_ELEMENTS, RESERVED_HEADER
 import { RECORD_FLAG } from "./record-flags.ts";
 import { SHORT_STRING_CHARS, utf8ByteLength, writeAscii, writeUtf8 } from "./utf8.ts";
 
-/** The flag GROUP_KEY does not fit a fixint and takes a byte more in front, see #writeHeadStart. */
+/** The flag GROUP_KEY does not fit a fixint and takes a byte more in front, see #complete. */
 const FLAGS_SPARE_BYTES = 1;
 const BATCH_AT: number = PUBLISH_HEAD_ROOM_BYTES;
 const RECORDS_AT: number = BATCH_AT + BATCH_HEAD_BYTES;
@@ -32,7 +18,6 @@ const INITIAL_BYTES = 2048;
 /** Array header, nil for attributes, key and headers. */
 const BARE_ENVELOPE_BYTES = 4;
 const BARE_ENVELOPE = MSGPACK.FIX_ARRAY | RECORD_ELEMENTS;
-const FIXINT_MAX = 0x7f;
 
 /**
  * Builds one batch after another in one buffer of its own: each append writes the record's envelope and value straight
@@ -64,8 +49,7 @@ export class BatchBuilder {
 
   /** Bytes of the stored payload if the batch were finished now. */
   get byteLength(): number {
-    const spare = this.#flags > FIXINT_MAX ? FLAGS_SPARE_BYTES : 0;
-    return this.#position - BATCH_AT + CHECKSUM_TRAILER_BYTES + spare;
+    return this.#position - RECORDS_AT + batchHeadBytes(this.#flags) + CHECKSUM_TRAILER_BYTES;
   }
 
   /** RECORD_FLAG bits of the records so far. */
@@ -233,30 +217,11 @@ export class BatchBuilder {
   #complete(): number {
     const bytes = this.#bytes;
     const end = this.#position;
-    const recordBytes = end - RECORDS_AT;
-    const start = this.#writeHeadStart();
-    bytes[BATCH_AT + BATCH_CODEC_AT] = CODEC_NONE;
-    bytes[BATCH_AT + BATCH_COUNT_AT] = MSGPACK.UINT_32;
-    writeU32(bytes, BATCH_AT + BATCH_COUNT_AT + 1, this.#count);
-    bytes[BATCH_AT + BATCH_UNCOMPRESSED_AT] = MSGPACK.UINT_32;
-    writeU32(bytes, BATCH_AT + BATCH_UNCOMPRESSED_AT + 1, recordBytes);
-    bytes[BATCH_AT + BATCH_SCHEMA_AT] = SCHEMA_NONE;
-    bytes[BATCH_AT + BATCH_RECORDS_AT] = MSGPACK.BIN_32;
-    writeU32(bytes, BATCH_AT + BATCH_RECORDS_AT + 1, recordBytes);
+    // Flags above a fixint take a byte more: then the batch starts one byte earlier, in the head room.
+    const start = RECORDS_AT - batchHeadBytes(this.#flags);
+    writeBatchHead(bytes, start, this.#flags, this.#count, end - RECORDS_AT);
     bytes[end] = MSGPACK.UINT_32;
     writeU32(bytes, end + 1, crc32(bytes, start, end));
-    return start;
-  }
-
-  #writeHeadStart(): number {
-    const bytes = this.#bytes;
-    const flags = this.#flags;
-    // Flags above a fixint take a byte more: then the batch starts one byte earlier, in the head room.
-    const start = flags > FIXINT_MAX ? BATCH_AT - FLAGS_SPARE_BYTES : BATCH_AT;
-    bytes[start] = BATCH_FIRST_BYTE;
-    bytes[start + BATCH_VERSION_AT] = BATCH_VERSION;
-    if (flags > FIXINT_MAX) bytes[start + BATCH_FLAGS_AT] = MSGPACK.UINT_8;
-    bytes[BATCH_AT + BATCH_FLAGS_AT] = flags;
     return start;
   }
 }

@@ -7,9 +7,10 @@ import { LIMITS } from "./limits.ts";
 import { MillraceError } from "./millrace-error.ts";
 import { MSGPACK } from "./msgpack-format.ts";
 import { MALFORMED, PARSED, UNSUPPORTED } from "./parse-outcome.ts";
-import { type HeaderValue, type IncomingRecord, RECORD_ATTRIBUTE, RECORD_ELEMENTS } from "./record.ts";
+import { type IncomingRecord, RECORD_ATTRIBUTE, RECORD_ELEMENTS } from "./record.ts";
+import { readHeaders } from "./record-parts.ts";
 import { walkRecords } from "./record-walk.ts";
-import { skipValue } from "./skip-value.ts";
+import { contentHeaderBytes, skipValue } from "./skip-value.ts";
 import { arrayHeaderEnd, arrayLength } from "./uint-format.ts";
 
 const EMPTY: Uint8Array = new Uint8Array(0);
@@ -187,7 +188,7 @@ function readRecord(reader: FrameReader): IncomingRecord {
   const elements = reader.arrayHeader();
   if (elements < RECORD_ELEMENTS) reader.malformed(`a record has ${RECORD_ELEMENTS} elements`);
   const attributes = reader.nil() ? undefined : reader.map();
-  const key = reader.nil() ? undefined : readText(reader);
+  const key = reader.nil() ? undefined : reader.text();
   const headers = reader.nil() ? undefined : readHeaders(reader);
   const value = reader.any(LIMITS.valueNestingMax);
   for (let i = RECORD_ELEMENTS; i < elements; i += 1) reader.skip();
@@ -202,33 +203,6 @@ function readRecord(reader: FrameReader): IncomingRecord {
     groupKey: typeof groupKey === "string" ? groupKey : undefined,
     removed: false,
   };
-}
-
-function readHeaders(reader: FrameReader): Readonly<Record<string, HeaderValue>> {
-  const headers: Record<string, HeaderValue> = {};
-  for (let left = reader.mapHeader(); left > 0; left -= 1) {
-    const name = reader.str();
-    const value = readText(reader);
-    // Plain assignment to this one name would replace the object's prototype.
-    if (name === "__proto__") Object.defineProperty(headers, name, { value, enumerable: true });
-    else headers[name] = value;
-  }
-  return headers;
-}
-
-/** A key, or a header's value. */
-function readText(reader: FrameReader): HeaderValue {
-  const text = reader.any();
-  if (typeof text === "string" || text instanceof Uint8Array) return text;
-  return reader.malformed("a string or binary is needed");
-}
-
-/** Header bytes of a string or binary, which its value does not show; 0 for other values. */
-function contentHeaderBytes(first: number): number {
-  if (first >= MSGPACK.FIX_STR && first < MSGPACK.NIL) return 1;
-  if (first === MSGPACK.BIN_8 || first === MSGPACK.STR_8) return 2;
-  if (first === MSGPACK.BIN_16 || first === MSGPACK.STR_16) return 3;
-  return first === MSGPACK.BIN_32 || first === MSGPACK.STR_32 ? 5 : 0;
 }
 
 function refuseHead(outcome: number, head: BatchHead): never {

@@ -131,6 +131,11 @@ export class FrameReader {
     return this.#view(start, start + length);
   }
 
+  /** A string, or binary as a view of the input. */
+  text(): string | Uint8Array {
+    return this.isStr() ? this.str() : this.bin();
+  }
+
   bool(): boolean {
     const first = this.#take(1);
     if (first !== MSGPACK.TRUE && first !== MSGPACK.FALSE) this.#expected("a boolean", first);
@@ -140,6 +145,11 @@ export class FrameReader {
   /** Whether the next value is nil; takes nothing. */
   isNil(): boolean {
     return this.#position < this.#end && this.#bytes[this.#position] === MSGPACK.NIL;
+  }
+
+  /** Whether the next value is a string; takes nothing. */
+  isStr(): boolean {
+    return this.#position < this.#end && isStr(this.#bytes[this.#position] as number);
   }
 
   /** Takes the next value if it is nil, and says whether it was. */

@@ -38,4 +38,30 @@ export const LIMITS = {
   frameValuesMax: 16_384,
   /** Nesting inside a record's value. */
   valueNestingMax: 100,
+  /** Subscriptions that a server keeps, of all topics together. */
+  subscriptionsMax: 65_536,
+  subscriptionNameBytesMax: 249,
+  /** Subscriptions in one SUBSCRIPTIONS frame. */
+  subscriptionsPerPageMax: 256,
+  /** Snapshots of one subscription's position. */
+  snapshotsMax: 16,
+  consumersPerSessionMax: 1024,
+  /** Messages that a consumer may have unsettled. */
+  slotsMax: 65_535,
+  /** Records under one lease. */
+  leaseRecordsMax: 32,
+  leaseMsMin: 1_000,
+  leaseMsMax: 43_200_000,
+  /** Of a subscription's `maxDeliveries`. */
+  deliveriesMax: 1_000,
+  backoffMsMax: 3_600_000,
+  nackDelayMsMax: 43_200_000,
+  deadLetterReasonBytesMax: 256,
+  /** Rows of one SETTLE frame. */
+  settlesPerFrameMax: 4_096,
+  /** Records that a PEEK may ask for. */
+  peekRecordsMax: 1_000,
+  /** Dead letters in one REDRIVE. */
+  redriveRecordsMax: 1_000,
+  watchesPerSessionMax: 256,
 } as const;

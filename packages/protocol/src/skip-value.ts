@@ -113,3 +113,11 @@ export function skipValue(bytes: Uint8Array, position: number, end: number): num
   }
   return at <= end ? at : MALFORMED;
 }
+
+/** Header bytes of a string or binary by its first byte; 0 for other values. */
+export function contentHeaderBytes(first: number): number {
+  if (first >= MSGPACK.FIX_STR && first < MSGPACK.NIL) return 1;
+  if (first === MSGPACK.BIN_8 || first === MSGPACK.STR_8) return 2;
+  if (first === MSGPACK.BIN_16 || first === MSGPACK.STR_16) return 3;
+  return first === MSGPACK.BIN_32 || first === MSGPACK.STR_32 ? 5 : 0;
+}

@@ -5,6 +5,7 @@ import {
   type Frame,
   type FrameTypeName,
   type FrameValues,
+  LIMITS,
   RESTORES_MAX,
 } from "../src/index.ts";
 
@@ -56,6 +57,9 @@ const topicInfo = record({
   durability: fc.constantFrom("memory" as const, "written" as const, "fsynced" as const),
   createdMs: uint(),
   catalogPosition: uint(),
+  retention: optional(fc.constantFrom("time" as const, "acknowledged" as const)),
+  overflow: optional(fc.constantFrom("refuse" as const, "dead-letter" as const)),
+  deadLetterOf: optional(u32()),
   partitionInfo: optional(
     fc.array(
       record({
@@ -105,6 +109,71 @@ const before = fc.oneof(
   record({ kind: fc.constant("offset" as const), offset: uint() }),
 );
 
+const held = fc.array(record({ partition: uint(), assignmentEpoch: uint() }), { maxLength: 20 });
+
+const assigned = {
+  partition: uint(),
+  assignmentEpoch: uint(),
+  streamId: u32(),
+  startOffset: uint(),
+  logStartOffset: uint(),
+  highWatermark: uint(),
+  logEpoch: uint(),
+};
+
+const counts = { available: uint(), leased: uint(), waiting: uint() };
+
+const subscriptionInfo = record({
+  name: text(),
+  topic: text(),
+  topicId: u32(),
+  subscriptionId: u32(),
+  mode: fc.constantFrom("stream" as const, "queue" as const, "keyed" as const),
+  leaseMs: uint(),
+  maxDeliveries: uint(),
+  backoffMinMs: uint(),
+  backoffMaxMs: uint(),
+  paused: fc.boolean(),
+  createdMs: uint(),
+  deadLetterTopic: fc.option(text()),
+  snapshots: fc.array(text(), { maxLength: LIMITS.snapshotsMax }),
+  state: optional(
+    record({
+      consumers: uint(),
+      ...counts,
+      redelivered: uint(),
+      dead: uint(),
+      lag: uint(),
+      oldestAgeMs: fc.option(uint()),
+      blockedByKey: fc.option(fc.oneof(text(), fc.uint8Array({ maxLength: 40 }))),
+      partitions: fc.array(
+        record({
+          partition: uint(),
+          offset: uint(),
+          logStartOffset: uint(),
+          highWatermark: uint(),
+          ...counts,
+          consumerName: fc.option(text()),
+        }),
+        { maxLength: 20 },
+      ),
+    }),
+  ),
+});
+
+const subscriptionFrom = fc.oneof(
+  record({ kind: fc.constantFrom("earliest" as const, "latest" as const) }),
+  record({ kind: fc.constant("time" as const), timeMs: uint() }),
+  record({ kind: fc.constant("offset" as const), offset: uint() }),
+  record({ kind: fc.constant("snapshot" as const), name: text() }),
+  record({
+    kind: fc.constant("offsets" as const),
+    offsets: fc.array(fc.tuple(uint(), uint()), { maxLength: 20 }),
+  }),
+);
+
+const named = record({ requestId: u32(), topic: text(), name: text() });
+const consumerRequest = record({ requestId: u32(), consumerId: u32() });
 const credit = record({ publishCreditLimit: uint() });
 const subscriptionRequest = record({ requestId: u32(), subscriptionId: u32() });
 const topicRequest = record({ requestId: u32(), topic: text() });
@@ -232,6 +301,133 @@ export const frameValues: { readonly [Name in FrameTypeName]: fc.Arbitrary<Frame
       maxLength: 20,
     }),
   }),
+  CONSUME: record({
+    requestId: u32(),
+    topic: text(),
+    subscription: text(),
+    mode: optional(text()),
+    slots: uint(),
+    creditLimit: uint(),
+    create: optional(map()),
+    extensions: map(),
+  }),
+  CONSUMING: record({ requestId: u32(), consumerId: u32(), topicId: u32(), subscription: subscriptionInfo }),
+  ASSIGNED: record({
+    consumerId: u32(),
+    partitions: fc.array(fc.oneof(record(assigned), record({ ...assigned, restores })), { maxLength: 20 }),
+  }),
+  REVOKED: record({ consumerId: u32(), partitions: held, withinMs: uint() }),
+  RELEASE: record({ consumerId: u32(), partitions: held }),
+  COMMIT: record({
+    requestId: u32(),
+    consumerId: u32(),
+    positions: fc.array(
+      record({ partition: uint(), assignmentEpoch: uint(), offset: uint(), logEpoch: uint() }),
+      { maxLength: 20 },
+    ),
+  }),
+  COMMITTED: record({
+    requestId: u32(),
+    consumerId: u32(),
+    outcomes: fc.array(record({ partition: uint(), offset: uint(), outcome: uint() }), { maxLength: 20 }),
+  }),
+  LEASED: record({
+    consumerId: u32(),
+    rows: fc.array(
+      record({
+        topicId: u32(),
+        partition: u32(),
+        baseOffset: uint(),
+        count: u32(),
+        appendTimeMs: uint(),
+        deliveryCount: u32(),
+        leaseEpoch: u32(),
+        leaseCounter: uint(),
+        batch,
+        checksum: optional(u32()),
+      }),
+      { maxLength: 5 },
+    ),
+  }),
+  SETTLE: record({
+    consumerId: u32(),
+    rows: fc.array(
+      record({
+        settleId: uint(),
+        action: uint(),
+        partition: uint(),
+        leaseEpoch: uint(),
+        leaseCounter: uint(),
+        firstOffset: uint(),
+        count: uint(),
+        argument: optional(fc.oneof(uint(), text())),
+      }),
+      { maxLength: 20 },
+    ),
+  }),
+  SETTLED: record({
+    consumerId: u32(),
+    rows: fc.array(record({ settleId: uint(), outcome: uint() }), { maxLength: 20 }),
+  }),
+  CONSUMER_CREDIT: record({ consumerId: u32(), slots: uint(), creditLimit: uint() }),
+  STOP_CONSUMING: consumerRequest,
+  CONSUMING_STOPPED: consumerRequest,
+  CREATE_SUBSCRIPTION: record({ requestId: u32(), topic: text(), name: text(), config: map() }),
+  SUBSCRIPTION: record({ requestId: u32(), subscription: subscriptionInfo }),
+  DESCRIBE_SUBSCRIPTION: named,
+  LIST_SUBSCRIPTIONS: record({
+    requestId: u32(),
+    topic: optional(text()),
+    after: optional(fc.tuple(text(), text())),
+  }),
+  SUBSCRIPTIONS: record({ requestId: u32(), subscriptions: fc.array(subscriptionInfo, { maxLength: 4 }) }),
+  ALTER_SUBSCRIPTION: record({ requestId: u32(), topic: text(), name: text(), changes: map() }),
+  SEEK_SUBSCRIPTION: record({ requestId: u32(), topic: text(), name: text(), from: subscriptionFrom }),
+  DELETE_SUBSCRIPTION: named,
+  SUBSCRIPTION_DELETED: named,
+  PEEK: record({
+    requestId: u32(),
+    topic: text(),
+    name: text(),
+    partition: uint(),
+    fromOffset: uint(),
+    limit: uint(),
+  }),
+  PEEKED: record({
+    requestId: u32(),
+    records: fc.array(
+      record({
+        topicId: u32(),
+        partition: uint(),
+        offset: uint(),
+        state: uint(),
+        deliveryCount: uint(),
+        dueInMs: uint(),
+      }),
+      { maxLength: 20 },
+    ),
+  }),
+  REDRIVE: record({
+    requestId: u32(),
+    topic: text(),
+    rows: fc.array(record({ partition: uint(), offset: uint(), subscription: text() }), { maxLength: 20 }),
+  }),
+  REDRIVEN: record({ requestId: u32(), count: uint() }),
+  SNAPSHOT_SUBSCRIPTION: record({
+    requestId: u32(),
+    topic: text(),
+    name: text(),
+    snapshot: text(),
+    action: text(),
+  }),
+  WATCH_TOPICS: record({ requestId: u32(), watchId: u32(), pattern: text() }),
+  TOPICS_CHANGED: record({
+    requestId: optional(u32()),
+    watchId: u32(),
+    topics: fc.array(topicInfo, { maxLength: 4 }),
+    removed: fc.array(text(), { maxLength: 5 }),
+  }),
+  UNWATCH_TOPICS: record({ watchId: u32() }),
 };
 
 /** An arbitrary for a frame of the type `name`. */

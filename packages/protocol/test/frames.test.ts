@@ -17,6 +17,9 @@ import {
   MALFORMED,
   MillraceError,
   readFrameType,
+  SETTLE_ACTION,
+  SUBSCRIPTION_BYTES_MAX,
+  type SubscriptionInfo,
   TOPIC_BYTES_MAX,
   type TopicInfo,
   writeAckHead,
@@ -160,6 +163,31 @@ t.test("lists are bounded", async (t) => {
   });
 });
 
+t.test("lists of consumers' frames are bounded", async (t) => {
+  const writer = new FrameWriter();
+  const refused = (frame: Frame): void => {
+    writer.reset();
+    encodeFrame(writer, frame);
+    t.throws(() => decodeFrame(new FrameReader(), writer.bytes(), 0, writer.byteLength), {
+      code: "MALFORMED_FRAME",
+    });
+  };
+  const many = <T>(value: T, max: number): T[] => new Array(max + 1).fill(value);
+  const held = { partition: 0, assignmentEpoch: 0 };
+  const lease = { settleId: 1, partition: 0, leaseEpoch: 0, leaseCounter: 0, firstOffset: 0, count: 1 };
+  const row = { ...lease, action: SETTLE_ACTION.ACK };
+  const dead = { partition: 0, offset: 0, subscription: "s" };
+  refused({ name: "RELEASE", value: { consumerId: 1, partitions: many(held, LIMITS.partitionsMax) } });
+  refused({ name: "SETTLE", value: { consumerId: 1, rows: many(row, LIMITS.settlesPerFrameMax) } });
+  const reason = "r".repeat(LIMITS.deadLetterReasonBytesMax + 1);
+  const reasoned = { ...lease, action: SETTLE_ACTION.DEAD_LETTER, argument: reason };
+  refused({ name: "SETTLE", value: { consumerId: 1, rows: [reasoned] } });
+  refused({
+    name: "REDRIVE",
+    value: { requestId: 1, topic: "t", rows: many(dead, LIMITS.redriveRecordsMax) },
+  });
+});
+
 t.test("the largest page of topics fits a frame and can be read", async (t) => {
   const widest = Number.MAX_SAFE_INTEGER;
   const topics = Array.from({ length: LIMITS.topicsPerPageMax }, (_, i): TopicInfo => {
@@ -172,6 +200,9 @@ t.test("the largest page of topics fits a frame and can be read", async (t) => {
       durability: "fsynced",
       createdMs: widest,
       catalogPosition: widest,
+      retention: "acknowledged",
+      overflow: "dead-letter",
+      deadLetterOf: widest,
       partitionInfo: undefined,
     };
   });
@@ -179,6 +210,34 @@ t.test("the largest page of topics fits a frame and can be read", async (t) => {
   const { bytes, start, end } = encode(frame);
   const around = 1 + 1 + 5 + 3 + 1;
   t.equal(end - start, around + LIMITS.topicsPerPageMax * TOPIC_BYTES_MAX);
+  t.ok(end - start < LIMITS.frameBytesMax);
+  deepStrictEqual(decodeFrame(new FrameReader(), bytes, start, end), frame);
+});
+
+t.test("the largest page of subscriptions fits a frame and can be read", async (t) => {
+  const widest = Number.MAX_SAFE_INTEGER;
+  const longest = "x".repeat(LIMITS.subscriptionNameBytesMax);
+  const subscription: SubscriptionInfo = {
+    name: longest,
+    topic: longest,
+    topicId: widest,
+    subscriptionId: widest,
+    mode: "stream",
+    leaseMs: widest,
+    maxDeliveries: widest,
+    backoffMinMs: widest,
+    backoffMaxMs: widest,
+    paused: true,
+    createdMs: widest,
+    deadLetterTopic: longest,
+    snapshots: new Array(LIMITS.snapshotsMax).fill(longest),
+    state: undefined,
+  };
+  const subscriptions = new Array(LIMITS.subscriptionsPerPageMax).fill(subscription);
+  const frame: Frame = { name: "SUBSCRIPTIONS", value: { requestId: 0xffff_ffff, subscriptions } };
+  const { bytes, start, end } = encode(frame);
+  const around = 1 + 1 + 5 + 3;
+  t.equal(end - start, around + LIMITS.subscriptionsPerPageMax * SUBSCRIPTION_BYTES_MAX);
   t.ok(end - start < LIMITS.frameBytesMax);
   deepStrictEqual(decodeFrame(new FrameReader(), bytes, start, end), frame);
 });

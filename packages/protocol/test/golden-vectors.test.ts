@@ -4,7 +4,7 @@ import {
   BatchBuilder,
   BatchReader,
   crc32,
-  type DeliverFrame,
+  type DeliverEntry,
   decodeFrame,
   encodeFrame,
   FRAME_TYPE,
@@ -12,6 +12,7 @@ import {
   FrameReader,
   FrameWriter,
   type IncomingRecord,
+  type LeasedRow,
   murmur2,
   type OutgoingRecord,
   type PublishFrame,
@@ -133,12 +134,15 @@ const plain = { useRecords: false, variableMapSize: true, int64AsType: "number" 
 
 function meaning(frame: Frame): unknown {
   if (frame.name === "PUBLISH") return { ...frame.value, ...batchMeaning(frame.value) };
+  if (frame.name === "LEASED") {
+    return { ...frame.value, rows: frame.value.rows.map((row) => ({ ...row, ...batchMeaning(row) })) };
+  }
   if (frame.name !== "DELIVER") return toJson(frame.value);
   const entries = frame.value.entries.map((entry) => ({ ...entry, ...batchMeaning(entry) }));
   return { ...frame.value, entries };
 }
 
-function batchMeaning({ batch }: PublishFrame | DeliverFrame["entries"][number]): object {
+function batchMeaning({ batch }: PublishFrame | DeliverEntry | LeasedRow): object {
   return { batch: records(batch), checksum: undefined };
 }
 

@@ -10,11 +10,20 @@ import {
   type Frame,
   FrameReader,
   FrameWriter,
+  LeasedReader,
   MillraceError,
   PARSED,
   PublishHead,
+  parseSubscriptionChanges,
+  parseSubscriptionConfig,
   parseTopicConfig,
+  RecordWalker,
   readFrameType,
+  readRecordHeaders,
+  readRecordKey,
+  recordWithHeaders,
+  type SubscriptionInfo,
+  TopicPattern,
   walkRecords,
 } from "../src/internal.ts";
 import { anyFrame } from "./frame-arbitraries.ts";
@@ -22,7 +31,9 @@ import { anyFrame } from "./frame-arbitraries.ts";
 const frameReader = new FrameReader();
 const publishHead = new PublishHead();
 const deliverReader = new DeliverReader();
+const leasedReader = new LeasedReader();
 const batchReader = new BatchReader();
+const walker = new RecordWalker();
 
 /** What a decoder made of its input: a value, or the code that it refused it with. Anything else is a failure. */
 function outcome(decode: () => unknown): unknown {
@@ -44,11 +55,28 @@ function readBatch(bytes: Uint8Array, start: number, end: number): unknown {
   return records;
 }
 
+/** What a shard looks at in a stored batch. Positions are relative to `start`. */
+function walkBatch(bytes: Uint8Array, start: number, end: number): unknown {
+  const parsed = walker.reset(bytes, start, end);
+  const records: unknown[] = [parsed];
+  for (let i = 0; walker.seek(i); i += 1) {
+    const { recordStart, contentStart, contentEnd } = walker;
+    records.push([recordStart - start, contentStart - start, contentEnd - start, walker.keyHash()]);
+    records.push(outcome(() => readRecordKey(bytes, contentStart, contentEnd)));
+    records.push(outcome(() => readRecordHeaders(bytes, contentStart, contentEnd)));
+    records.push(outcome(() => recordWithHeaders(bytes, contentStart, contentEnd, { a: "b" })));
+  }
+  return records;
+}
+
 /** Everything that anyone does with a received frame. */
 function readAll(bytes: Uint8Array, start: number, end: number): unknown {
   const decoded = outcome(() => {
     const frame = decodeFrame(frameReader, bytes, start, end);
     if (frame.name === "CREATE_TOPIC") parseTopicConfig(frame.value.config);
+    if (frame.name === "CREATE_SUBSCRIPTION") parseSubscriptionConfig(frame.value.config);
+    if (frame.name === "ALTER_SUBSCRIPTION") parseSubscriptionChanges(frame.value.changes);
+    if (frame.name === "WATCH_TOPICS") TopicPattern.parse(frame.value.pattern).matches("orders.eu");
     return frame;
   });
   const parsed = publishHead.parse(bytes, start, end);
@@ -56,12 +84,23 @@ function readAll(bytes: Uint8Array, start: number, end: number): unknown {
   const walked = parsed === PARSED && walkRecords(bytes, publishHead.recordsStart, publishHead.recordsEnd);
   const published =
     parsed === PARSED && outcome(() => readBatch(bytes, publishHead.batchStart, publishHead.frameEnd));
+  const stored = parsed === PARSED && walkBatch(bytes, publishHead.batchStart, publishHead.frameEnd);
   const delivered = outcome(() => {
     deliverReader.reset(bytes, start, end);
     const batches: unknown[] = [];
     while (deliverReader.next()) {
       const { batchStart, entryEnd } = deliverReader;
       batches.push(outcome(() => readBatch(bytes, batchStart, entryEnd)));
+    }
+    return batches;
+  });
+  const leased = outcome(() => {
+    leasedReader.reset(bytes, start, end);
+    const batches: unknown[] = [];
+    while (leasedReader.next()) {
+      const { batchStart, rowEnd } = leasedReader;
+      batches.push(outcome(() => readBatch(bytes, batchStart, rowEnd)));
+      batches.push(walkBatch(bytes, batchStart, rowEnd));
     }
     return batches;
   });
@@ -73,7 +112,8 @@ function readAll(bytes: Uint8Array, start: number, end: number): unknown {
     recordsEnd: 0,
     frameEnd: 0,
   };
-  return { type: readFrameType(bytes, start, end), decoded, parsed, relative, walked, published, delivered };
+  const type = readFrameType(bytes, start, end);
+  return { type, decoded, parsed, relative, walked, published, stored, delivered, leased };
 }
 
 /** Reads `frame` alone and between two kinds of other bytes: a decoder that looks beyond its bounds sees a difference. */
@@ -161,9 +201,105 @@ function samples(): Uint8Array[] {
         details: { d: new Uint8Array(2) },
       },
     }),
+    encode({ name: "LEASED", value: { consumerId: 1, rows: [{ ...LEASE, ...entry }] } }),
+    encode({
+      name: "SETTLE",
+      value: {
+        consumerId: 1,
+        rows: [
+          { ...LEASE, settleId: 1, action: 0, firstOffset: 1, count: 2 },
+          { ...LEASE, settleId: 300, action: 3, firstOffset: 5, count: 1, argument: "reason" },
+          { ...LEASE, settleId: 301, action: 1, firstOffset: 6, count: 1, argument: 70_000 },
+        ],
+      },
+    }),
+    encode({
+      name: "CONSUME",
+      value: {
+        requestId: 1,
+        topic: "t",
+        subscription: "s",
+        mode: "queue",
+        slots: 300,
+        creditLimit: 70_000,
+        create: { mode: "queue", from: ["earliest"] },
+        extensions: {},
+      },
+    }),
+    encode({
+      name: "ASSIGNED",
+      value: {
+        consumerId: 1,
+        partitions: [{ ...info, assignmentEpoch: 1, streamId: 1, startOffset: 0, restores }],
+      },
+    }),
+    encode({
+      name: "COMMIT",
+      value: { requestId: 1, consumerId: 1, positions: [{ ...position, assignmentEpoch: 300 }] },
+    }),
+    encode({
+      name: "CREATE_SUBSCRIPTION",
+      value: {
+        requestId: 1,
+        topic: "t",
+        name: "s",
+        config: { mode: "queue", from: ["offsets", [[0, 300]]] },
+      },
+    }),
+    encode({
+      name: "SEEK_SUBSCRIPTION",
+      value: { requestId: 1, topic: "t", name: "s", from: { kind: "offsets", offsets: [[0, 300]] } },
+    }),
+    encode({ name: "SUBSCRIPTION", value: { requestId: 1, subscription: SUBSCRIPTION } }),
+    encode({
+      name: "REDRIVE",
+      value: { requestId: 1, topic: "t", rows: [{ partition: 0, offset: 300, subscription: "s" }] },
+    }),
+    encode({ name: "WATCH_TOPICS", value: { requestId: 1, watchId: 1, pattern: "a.*.>" } }),
     encode({ name: "ACK", value: { publishCreditLimit: 70_000, ranges: [{ ...ACK_RANGE }] } }),
   ];
 }
+
+const LEASE = { topicId: 1, partition: 0, deliveryCount: 1, leaseEpoch: 300, leaseCounter: 2 ** 40 };
+
+const SUBSCRIPTION: SubscriptionInfo = {
+  name: "s",
+  topic: "t",
+  topicId: 1,
+  subscriptionId: 2,
+  mode: "keyed",
+  leaseMs: 30_000,
+  maxDeliveries: 5,
+  backoffMinMs: 1,
+  backoffMaxMs: 300,
+  paused: false,
+  createdMs: 1,
+  deadLetterTopic: "d",
+  snapshots: ["p"],
+  state: {
+    consumers: 1,
+    available: 2,
+    leased: 3,
+    waiting: 4,
+    redelivered: 5,
+    dead: 6,
+    lag: 7,
+    oldestAgeMs: 300,
+    blockedByKey: new Uint8Array(2),
+    partitions: [
+      {
+        partition: 0,
+        offset: 1,
+        logStartOffset: 0,
+        highWatermark: 300,
+        available: 1,
+        leased: 1,
+        waiting: 1,
+        consumerName: "c",
+      },
+    ],
+  },
+};
 
 const ACK_RANGE = {
   topicId: 1,
@@ -270,6 +406,8 @@ t.test("large frames that nest or count without end are refused at once", async 
       Buffer.concat([Buffer.from("97030702a14ec2a16d", "hex"), bytes]),
       Buffer.concat([Buffer.from("930143", "hex"), bytes]),
       Buffer.concat([Buffer.from("96220103", "hex"), bytes]),
+      Buffer.concat([Buffer.from("934701", "hex"), bytes]),
+      Buffer.concat([Buffer.from("935101", "hex"), bytes]),
       bytes,
     ];
     for (const frame of frames) {

@@ -54,6 +54,14 @@ t.test("topic settings are checked, and unknown ones refused", async (t) => {
     retentionMs: 1,
     retentionBytes: null,
   });
+  for (const overflow of ["refuse", "dead-letter"]) {
+    const acknowledged = { retention: "acknowledged", overflow };
+    t.same(parseTopicConfig(acknowledged), acknowledged);
+    t.throws(() => parseTopicConfig({ retention: "time", overflow }), {
+      code: "INVALID_TOPIC_CONFIG",
+      details: { setting: "overflow" },
+    });
+  }
   for (const [setting, value] of [
     ["partitions", 0],
     ["partitions", 1025],
@@ -68,6 +76,10 @@ t.test("topic settings are checked, and unknown ones refused", async (t) => {
     ["durability", "replicated"],
     ["durability", 3],
     ["durability", "toString"],
+    ["retention", "forever"],
+    ["retention", null],
+    ["overflow", "drop"],
+    ["overflow", "refuse"],
     ["compaction", true],
     ["__proto__", 1],
   ] as const) {
@@ -80,6 +92,11 @@ t.test("changes are settings without the number of partitions", async (t) => {
   t.same(parseTopicChanges({}), {});
   const changes = { retentionMs: null, retentionBytes: 2 ** 40, durability: "memory" };
   t.same(parseTopicChanges(changes), changes);
+  t.same(parseTopicChanges({ overflow: "dead-letter" }), { overflow: "dead-letter" });
+  t.throws(() => parseTopicChanges({ retention: "time", overflow: "refuse" }), {
+    code: "INVALID_TOPIC_CONFIG",
+    details: { setting: "overflow" },
+  });
   for (const partitions of [4, null, undefined]) {
     t.throws(() => parseTopicChanges({ retentionMs: 1, partitions }), { code: "PARTITIONS_FIXED" });
   }

@@ -6,10 +6,12 @@ import {
   ERROR_CODES,
   type ErrorName,
   FRAME_TYPE,
+  type Frame,
   FrameReader,
   type FrameTypeName,
   LIMITS,
   RECORD_FLAG,
+  SETTLE_ACTION,
 } from "../src/index.ts";
 import { bytesOf, type FrameVector, hexOf, readVectors, toJson } from "./vectors.ts";
 
@@ -59,6 +61,16 @@ function exampleOf(text: string): Uint8Array {
 }
 
 const NAMES = Object.keys(FRAME_TYPE) as FrameTypeName[];
+/** Elements of which the grammar shows the rows alone. */
+const ROW_LISTS: ReadonlySet<string> = new Set([
+  "ranges",
+  "streams",
+  "entries",
+  "rows",
+  "positions",
+  "outcomes",
+  "records",
+]);
 
 t.test("the error table is the code's", async (t) => {
   const rows = tableAfter("## Errors").map((row) => row.slice(0, 3));
@@ -73,7 +85,7 @@ t.test("the error table is the code's", async (t) => {
 t.test("the limits are the code's, with their units", async (t) => {
   const rows = tableAfter("## Limits").map((row) => row.slice(0, 2));
   const expected = Object.entries(LIMITS).map(([name, value]) => {
-    const unit = /Bytes(Max)?$/.test(name) ? " bytes" : name.endsWith("Ms") ? " ms" : "";
+    const unit = /Bytes(Max)?$/.test(name) ? " bytes" : /Ms(Min|Max)?$/.test(name) ? " ms" : "";
     return [name, `${value}${unit}`];
   });
   t.strictSame(rows, expected);
@@ -84,6 +96,13 @@ t.test("the flags are the code's", async (t) => {
   t.strictSame(
     rows,
     Object.entries(RECORD_FLAG).map(([name, value]) => [name, String(value)]),
+  );
+});
+
+t.test("the actions of SETTLE are the code's", async (t) => {
+  t.strictSame(
+    tableAfter("### Leases").map((row) => row.slice(0, 2)),
+    Object.entries(SETTLE_ACTION).map(([name, value]) => [name, String(value)]),
   );
 });
 
@@ -120,7 +139,7 @@ for (const name of NAMES) {
     t.equal(Number(grammar?.[1]), FRAME_TYPE[name]);
     for (const element of elements) {
       const word = (element.split(".").at(-1) ?? "").replace("[]", "");
-      if (element.startsWith("topic.") || /^(ranges|streams|entries)$/.test(word)) continue;
+      if (/^(topic|subscription)\./.test(element) || ROW_LISTS.has(element)) continue;
       const singular = word.replace(/s$/, "");
       t.ok(
         new RegExp(`\\b(${word}|${singular})\\b`).test(grammar?.[2] ?? ""),
@@ -131,15 +150,20 @@ for (const name of NAMES) {
 }
 
 t.test("examples with records hold the record that they show", async (t) => {
-  for (const name of ["PUBLISH", "DELIVER"] as const) {
+  for (const name of ["PUBLISH", "DELIVER", "LEASED"] as const) {
     const bytes = exampleOf(section(name));
     const frame = decodeFrame(new FrameReader(), bytes, 0, bytes.length);
-    const holder =
-      frame.name === "DELIVER" ? frame.value.entries[0] : frame.name === "PUBLISH" && frame.value;
-    if (holder === undefined || holder === false) throw new Error("no batch");
+    const holder = batchHolderOf(frame);
+    if (holder === undefined) throw new Error("no batch");
     const reader = new BatchReader();
     reader.reset(holder.batch, 0, holder.batch.length);
     t.ok(reader.verifyChecksum(holder.checksum));
     t.equal(reader.recordAt(0).value, "hello");
   }
 });
+
+function batchHolderOf(frame: Frame): { batch: Uint8Array; checksum?: number | undefined } | undefined {
+  if (frame.name === "PUBLISH") return frame.value;
+  if (frame.name === "DELIVER") return frame.value.entries[0];
+  return frame.name === "LEASED" ? frame.value.rows[0] : undefined;
+}

@@ -55,6 +55,7 @@ function validFrames(topicId: number): Uint8Array[] {
       },
     });
   }
+  frames.push(...consumerFrames());
   const record = {
     key: "k",
     headers: { h: Buffer.from([1, 2]) },
@@ -65,6 +66,71 @@ function validFrames(topicId: number): Uint8Array[] {
     ...frames.map(({ name, value }) => frameBytes(name, value as never)),
     publishFrame({ topicId, partition: 1, records: [{ value: "one" }] }),
     publishFrame({ topicId, partition: 0, producerId: 2 ** 50, records: [record, record, record] }),
+  ];
+}
+
+/** Of sessions that consume: some of their consumers are there, since ids are given from 1 on. */
+function consumerFrames(): Frame[] {
+  const named = { topic: "fuzzed", name: "s" };
+  const row = {
+    settleId: 1,
+    partition: 1,
+    leaseEpoch: 1,
+    leaseCounter: 2 ** 20 + 1,
+    firstOffset: 0,
+    count: 1,
+  };
+  const consumers = (["queue", "keyed", "stream"] as const).map((mode, i): Frame => {
+    const create = { mode, from: ["earliest"], leaseMs: 1000, maxDeliveries: 3, backoffMinMs: 1 };
+    const slots = mode === "stream" ? 0 : 10;
+    const settings = { subscription: `s-${mode}`, mode, slots, creditLimit: 100_000, create };
+    return { name: "CONSUME", value: { requestId: 20 + i, topic: "fuzzed", ...settings, extensions: {} } };
+  });
+  const settles = [0, 1, 2, 3, 4].map((action): Frame => {
+    const argument = action === 3 ? "no use" : action === 0 ? undefined : 10;
+    return {
+      name: "SETTLE",
+      value: {
+        consumerId: 1,
+        rows: [
+          { ...row, action, argument },
+          { ...row, action: 0 },
+        ],
+      },
+    };
+  });
+  const position = { partition: 1, assignmentEpoch: 1, offset: 1, logEpoch: 0 };
+  return [
+    ...consumers,
+    ...settles,
+    { name: "RELEASE", value: { consumerId: 1, partitions: [{ partition: 1, assignmentEpoch: 1 }] } },
+    { name: "COMMIT", value: { requestId: 30, consumerId: 1, positions: [position] } },
+    { name: "CONSUMER_CREDIT", value: { consumerId: 1, slots: 20, creditLimit: 200_000 } },
+    { name: "STOP_CONSUMING", value: { requestId: 31, consumerId: 1 } },
+    {
+      name: "CREATE_SUBSCRIPTION",
+      value: { requestId: 32, ...named, config: { mode: "queue", leaseMs: 5000 } },
+    },
+    { name: "DESCRIBE_SUBSCRIPTION", value: { requestId: 33, ...named } },
+    { name: "LIST_SUBSCRIPTIONS", value: { requestId: 34, topic: "fuzzed", after: ["fuzzed", "a"] } },
+    { name: "ALTER_SUBSCRIPTION", value: { requestId: 35, ...named, changes: { maxDeliveries: 7 } } },
+    {
+      name: "SEEK_SUBSCRIPTION",
+      value: { requestId: 36, ...named, from: { kind: "offsets", offsets: [[1, 0]] } },
+    },
+    { name: "DELETE_SUBSCRIPTION", value: { requestId: 37, ...named } },
+    { name: "PEEK", value: { requestId: 38, ...named, partition: 1, fromOffset: 0, limit: 10 } },
+    {
+      name: "REDRIVE",
+      value: {
+        requestId: 39,
+        topic: "fuzzed.dlq",
+        rows: [{ partition: 1, offset: 0, subscription: "s-queue" }],
+      },
+    },
+    { name: "SNAPSHOT_SUBSCRIPTION", value: { requestId: 40, ...named, snapshot: "x", action: "create" } },
+    { name: "WATCH_TOPICS", value: { requestId: 41, watchId: 1, pattern: "fuzzed.>" } },
+    { name: "UNWATCH_TOPICS", value: { watchId: 1 } },
   ];
 }
 

@@ -45,6 +45,7 @@ export interface PublishFields {
 export class RawClient {
   readonly #socket: WebSocket;
   readonly #received: ReceivedFrame[] = [];
+  readonly #onReceived: ((received: ReceivedFrame, client: RawClient) => void) | undefined;
   #waiters: (() => void)[] = [];
   #closed: Closed | undefined;
   #lastRequestId = 0;
@@ -54,8 +55,9 @@ export class RawClient {
   readonly history: ReceivedFrame[] = [];
   readonly closed: Promise<Closed>;
 
-  private constructor(socket: WebSocket) {
+  private constructor(socket: WebSocket, onReceived?: (received: ReceivedFrame, client: RawClient) => void) {
     this.#socket = socket;
+    this.#onReceived = onReceived;
     socket.on("message", (data, isBinary) => this.#onMessage(data as Buffer, isBinary));
     // `close` follows, with 1006.
     socket.on("error", () => {});
@@ -68,15 +70,20 @@ export class RawClient {
     });
   }
 
-  /** A WebSocket without a HELLO. */
-  static async open(t: Test, url: string, headers: Record<string, string> = {}): Promise<RawClient> {
+  /** A WebSocket without a HELLO. `onReceived` is told of each frame as it comes. */
+  static async open(
+    t: Test,
+    url: string,
+    headers: Record<string, string> = {},
+    onReceived?: (received: ReceivedFrame, client: RawClient) => void,
+  ): Promise<RawClient> {
     const socket = new WebSocket(url, {
       perMessageDeflate: false,
       skipUTF8Validation: true,
       maxPayload: 64 * 1024 * 1024,
       headers,
     });
-    const client = new RawClient(socket);
+    const client = new RawClient(socket, onReceived);
     t.teardown(() => socket.terminate());
     await inTime(
       new Promise<void>((resolve, reject) => {
@@ -89,8 +96,12 @@ export class RawClient {
   }
 
   /** A session: HELLO has been answered. */
-  static async connect(t: Test, url: string): Promise<RawClient> {
-    const client = await RawClient.open(t, url);
+  static async connect(
+    t: Test,
+    url: string,
+    onReceived?: (received: ReceivedFrame, client: RawClient) => void,
+  ): Promise<RawClient> {
+    const client = await RawClient.open(t, url, {}, onReceived);
     await client.hello();
     return client;
   }
@@ -247,6 +258,7 @@ export class RawClient {
     else if (frame.name === "CREDIT_REVOKE") this.#returnCredit(frame.value.publishCreditLimit);
     else this.#received.push(received);
     this.history.push(received);
+    this.#onReceived?.(received, this);
     this.#wake();
   }
 

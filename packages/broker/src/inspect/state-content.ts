@@ -1,4 +1,7 @@
 import { unpack } from "msgpackr";
+import { keyedRecords } from "../shard/keyed-records.ts";
+import { POSITION_FIELDS, positionRows } from "../shard/position-rows.ts";
+import { isSubscriptionKey, subscriptionPlaceOf } from "../shard/subscription-catalog.ts";
 
 /** A line of what MessagePack of the shard holds. */
 export interface ContentItem {
@@ -35,7 +38,10 @@ export function* checkpointState(bytes: Uint8Array): Generator<ContentItem> {
     yield { kind: "state", fields: { bytes } };
     return;
   }
-  const { version, partitions, producers, catalog, ...others } = image as Record<string, unknown>;
+  const { version, partitions, producers, catalog, subscriptions, ...others } = image as Record<
+    string,
+    unknown
+  >;
   yield { kind: "state", fields: { version, ...others } };
   for (const row of Array.isArray(partitions) ? partitions : []) {
     const numbers = Array.isArray(row) ? row : [];
@@ -50,8 +56,10 @@ export function* checkpointState(bytes: Uint8Array): Generator<ContentItem> {
     };
   }
   if (producers instanceof Uint8Array) yield* producerStates(producers);
-  const { nextTopicId, topics } = (catalog ?? {}) as Record<string, unknown>;
-  yield { kind: "catalog", fields: { nextTopicId } };
+  const { topics, records, ...ids } = (catalog ?? {}) as Record<string, unknown>;
+  yield { kind: "catalog", fields: ids };
+  if (records instanceof Uint8Array) yield* catalogItems(records);
+  yield* subscriptionPositions(subscriptions);
   for (const topic of Array.isArray(topics) ? topics : [])
     yield { kind: "topic", fields: topic as ContentItem["fields"] };
 }
@@ -68,6 +76,39 @@ function* producerStates(bytes: Uint8Array): Generator<ContentItem> {
       fields: { topicId, partition, producerId, epoch, nextSequence, lastActiveMs, runs: lastRuns },
     };
     at = runsAt + runs;
+  }
+}
+
+/** Topics and subscriptions, as they stand in the image: one that was altered or deleted may be there several times. */
+function* catalogItems(records: Uint8Array): Generator<ContentItem> {
+  for (const { key, value, number: offset } of keyedRecords(records)) {
+    const kind = isSubscriptionKey(key) ? "subscription" : "topic";
+    const settings = value.length === 0 ? { deleted: true } : (decode(value) as ContentItem["fields"]);
+    yield { kind, fields: { ...placeOf(key), catalogPosition: offset, ...settings } };
+  }
+}
+
+function placeOf(key: string): ContentItem["fields"] {
+  return isSubscriptionKey(key) ? subscriptionPlaceOf(key) : { name: key };
+}
+
+function* subscriptionPositions(image: unknown): Generator<ContentItem> {
+  const { rows, redriven, snapshots } = (image ?? {}) as Record<string, unknown>;
+  if (rows instanceof Uint8Array) {
+    for (const [, numbers] of positionRows(rows)) {
+      const isCursor = numbers[2] === 0;
+      const names = POSITION_FIELDS.map((name) => (typeof name === "string" ? name : name[isCursor ? 0 : 1]));
+      yield {
+        kind: "position",
+        fields: Object.fromEntries(names.map((name, i) => [name, numbers[i]])),
+      };
+    }
+  }
+  for (const [topicId, partition] of Array.isArray(redriven) ? redriven : []) {
+    yield { kind: "redriven", fields: { topicId, partition } };
+  }
+  for (const [subscriptionId, partition, name] of Array.isArray(snapshots) ? snapshots : []) {
+    yield { kind: "snapshot", fields: { subscriptionId, partition, name } };
   }
 }
 

@@ -7,6 +7,8 @@ export interface LinkBuffers {
   readonly inbound: SharedArrayBuffer;
   /** Gateway -> shard: reads, in a ring of their own, or each would wait behind megabytes of batches. */
   readonly reads: SharedArrayBuffer;
+  /** Gateway -> shard: credit lent and leases settled, in a ring of their own for the same reason. */
+  readonly consumers: SharedArrayBuffer;
   /** Shard -> gateway. */
   readonly outbound: SharedArrayBuffer;
   /** Int32 words, see LINK_STATE. */
@@ -33,6 +35,7 @@ export function allocateLink(): LinkBuffers {
   return {
     inbound: OneToOneRingBuffer.allocate(BROKER_LIMITS.inboundRingBytes),
     reads: OneToOneRingBuffer.allocate(BROKER_LIMITS.readsRingBytes),
+    consumers: OneToOneRingBuffer.allocate(BROKER_LIMITS.consumersRingBytes),
     outbound: OneToOneRingBuffer.allocate(BROKER_LIMITS.outboundRingBytes),
     state: new SharedArrayBuffer(LINK_STATE.WORDS * 4),
   };

@@ -15,6 +15,11 @@ import type { ProgressReason } from "@millrace/protocol";
  *   READ_ERROR    | 2 streamId | 3 error number | 4,5 logStartOffset | 6,7 highWatermark | 8 logEpoch |
  *   NEEDS_CREDIT  | 2 streamId | 3 bytes that the next entry's frame takes |
  *   REPLY         | 2 requestId | 3 payload bytes | 4.. MessagePack [ok, value] or [error number, message, details] |
+ *   AVAILABLE     | 2 subscriptionId |
+ *   EMPTY         | 2 consumerId | 3 messages | 4 bytes |
+ *   LEASED        | 2 consumerId | 3 messages | 4 frame bytes | 5 - | 6.. the LEASED frame |
+ *   SETTLED       | 2 consumerId | 3 settleId | 4 outcome (0 or an error number) | 5 messages |
+ *   NOTICE        | 2 payload bytes | 3 - | 4.. MessagePack [kind, ...arguments] |
  */
 export const OUTBOUND = {
   ACK: 1,
@@ -25,6 +30,11 @@ export const OUTBOUND = {
   READ_ERROR: 6,
   NEEDS_CREDIT: 7,
   REPLY: 8,
+  AVAILABLE: 9,
+  EMPTY: 10,
+  LEASED: 11,
+  SETTLED: 12,
+  NOTICE: 13,
 } as const;
 
 export const ACK_SESSION_ID = 2;
@@ -86,3 +96,27 @@ export const REPLY_ID = 2;
 export const REPLY_LENGTH = 3;
 /** Byte position of the MessagePack payload from the record's start. */
 export const REPLY_PAYLOAD = 16;
+
+export const AVAILABLE_SUBSCRIPTION_ID = 2;
+export const AVAILABLE_BYTES = 8;
+
+export const EMPTY_CONSUMER_ID = 2;
+export const EMPTY_MESSAGES = 3;
+export const EMPTY_CREDIT_BYTES = 4;
+export const EMPTY_BYTES = 16;
+
+export const LEASED_CONSUMER_ID = 2;
+export const LEASED_MESSAGES = 3;
+export const LEASED_FRAME_BYTES = 4;
+/** Byte position of the frame from the record's start: 8-aligned, as a DELIVER's. */
+export const LEASED_FRAME = 24;
+
+export const SETTLED_CONSUMER_ID = 2;
+export const SETTLED_ID = 3;
+export const SETTLED_OUTCOME = 4;
+export const SETTLED_MESSAGES = 5;
+export const SETTLED_BYTES = 16;
+
+export const NOTICE_LENGTH = 2;
+/** Byte position of the MessagePack payload from the record's start. */
+export const NOTICE_PAYLOAD = 16;

@@ -6,13 +6,14 @@ import { nodeControl } from "../backup/node-control.ts";
 import { clearRestoredMark, isMarkedRestored } from "../backup/restored-mark.ts";
 import { BROKER_LIMITS } from "../limits.ts";
 import type { Logger } from "../logger.ts";
-import type { PartitionOpening, ShardRequestMap, ShardStatus } from "../shard/shard-requests.ts";
+import type { SubscriptionOpening } from "../shard/subscription-requests.ts";
+import type { PartitionOpening } from "../shard/topic-requests.ts";
+import type { TopicTraits } from "../shard/topic-traits.ts";
+import type { ShardStatus } from "../shard/upkeep-requests.ts";
 import { buffersOf } from "../thread/job-outcome.ts";
 import type { FromShardThread, RecoveredShard, ShardStorageSizes } from "../thread/thread-messages.ts";
-import type { PartitionBounds, Topic, TopicChanges, TopicConfig } from "../topic.ts";
 import { VERSION } from "../version.ts";
 import { BackgroundPool } from "./background-pool.ts";
-import { CatalogView } from "./catalog-view.ts";
 import {
   type DataFolder,
   ensureFolder,
@@ -22,17 +23,16 @@ import {
 } from "./data-folder.ts";
 import type { DiskState } from "./disk-watch.ts";
 import { FolderLock } from "./folder-lock.ts";
-import type { GatewayHandler } from "./gateway-handler.ts";
 import { GatewayLink } from "./gateway-link.ts";
-import { type GatewayPort, SHARD_DOWN } from "./gateway-port.ts";
-import { LinkTurn, type ShardSlot } from "./link-turn.ts";
+import type { ShardSlot } from "./link-turn.ts";
 import { nodeConditions } from "./node-conditions.ts";
+import { NodePort } from "./node-port.ts";
 import { NodeUpkeep } from "./node-upkeep.ts";
-import { defaultShards, openingsByShard, shardThreadCount } from "./placement.ts";
+import type { OutboundReader } from "./outbound-reader.ts";
+import { defaultShards, openingsByShard, shardThreadCount, traitsOf } from "./placement.ts";
 import { ReaderThread } from "./reader-thread.ts";
-import { ShardRequestTable } from "./shard-request-table.ts";
 import { ShardThread } from "./shard-thread.ts";
-import { TopicAdmin } from "./topic-admin.ts";
+import { openingOf } from "./subscription-admin.ts";
 import { measureVolume, reserveBytesFor, segmentBytesFor, type VolumeSpace } from "./volume.ts";
 
 export interface NodeOptions {
@@ -64,50 +64,30 @@ export interface NodeStatus {
  * One node: owns the data folder, the shard threads, the reader thread and the pool, and is the port through
  * which the gateway on this thread reaches them. All methods belong to the thread that opened it.
  */
-export class BrokerNode implements GatewayPort {
+export class BrokerNode extends NodePort {
   readonly #options: NodeOptions;
   readonly #folder: DataFolder;
   readonly #lock: FolderLock;
-  readonly #catalog: CatalogView = new CatalogView();
-  readonly #requests: ShardRequestTable = new ShardRequestTable();
-  readonly #admin: TopicAdmin = new TopicAdmin({
-    catalog: this.#catalog,
-    ask: (shardId, kind, args) => this.#ask(shardId, kind, args),
-    handler: () => this.#handler,
-    log: (event, fields) => this.#options.logger.log("info", event, fields),
-  });
   readonly #pool: BackgroundPool;
-  readonly #turn: LinkTurn;
   readonly #doorbellBuffer: SharedArrayBuffer;
-  readonly #slots: ShardSlot[];
   readonly #threads: (ShardThread | undefined)[];
   readonly #upkeep: NodeUpkeep;
   readonly #storage: ShardStorageSizes;
   #restarts = 0;
   #reader: ReaderThread | undefined;
-  #handler: GatewayHandler | undefined;
   #ready = false;
   #closing = false;
 
   private constructor(options: NodeOptions, folder: DataFolder, lock: FolderLock, volume: VolumeSpace) {
+    const doorbell = Doorbell.allocate();
+    const threads = shardThreadCount(options.shardThreads, folder.shards);
+    super(folder.shards, threads, doorbell);
     this.#options = options;
     this.#folder = folder;
     this.#lock = lock;
     this.#pool = new BackgroundPool();
-    this.#doorbellBuffer = Doorbell.allocate();
-    const threads = shardThreadCount(options.shardThreads, folder.shards);
+    this.#doorbellBuffer = doorbell;
     this.#threads = new Array<ShardThread | undefined>(threads).fill(undefined);
-    this.#slots = Array.from({ length: folder.shards }, (_, shardId) => ({
-      shardId,
-      thread: shardId % threads,
-      link: undefined,
-      failed: undefined,
-      dirty: false,
-    }));
-    this.#turn = new LinkTurn(this.#slots, this.#doorbellBuffer, {
-      readerOutbound: () => this.#reader?.outbound,
-      handler: () => this.#handler,
-    });
     this.#storage = {
       segmentBytes: segmentBytesFor(volume.totalBytes),
       reserveBytes: reserveBytesFor(volume.totalBytes, folder.shards),
@@ -119,12 +99,12 @@ export class BrokerNode implements GatewayPort {
       retentionTotalBytes: options.retentionTotalBytes,
       logger: options.logger,
       statuses: () => this.#statuses(),
-      oldest: (shardId, limit) => this.#ask(shardId, "oldest", [limit]),
-      drop: (shardId, files) => this.#ask(shardId, "drop", [files]),
+      oldest: (shardId, limit) => this.ask(shardId, "oldest", [limit]),
+      drop: (shardId, files) => this.ask(shardId, "drop", [files]),
       onDiskRoom: () => {
         for (const thread of this.#threads) if (thread !== undefined) this.#tellDiskRoom(thread);
       },
-      topicName: (topicId) => this.#catalog.byId(topicId)?.name,
+      topicName: (topicId) => this.catalog.byId(topicId)?.name,
     });
   }
 
@@ -145,11 +125,6 @@ export class BrokerNode implements GatewayPort {
     }
   }
 
-  /** The gateway that is told of everything from here on. Before start(). */
-  attach(handler: GatewayHandler): void {
-    this.#handler = handler;
-  }
-
   /**
    * Recovers all shards and reconciles them with the catalog.
    * @throws MillraceError JOURNAL_DAMAGED, JOURNAL_QUARANTINED, …; close() must follow.
@@ -159,15 +134,15 @@ export class BrokerNode implements GatewayPort {
       shardsDirectory: shardsDirectory(this.#folder.path),
       threads: this.#threads.length,
       gatewayDoorbell: this.#doorbellBuffer,
-      replies: this.#requests,
-      onPoke: () => this.#turn.schedule(),
+      replies: this.requests,
+      onPoke: () => this.turn.schedule(),
       onLog: (message) => this.#options.logger.log(message.level, message.event, message.fields),
       onDied: (error) => this.#readerDied(error),
     });
     const recovered = (await Promise.all(this.#threads.map((_, thread) => this.#startThread(thread)))).flat();
     for (const shard of recovered) this.#options.logger.log("info", "shard-recovered", { ...shard });
-    this.#turn.schedule();
-    await this.#catalog.load((from) => this.#ask(0, "catalog", [from]));
+    this.turn.schedule();
+    await this.loadCatalog();
     await Promise.all(recovered.map((shard) => this.#reconcile(shard)));
     await this.#upkeep.start();
     this.#ready = true;
@@ -176,7 +151,7 @@ export class BrokerNode implements GatewayPort {
         folder: this.#folder,
         logger: this.#options.logger,
         isReady: () => this.ready,
-        commit: (shardId) => this.#ask(shardId, "commit", []),
+        commit: (shardId) => this.ask(shardId, "commit", []),
       }),
     );
   }
@@ -186,10 +161,10 @@ export class BrokerNode implements GatewayPort {
     this.#closing = true;
     this.#upkeep.stop();
     this.#ready = false;
-    this.#turn.flush();
+    this.turn.flush();
     await Promise.all(this.#threads.map((thread) => thread?.drain()));
     // The last answers are in the rings.
-    this.#turn.run();
+    this.turn.run();
   }
 
   /** Ends all threads and gives the data folder back. Without drain() this is like a crash. */
@@ -200,7 +175,7 @@ export class BrokerNode implements GatewayPort {
     await Promise.all(this.#threads.map((thread) => thread?.terminate()));
     await this.#reader?.terminate();
     await this.#pool.close();
-    for (const slot of this.#slots) this.#requests.rejectShard(slot.shardId);
+    for (const slot of this.slots) this.requests.rejectShard(slot.shardId);
     await this.#lock.release();
   }
 
@@ -209,163 +184,81 @@ export class BrokerNode implements GatewayPort {
     return {
       ready: this.ready,
       clusterId: this.#folder.clusterId,
-      topics: [...this.#catalog.topics()].length,
+      topics: [...this.catalog.topics()].length,
       shards: await this.#statuses(),
-      failedShards: this.#slots.filter((slot) => slot.failed !== undefined).map((slot) => slot.shardId),
+      failedShards: this.slots.filter((slot) => slot.failed !== undefined).map((slot) => slot.shardId),
       disk: { low, freeBytes, totalBytes },
       retentionTotalBytes: this.#upkeep.retentionTotalBytes,
     };
   }
 
   #statuses(): Promise<ShardStatus[]> {
-    const up = this.#slots.filter((slot) => slot.link !== undefined && slot.failed === undefined);
-    return Promise.all(up.map((slot) => this.#ask(slot.shardId, "status", [])));
+    const up = this.slots.filter((slot) => slot.link !== undefined && slot.failed === undefined);
+    return Promise.all(up.map((slot) => this.ask(slot.shardId, "status", [])));
   }
 
   /** For tests of supervision: the thread of this shard dies as if it had crashed. */
   async crashShardThread(shardId: number): Promise<void> {
-    await this.#threads[this.#slot(shardId).thread]?.crash();
+    await this.#threads[this.slot(shardId).thread]?.crash();
   }
 
-  // GatewayPort
-
-  get shardCount(): number {
-    return this.#slots.length;
-  }
+  // What the port needs of the node.
 
   get ready(): boolean {
-    return this.#ready && this.#slots.every((slot) => slot.failed === undefined);
+    return this.#ready && this.slots.every((slot) => slot.failed === undefined);
   }
 
   get conditions(): readonly string[] {
-    const shards = this.#slots.map(({ shardId, failed, link }) => {
+    const shards = this.slots.map(({ shardId, failed, link }) => {
       return { shardId, hasFailed: failed !== undefined, refusal: link?.refusal };
     });
     return nodeConditions(this.#upkeep.disk.low, shards);
   }
 
-  topicByName(name: string): Topic | undefined {
-    return this.#catalog.byName(name);
+  protected override readerOutbound(): OutboundReader | undefined {
+    return this.#reader?.outbound;
   }
 
-  topicById(topicId: number): Topic | undefined {
-    return this.#catalog.byId(topicId);
-  }
-
-  topics(): Iterable<Topic> {
-    return this.#catalog.topics();
-  }
-
-  createTopic(name: string, config: TopicConfig): Promise<Topic> {
-    return this.#admin.create(name, config);
-  }
-
-  alterTopic(name: string, changes: TopicChanges): Promise<Topic> {
-    return this.#admin.alter(name, changes);
-  }
-
-  deleteTopic(name: string): Promise<Topic> {
-    return this.#admin.delete(name);
-  }
-
-  bounds(topic: Topic, partitions: readonly number[]): Promise<PartitionBounds[]> {
-    return this.#admin.bounds(topic, partitions);
-  }
-
-  truncateTopic(topic: Topic, starts: readonly (readonly [number, number])[]): Promise<PartitionBounds[]> {
-    return this.#admin.truncate(topic, starts);
-  }
-
-  offsetForTime(topic: Topic, partition: number, timeMs: number): Promise<number> {
-    return this.#admin.offsetForTime(topic, partition, timeMs);
-  }
-
-  claimBatch(shardId: number, storedBytes: number): number {
-    const slot = this.#slots[shardId] as ShardSlot;
-    const link = slot.link;
-    if (link === undefined || slot.failed !== undefined) return SHARD_DOWN;
-    return link.claimBatch(storedBytes);
-  }
-
-  batchBytes(shardId: number): Buffer {
-    return this.#link(shardId).inbound.bytes;
-  }
-
-  batchWords(shardId: number): Int32Array {
-    return this.#link(shardId).inbound.words;
-  }
-
-  commitBatch(shardId: number, index: number): void {
-    const slot = this.#slots[shardId] as ShardSlot;
-    slot.link?.commitBatch(index);
-    slot.dirty = true;
-    this.#turn.schedule();
-  }
-
-  read(
-    shardId: number,
-    streamId: number,
-    sharedStreamId: number,
-    topicId: number,
-    partition: number,
-    offset: number,
-    maxBytes: number,
-  ): number {
-    const slot = this.#slots[shardId] as ShardSlot;
-    const link = slot.link;
-    if (link === undefined || slot.failed !== undefined) return SHARD_DOWN;
-    const outcome = link.read(streamId, sharedStreamId, topicId, partition, offset, maxBytes);
-    // At once: whoever reads works on it while this turn still sends what came before.
-    link.flush();
-    this.#turn.schedule();
-    return outcome;
-  }
-
-  untail(shardId: number, topicId: number, partition: number): number {
-    const slot = this.#slots[shardId] as ShardSlot;
-    const link = slot.link;
-    if (link === undefined || slot.failed !== undefined) return SHARD_DOWN;
-    const outcome = link.untail(topicId, partition);
-    slot.dirty = true;
-    this.#turn.schedule();
-    return outcome;
+  protected override logInfo(event: string, fields: Record<string, unknown>): void {
+    this.#options.logger.log("info", event, fields);
   }
 
   // Threads.
 
   async #startThread(thread: number): Promise<readonly RecoveredShard[]> {
-    const slots = this.#slots.filter((slot) => slot.thread === thread && slot.failed === undefined);
+    const slots = this.slots.filter((slot) => slot.thread === thread && slot.failed === undefined);
     const reader = this.#reader as ReaderThread;
     const started = new ShardThread({
       shards: slots.map(({ shardId }) => ({
         shardId,
         directory: shardDirectory(this.#folder.path, shardId),
       })),
-      shardCount: this.#slots.length,
+      shardCount: this.slots.length,
       gatewayDoorbell: this.#doorbellBuffer,
       readerDoorbell: reader.doorbellBuffer,
       liveWrites: reader.liveWritesBuffer,
       storage: this.#storage,
-      onPoke: () => this.#turn.schedule(),
+      onPoke: () => this.turn.schedule(),
       onMessage: (message) => this.#onThreadMessage(started, message),
       onDied: (error) => this.#threadDied(thread, error),
     });
     this.#threads[thread] = started;
-    reader.attach(thread, started.readerRing);
+    reader.attach(thread, started.readerLink, started.doorbellBuffer);
     const { recovered, refused } = await started.ready();
     for (const { shardId, message } of refused) this.#shardRefused(shardId, message);
     this.#tellDiskRoom(started);
     for (const slot of slots) {
       if (slot.failed !== undefined) continue;
       const link = started.links.get(slot.shardId);
-      if (link !== undefined) slot.link = new GatewayLink(link, started.doorbell, this.#requests);
+      if (link !== undefined)
+        slot.link = new GatewayLink(link, started.doorbell, this.requests, slot.shardId);
     }
     return recovered;
   }
 
   #tellDiskRoom(thread: ShardThread): void {
     const { low, roomBytes } = this.#upkeep.disk;
-    thread.send({ kind: "disk", low, roomBytes: roomBytes / this.#slots.length });
+    thread.send({ kind: "disk", low, roomBytes: roomBytes / this.slots.length });
   }
 
   #onThreadMessage(thread: ShardThread, message: FromShardThread): void {
@@ -385,11 +278,11 @@ export class BrokerNode implements GatewayPort {
   }
 
   #shardFailed(shardId: number, reason: string): void {
-    const slot = this.#slot(shardId);
+    const slot = this.slot(shardId);
     slot.failed = reason;
     this.#options.logger.log("error", "shard-failed", { shardId, reason });
-    this.#requests.rejectShard(shardId);
-    this.#handler?.onShardFailed(shardId, reason);
+    this.requests.rejectShard(shardId);
+    this.handler?.onShardFailed(shardId, reason);
   }
 
   /** Quarantined by an earlier run. The others are served without it, unless it holds the catalog. */
@@ -405,11 +298,11 @@ export class BrokerNode implements GatewayPort {
 
   /** A dead thread is started again with fresh rings; what its gateway had in flight there failed. */
   #threadDied(thread: number, error: Error): void {
-    const slots = this.#slots.filter((slot) => slot.thread === thread && slot.failed === undefined);
+    const slots = this.slots.filter((slot) => slot.thread === thread && slot.failed === undefined);
     for (const slot of slots) {
       slot.link = undefined;
-      this.#requests.rejectShard(slot.shardId);
-      if (this.#ready) this.#handler?.onShardDown(slot.shardId);
+      this.requests.rejectShard(slot.shardId);
+      if (this.#ready) this.handler?.onShardDown(slot.shardId);
     }
     // Before the first start is through, start() itself reports the error.
     if (this.#closing || !this.#ready) return;
@@ -428,10 +321,11 @@ export class BrokerNode implements GatewayPort {
         throw new MillraceError("INTERNAL", `shard threads died ${this.#restarts} times; giving up`);
       }
       const recovered = await this.#startThread(thread);
-      this.#turn.schedule();
+      this.turn.schedule();
+      if (slots.some(({ shardId }) => shardId === 0)) await this.reloadCatalog();
       await Promise.all(recovered.map((shard) => this.#reconcile(shard)));
       this.#options.logger.log("info", "shard-thread-restarted", { thread });
-      for (const slot of slots) this.#handler?.onShardUp(slot.shardId);
+      for (const slot of slots) this.handler?.onShardUp(slot.shardId);
     } catch (error) {
       if (this.#closing) return;
       const reason = error instanceof Error ? error.message : String(error);
@@ -449,46 +343,31 @@ export class BrokerNode implements GatewayPort {
 
   async #reconcile(shard: RecoveredShard): Promise<void> {
     const openings: PartitionOpening[] = [];
-    for (const topic of this.#catalog.topics()) {
+    const traits: TopicTraits[] = [];
+    for (const topic of this.catalog.topics()) {
+      if (topic.retention !== undefined || topic.deadLetterOf !== undefined) traits.push(traitsOf(topic));
       for (const [shardId, partitions] of openingsByShard(topic)) {
         if (shardId === shard.shardId) openings.push(...partitions);
       }
     }
     const directory = shardDirectory(this.#folder.path, shard.shardId);
     const restored = isMarkedRestored(directory);
-    await this.#ask(shard.shardId, "reconcile", [openings, shard.cleanShutdown, restored]);
+    await this.ask(shard.shardId, "reconcile", [openings, shard.cleanShutdown, restored, traits]);
+    await this.#reconcileSubscriptions(shard.shardId);
     if (restored) clearRestoredMark(directory);
   }
 
-  #ask<K extends keyof ShardRequestMap>(
-    shardId: number,
-    kind: K,
-    args: ShardRequestMap[K]["args"],
-  ): Promise<ShardRequestMap[K]["reply"]> {
-    const slot = this.#slot(shardId);
-    if (slot.failed !== undefined) {
-      const message = `shard ${shardId} is out of service: ${slot.failed}`;
-      return Promise.reject(new MillraceError("JOURNAL_FAILED", message, { details: { shardId } }));
+  /** In pages: there may be more than one record of a ring holds. */
+  async #reconcileSubscriptions(shardId: number): Promise<void> {
+    const openings: SubscriptionOpening[] = [];
+    for (const subscription of this.catalog.subscriptions()) {
+      const topic = this.catalog.byId(subscription.topicId);
+      if (topic?.shards.includes(shardId)) openings.push(openingOf(subscription, topic.name));
     }
-    return this.#requests.ask(shardId, kind, args, (requestId, payload) => {
-      if (slot.link === undefined || slot.failed !== undefined) return false;
-      slot.link.request(requestId, payload);
-      slot.dirty = true;
-      this.#turn.schedule();
-      return true;
-    });
-  }
-
-  #slot(shardId: number): ShardSlot {
-    const slot = this.#slots[shardId];
-    if (slot === undefined)
-      throw new RangeError(`no such shard: shardId=${shardId} shards=${this.#slots.length}`);
-    return slot;
-  }
-
-  #link(shardId: number): GatewayLink {
-    const link = this.#slot(shardId).link;
-    if (link === undefined) throw new Error(`shard is down: shardId=${shardId}`);
-    return link;
+    const page = BROKER_LIMITS.subscriptionsPageMax;
+    for (let from = 0; from === 0 || from < openings.length; from += page) {
+      const isLast = from + page >= openings.length;
+      await this.ask(shardId, "reconcileSubscriptions", [openings.slice(from, from + page), isLast]);
+    }
   }
 }

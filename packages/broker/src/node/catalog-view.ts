@@ -1,9 +1,13 @@
+import type { Subscription } from "../subscription/subscription.ts";
 import type { Topic } from "../topic.ts";
 
 /** The node's copy of the catalog, for lookups on the gateway thread. Changed only by commits of shard 0. */
 export class CatalogView {
   readonly #byName: Map<string, Topic> = new Map();
   readonly #byId: Map<number, Topic> = new Map();
+  readonly #subscriptionsById: Map<number, Subscription> = new Map();
+  /** By topic, then by name; oldest first. */
+  readonly #subscriptionsByTopic: Map<number, Map<string, Subscription>> = new Map();
 
   byName(name: string): Topic | undefined {
     return this.#byName.get(name);
@@ -17,14 +21,28 @@ export class CatalogView {
     return this.#byName.values();
   }
 
+  subscription(topicId: number, name: string): Subscription | undefined {
+    return this.#subscriptionsByTopic.get(topicId)?.get(name);
+  }
+
+  subscriptionById(subscriptionId: number): Subscription | undefined {
+    return this.#subscriptionsById.get(subscriptionId);
+  }
+
+  /** Those of one topic, or all. */
+  subscriptions(topicId?: number): Iterable<Subscription> {
+    if (topicId === undefined) return this.#subscriptionsById.values();
+    return this.#subscriptionsByTopic.get(topicId)?.values() ?? [];
+  }
+
   /** Takes over all topics, a part of them at a time; `page` gives none behind the last. */
   async load(page: (from: number) => Promise<readonly Topic[]>): Promise<void> {
-    for (let from = 0; ; ) {
-      const topics = await page(from);
-      if (topics.length === 0) return;
-      for (const topic of topics) this.add(topic);
-      from += topics.length;
-    }
+    await eachOf(page, (topic) => this.add(topic));
+  }
+
+  /** Takes over all subscriptions, as `load` does topics. */
+  async loadSubscriptions(page: (from: number) => Promise<readonly Subscription[]>): Promise<void> {
+    await eachOf(page, (subscription) => this.addSubscription(subscription));
   }
 
   add(topic: Topic): void {
@@ -32,9 +50,45 @@ export class CatalogView {
     this.#byId.set(topic.topicId, topic);
   }
 
+  /** Its subscriptions go with it. */
   remove(topic: Topic): void {
     // The name may already belong to a younger topic.
     if (this.#byName.get(topic.name)?.topicId === topic.topicId) this.#byName.delete(topic.name);
     this.#byId.delete(topic.topicId);
+    for (const { subscriptionId } of this.subscriptions(topic.topicId)) {
+      this.#subscriptionsById.delete(subscriptionId);
+    }
+    this.#subscriptionsByTopic.delete(topic.topicId);
+  }
+
+  addSubscription(subscription: Subscription): void {
+    const { topicId, name, subscriptionId } = subscription;
+    let ofTopic = this.#subscriptionsByTopic.get(topicId);
+    if (ofTopic === undefined) {
+      ofTopic = new Map();
+      this.#subscriptionsByTopic.set(topicId, ofTopic);
+    }
+    ofTopic.set(name, subscription);
+    this.#subscriptionsById.set(subscriptionId, subscription);
+  }
+
+  removeSubscription({ topicId, name, subscriptionId }: Subscription): void {
+    const ofTopic = this.#subscriptionsByTopic.get(topicId);
+    // As with topics.
+    if (ofTopic?.get(name)?.subscriptionId === subscriptionId) ofTopic.delete(name);
+    if (ofTopic?.size === 0) this.#subscriptionsByTopic.delete(topicId);
+    this.#subscriptionsById.delete(subscriptionId);
+  }
+}
+
+async function eachOf<T>(
+  page: (from: number) => Promise<readonly T[]>,
+  take: (item: T) => void,
+): Promise<void> {
+  for (let from = 0; ; ) {
+    const items = await page(from);
+    if (items.length === 0) return;
+    for (const item of items) take(item);
+    from += items.length;
   }
 }

@@ -1,4 +1,5 @@
 import type { ProgressReason } from "@millrace/protocol";
+import type { Subscription } from "../subscription/subscription.ts";
 import type { Topic } from "../topic.ts";
 
 /**
@@ -52,7 +53,37 @@ export interface GatewayHandler {
     highWatermark: number,
     logEpoch: number,
   ): void;
-  /** The shard's inbound ring has room again after a claim had failed. */
+  /**
+   * There is something to lease for this subscription at this shard: said once after an EMPTY of one of its consumers,
+   * or once when the partition is opened; again only after another EMPTY.
+   */
+  onAvailable(shardId: number, subscriptionId: number): void;
+  /**
+   * Credit that was lent to the shard comes back unused: all of it. There is nothing to lease now, or it was recalled.
+   * `bytes` is negative when a record larger than the rest was sent (see onLeased).
+   */
+  onEmpty(shardId: number, consumerId: number, messages: number, bytes: number): void;
+  /**
+   * A LEASED frame for a consumer, complete. It has used `messages` messages and frameLength bytes of the credit lent:
+   * never more messages than were lent, and more bytes only where the frame is a single record that is larger than what
+   * was lent, and the consumer has nothing else of this shard.
+   */
+  onLeased(
+    shardId: number,
+    consumerId: number,
+    messages: number,
+    bytes: Buffer,
+    frameStart: number,
+    frameLength: number,
+  ): void;
+  /**
+   * A settle is durable, or was refused (`outcome`: 0 or the wire's error number). `messages` of its consumer are no
+   * longer unsettled; a late one counts its range, since the shard has forgotten the lease.
+   */
+  onSettled(shardId: number, consumerId: number, settleId: number, outcome: number, messages: number): void;
+  /** A rare event: `[kind, ...arguments]`, see outbound-layout.ts. */
+  onNotice(shardId: number, notice: readonly unknown[]): void;
+  /** The shard's inbound ring, or that for reads or consumers, has room again after a claim had failed. */
   onSpace(shardId: number): void;
   /** End of one drain: send what was collected (at most one frame of acks a session). */
   onDrainEnd(): void;
@@ -66,5 +97,9 @@ export interface GatewayHandler {
   /** The shard's journal failed: it stays down until an operator repairs it; publishes get JOURNAL_FAILED. */
   onShardFailed(shardId: number, reason: string): void;
   onTopicCreated(topic: Topic): void;
+  /** Its subscriptions are gone with it; onSubscriptionDeleted is not called for them. */
   onTopicDeleted(topic: Topic): void;
+  onSubscriptionDeleted(subscription: Subscription): void;
+  /** It was altered, or sought: `sought` says which. */
+  onSubscriptionChanged(subscription: Subscription, sought: boolean): void;
 }

@@ -1,9 +1,8 @@
 import { copyBytes, type Doorbell, INSUFFICIENT_CAPACITY, OneToOneRingBuffer } from "@millrace/core";
-import { ENTRY_HEADER_BYTES, readU64, writeU64 } from "@millrace/journal/internal";
+import { ENTRY_HEADER_BYTES, writeU64 } from "@millrace/journal/internal";
 import * as inbound from "../link/inbound-layout.ts";
 import { LINK_STATE, type LinkBuffers, REFUSALS, type RefusalReason } from "../link/link-buffers.ts";
-import * as out from "../link/outbound-layout.ts";
-import type { GatewayHandler } from "./gateway-handler.ts";
+import { OutboundReader, type ReplyHandler } from "./outbound-reader.ts";
 
 const RING_HEADER_BYTES = 8;
 
@@ -13,11 +12,6 @@ interface WaitingRequest {
   readonly payload: Uint8Array;
 }
 
-/** Takes the answers to REQUEST records. */
-export interface ReplyHandler {
-  onReply(requestId: number, payload: Uint8Array): void;
-}
-
 /**
  * The gateway's end of its link to one shard: produces into the inbound ring, consumes the outbound one.
  * Gateway thread only. Nothing written is visible to the shard before flush().
@@ -25,6 +19,7 @@ export interface ReplyHandler {
 export class GatewayLink {
   readonly inbound: OneToOneRingBuffer;
   readonly #reads: OneToOneRingBuffer;
+  readonly #consumers: OneToOneRingBuffer;
   readonly outbound: OutboundReader;
   readonly #state: Int32Array;
   readonly #shardDoorbell: Doorbell;
@@ -32,14 +27,20 @@ export class GatewayLink {
   readonly #waitingRequests: WaitingRequest[] = [];
   #waiting = false;
 
-  constructor(buffers: LinkBuffers, shardDoorbell: Doorbell, replies: ReplyHandler) {
+  constructor(buffers: LinkBuffers, shardDoorbell: Doorbell, replies: ReplyHandler, shardId: number) {
     this.inbound = OneToOneRingBuffer.attach(buffers.inbound);
     this.#reads = OneToOneRingBuffer.attach(buffers.reads);
+    this.#consumers = OneToOneRingBuffer.attach(buffers.consumers);
     this.#state = new Int32Array(buffers.state);
     this.#shardDoorbell = shardDoorbell;
-    this.outbound = new OutboundReader(buffers.outbound, replies, () => {
-      if (Atomics.exchange(this.#state, LINK_STATE.SHARD_WAITS, 0) === 1) shardDoorbell.ring();
-    });
+    this.outbound = new OutboundReader(
+      buffers.outbound,
+      replies,
+      () => {
+        if (Atomics.exchange(this.#state, LINK_STATE.SHARD_WAITS, 0) === 1) shardDoorbell.ring();
+      },
+      shardId,
+    );
   }
 
   /** Why the shard refuses publishes at the moment; undefined while it takes them. */
@@ -95,6 +96,67 @@ export class GatewayLink {
     return 0;
   }
 
+  /** Credit for a consumer, as the next three for GatewayPort. */
+  lend(consumerId: number, subscriptionId: number, messages: number, bytes: number): number {
+    const index = this.#claim(this.#consumers, inbound.INBOUND.LEND, inbound.LEND_BYTES);
+    if (index < 0) return index;
+    const words = this.#consumers.words;
+    const w = (index - RING_HEADER_BYTES) >> 2;
+    words[w + inbound.CONSUMER_ID] = consumerId;
+    words[w + inbound.LEND_SUBSCRIPTION_ID] = subscriptionId;
+    words[w + inbound.LEND_MESSAGES] = messages;
+    words[w + inbound.LEND_CREDIT_BYTES] = bytes;
+    this.#consumers.commit(index);
+    return 0;
+  }
+
+  recall(consumerId: number): number {
+    return this.#consumerRecord(inbound.INBOUND.RECALL, inbound.RECALL_BYTES, consumerId);
+  }
+
+  detach(consumerId: number): number {
+    return this.#consumerRecord(inbound.INBOUND.DETACH, inbound.DETACH_BYTES, consumerId);
+  }
+
+  settle(
+    consumerId: number,
+    settleId: number,
+    action: number,
+    partition: number,
+    leaseEpoch: number,
+    leaseCounter: number,
+    firstOffset: number,
+    count: number,
+    argument: number,
+    reason: Uint8Array | undefined,
+  ): number {
+    const ring = this.#consumers;
+    const reasonBytes = reason === undefined ? 0 : reason.length;
+    const index = this.#claim(
+      ring,
+      inbound.INBOUND.SETTLE,
+      inbound.SETTLE_REASON - RING_HEADER_BYTES + reasonBytes,
+    );
+    if (index < 0) return index;
+    const words = ring.words;
+    const w = (index - RING_HEADER_BYTES) >> 2;
+    words[w + inbound.CONSUMER_ID] = consumerId;
+    words[w + inbound.SETTLE_ID] = settleId;
+    words[w + inbound.SETTLE_ACTION] = action;
+    words[w + inbound.SETTLE_PARTITION] = partition;
+    words[w + inbound.SETTLE_LEASE_EPOCH] = leaseEpoch;
+    writeU64(words, w + inbound.SETTLE_LEASE_COUNTER, leaseCounter);
+    writeU64(words, w + inbound.SETTLE_FIRST_OFFSET, firstOffset);
+    words[w + inbound.SETTLE_COUNT] = count;
+    words[w + inbound.SETTLE_ARGUMENT] = argument;
+    words[w + inbound.SETTLE_REASON_BYTES] = reasonBytes;
+    if (reason !== undefined) {
+      copyBytes(ring.bytes, index - RING_HEADER_BYTES + inbound.SETTLE_REASON, reason, 0, reasonBytes);
+    }
+    ring.commit(index);
+    return 0;
+  }
+
   /** Hands a request over, now or as soon as the ring has room: a full ring is no reason to refuse it. */
   request(requestId: number, payload: Uint8Array): void {
     if (this.#waitingRequests.length > 0 || !this.#writeRequest(requestId, payload)) {
@@ -110,7 +172,8 @@ export class GatewayLink {
   /** Makes what was written visible to the shard and wakes it. */
   flush(): void {
     const read = this.#reads.publish();
-    if (this.inbound.publish() || read) this.#shardDoorbell.ring();
+    const consumed = this.#consumers.publish();
+    if (this.inbound.publish() || read || consumed) this.#shardDoorbell.ring();
   }
 
   /** True once after a failed claim, when the shard has made room; requests that waited for it have it first. */
@@ -144,6 +207,14 @@ export class GatewayLink {
     return true;
   }
 
+  #consumerRecord(type: number, bytes: number, consumerId: number): number {
+    const index = this.#claim(this.#consumers, type, bytes);
+    if (index < 0) return index;
+    this.#consumers.words[((index - RING_HEADER_BYTES) >> 2) + inbound.CONSUMER_ID] = consumerId;
+    this.#consumers.commit(index);
+    return 0;
+  }
+
   #claim(ring: OneToOneRingBuffer, type: number, bytes: number): number {
     const index = ring.tryClaim(type, bytes);
     if (index >= 0) return index;
@@ -155,123 +226,5 @@ export class GatewayLink {
     // A sleeping shard must see what fills the ring.
     this.#shardDoorbell.ring();
     return INSUFFICIENT_CAPACITY;
-  }
-}
-
-/** Reads an outbound ring, a shard's or the reader thread's, and calls the gateway's handler for each record. */
-export class OutboundReader {
-  readonly #ring: OneToOneRingBuffer;
-  readonly #replies: ReplyHandler;
-  readonly #onReleased: () => void;
-
-  constructor(buffer: SharedArrayBuffer, replies: ReplyHandler, onReleased: () => void) {
-    this.#ring = OneToOneRingBuffer.attach(buffer);
-    this.#replies = replies;
-    this.#onReleased = onReleased;
-  }
-
-  isEmpty(): boolean {
-    return this.#ring.poll() === 0;
-  }
-
-  /** Handles records until the ring is empty or `bytesMax` were read. Returns the number of records. */
-  drain(handler: GatewayHandler, bytesMax: number): number {
-    const ring = this.#ring;
-    if (ring.poll() === 0) return 0;
-    const stopAt = ring.readPosition + bytesMax;
-    let handled = 0;
-    while (ring.readPosition < stopAt) {
-      const index = ring.next();
-      if (index < 0) break;
-      this.#dispatch(handler, index);
-      ring.advance();
-      handled += 1;
-    }
-    ring.release();
-    this.#onReleased();
-    return handled;
-  }
-
-  #dispatch(handler: GatewayHandler, index: number): void {
-    const words = this.#ring.words;
-    const w = index >> 2;
-    switch (words[w + 1]) {
-      case out.OUTBOUND.ACK:
-        handler.onAck(
-          words[w + out.ACK_SESSION_ID] as number,
-          (words[w + out.ACK_TOPIC_ID] as number) >>> 0,
-          words[w + out.ACK_PARTITION] as number,
-          readU64(words, w + out.ACK_PRODUCER_ID),
-          readU64(words, w + out.ACK_FIRST_SEQUENCE),
-          (words[w + out.ACK_COUNT] as number) >>> 0,
-          readU64(words, w + out.ACK_BASE_OFFSET),
-          words[w + out.ACK_LOG_EPOCH] as number,
-          words[w + out.ACK_DURABILITY] as number,
-        );
-        break;
-      case out.OUTBOUND.PUBLISH_ERROR:
-        handler.onPublishError(
-          words[w + out.ERROR_SESSION_ID] as number,
-          (words[w + out.ERROR_TOPIC_ID] as number) >>> 0,
-          words[w + out.ERROR_PARTITION] as number,
-          readU64(words, w + out.ERROR_PRODUCER_ID),
-          readU64(words, w + out.ERROR_FIRST_SEQUENCE),
-          (words[w + out.ERROR_COUNT] as number) >>> 0,
-          words[w + out.ERROR_NUMBER] as number,
-          words[w + out.ERROR_RETRY_AFTER_MS] as number,
-        );
-        break;
-      case out.OUTBOUND.DELIVER:
-        handler.onDeliver(
-          (words[w + out.DELIVER_STREAM_ID] as number) >>> 0,
-          words[w + out.DELIVER_SHARED] === 1,
-          readU64(words, w + out.DELIVER_FIRST_OFFSET),
-          readU64(words, w + out.DELIVER_NEXT_OFFSET),
-          this.#ring.bytes,
-          index + out.DELIVER_FRAME,
-          words[w + out.DELIVER_FRAME_BYTES] as number,
-        );
-        break;
-      case out.OUTBOUND.JOINED:
-        handler.onJoined(
-          (words[w + out.JOINED_STREAM_ID] as number) >>> 0,
-          (words[w + out.JOINED_SHARED_STREAM_ID] as number) >>> 0,
-          readU64(words, w + out.JOINED_OFFSET),
-        );
-        break;
-      case out.OUTBOUND.PROGRESS:
-        handler.onProgress(
-          (words[w + out.PROGRESS_STREAM_ID] as number) >>> 0,
-          readU64(words, w + out.PROGRESS_NEXT_OFFSET),
-          out.PROGRESS_REASONS[words[w + out.PROGRESS_REASON] as number] ?? "gap",
-        );
-        break;
-      case out.OUTBOUND.READ_ERROR:
-        handler.onReadError(
-          (words[w + out.READ_ERROR_STREAM_ID] as number) >>> 0,
-          words[w + out.READ_ERROR_NUMBER] as number,
-          readU64(words, w + out.READ_ERROR_LOG_START),
-          readU64(words, w + out.READ_ERROR_HIGH_WATERMARK),
-          words[w + out.READ_ERROR_LOG_EPOCH] as number,
-        );
-        break;
-      case out.OUTBOUND.NEEDS_CREDIT:
-        handler.onNeedsCredit(
-          (words[w + out.NEEDS_CREDIT_STREAM_ID] as number) >>> 0,
-          words[w + out.NEEDS_CREDIT_BYTES_NEEDED] as number,
-        );
-        break;
-      case out.OUTBOUND.REPLY: {
-        const start = index + out.REPLY_PAYLOAD;
-        const length = words[w + out.REPLY_LENGTH] as number;
-        this.#replies.onReply(
-          words[w + out.REPLY_ID] as number,
-          Uint8Array.prototype.slice.call(this.#ring.bytes, start, start + length),
-        );
-        break;
-      }
-      default:
-        throw new Error(`unknown record in an outbound ring: type=${words[w + 1]}`);
-    }
   }
 }

@@ -1,11 +1,12 @@
 import type { PartitionBounds, Topic, TopicChanges, TopicConfig } from "../topic.ts";
+import type { SubscriptionPort } from "./subscription-port.ts";
 
 /**
  * What a gateway may ask of its node, on the gateway's thread. The data path (claimBatch, commitBatch, read,
- * untail) never allocates, waits or throws; the control path answers with promises that reject with
+ * untail, lend, recall, detach, settle) never allocates, waits or throws; the control path answers with promises that reject with
  * MillraceError.
  */
-export interface GatewayPort {
+export interface GatewayPort extends SubscriptionPort {
   readonly shardCount: number;
   readonly ready: boolean;
   /** What keeps it from serving everything, whether it is ready or not, for people; nothing usually. */
@@ -63,7 +64,40 @@ export interface GatewayPort {
   ): number;
   /** The gateway's tail group of that partition is empty: stop delivering to it. 0 or as read(). */
   untail(shardId: number, topicId: number, partition: number): number;
+
+  /**
+   * Lends credit for so many more messages and bytes (neither negative) to a shard for a consumer of a `queue` or `keyed`
+   * subscription: onLeased uses it up, onEmpty gives the rest back. Credit that is too small for the next record stays
+   * lent until there is more of it, or the consumer has settled all it has of that shard. A shard that goes down has
+   * forgotten it.
+   * @returns 0, or INSUFFICIENT_CAPACITY / SHARD_DOWN: lend again after onSpace / onShardUp.
+   */
+  lend(shardId: number, consumerId: number, subscriptionId: number, messages: number, bytes: number): number;
+  /** Asks for the unused credit of a consumer: exactly one onEmpty follows for it. 0 or as lend(). */
+  recall(shardId: number, consumerId: number): number;
+  /** The consumer is over: its credit at the shard is void and what it holds goes to others. 0 or as lend(). */
+  detach(shardId: number, consumerId: number): number;
+  /**
+   * Settles `count` records of a lease from `firstOffset` on; onSettled answers.
+   * @param action as in the SETTLE frame
+   * @param argument ms of a delay or an extension; -1 = not stated
+   * @param reason UTF-8, at most 256 bytes, of a dead letter
+   * @returns 0 or as lend().
+   */
+  settle(
+    shardId: number,
+    consumerId: number,
+    settleId: number,
+    action: number,
+    partition: number,
+    leaseEpoch: number,
+    leaseCounter: number,
+    firstOffset: number,
+    count: number,
+    argument: number,
+    reason: Uint8Array | undefined,
+  ): number;
 }
 
-/** claimBatch/read/untail: the shard's thread is being restarted; onShardUp follows. */
+/** claimBatch/read/untail/lend/…: the shard's thread is being restarted; onShardUp follows. */
 export const SHARD_DOWN = -20;

@@ -1,6 +1,7 @@
 import { Doorbell } from "@millrace/core";
 import type { GatewayHandler } from "./gateway-handler.ts";
-import type { GatewayLink, OutboundReader } from "./gateway-link.ts";
+import type { GatewayLink } from "./gateway-link.ts";
+import type { OutboundReader } from "./outbound-reader.ts";
 
 /** A shard as its node keeps it. */
 export interface ShardSlot {

@@ -1,6 +1,6 @@
 import type { Logger } from "../logger.ts";
 import type { DroppedFiles } from "../shard/retention.ts";
-import type { ShardStatus } from "../shard/shard-requests.ts";
+import type { ShardStatus } from "../shard/upkeep-requests.ts";
 import { type DiskLook, DiskWatch } from "./disk-watch.ts";
 import { TotalRetention } from "./total-retention.ts";
 import { type MeasureVolume, measureVolume, retentionTotalFor, type VolumeSpace } from "./volume.ts";

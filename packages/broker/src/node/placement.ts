@@ -1,5 +1,11 @@
 import { availableParallelism } from "node:os";
-import type { PartitionOpening } from "../shard/shard-requests.ts";
+import type { PartitionOpening } from "../shard/topic-requests.ts";
+import {
+  OVERFLOW_DEAD_LETTER,
+  OVERFLOW_NONE,
+  OVERFLOW_REFUSE,
+  type TopicTraits,
+} from "../shard/topic-traits.ts";
 import { DURABILITIES, type Topic } from "../topic.ts";
 
 /** The partitions of a topic, by the shard that holds them. */
@@ -22,6 +28,12 @@ export function openingsByShard(topic: Topic): [number, PartitionOpening[]][] {
     else list.push(opening);
   });
   return [...byShard];
+}
+
+/** What is special about a topic. */
+export function traitsOf({ topicId, retention, overflow, deadLetterOf = 0 }: Topic): TopicTraits {
+  if (retention !== "acknowledged") return [topicId, OVERFLOW_NONE, deadLetterOf];
+  return [topicId, overflow === "dead-letter" ? OVERFLOW_DEAD_LETTER : OVERFLOW_REFUSE, deadLetterOf];
 }
 
 /** Shards of a data folder that is made without saying how many: it is fixed then, so never just one. */

@@ -2,6 +2,7 @@ import { Worker } from "node:worker_threads";
 import { Doorbell, OneToOneRingBuffer } from "@millrace/core";
 import { BROKER_LIMITS } from "../limits.ts";
 import { LINK_STATE } from "../link/link-buffers.ts";
+import type { ReaderLinkBuffers } from "../link/reader-link-buffers.ts";
 import { allocateAhead } from "../reader/ahead-slots.ts";
 import { LiveWrites } from "../reader/live-writes.ts";
 import {
@@ -12,11 +13,11 @@ import {
   type ReaderThreadData,
   type ToReaderThread,
 } from "../thread/thread-messages.ts";
-import { OutboundReader, type ReplyHandler } from "./gateway-link.ts";
+import { NO_SHARD, OutboundReader, type ReplyHandler } from "./outbound-reader.ts";
 
 export interface ReaderThreadOptions {
   readonly shardsDirectory: string;
-  /** Number of shard threads; each gets a ring of requests by attach(). */
+  /** Number of shard threads; each gets its link by attach(). */
   readonly threads: number;
   readonly gatewayDoorbell: SharedArrayBuffer;
   readonly replies: ReplyHandler;
@@ -24,6 +25,9 @@ export interface ReaderThreadOptions {
   readonly onLog: (message: LogMessage) => void;
   readonly onDied: (error: Error) => void;
 }
+
+/** What both threads read goes into shared memory. */
+const YOUNG_GENERATION_MIB = 3;
 
 /** The node's reader thread, which reads what has left the tail caches. Main thread. */
 export class ReaderThread {
@@ -48,9 +52,9 @@ export class ReaderThread {
     return this.#outbound;
   }
 
-  /** The shard thread's requests come through this ring from now on. */
-  attach(thread: number, ring: SharedArrayBuffer): void {
-    this.#send({ kind: "attach", thread, ring });
+  /** The shard thread was started: its requests come through this link from now on. `doorbell` is that thread's. */
+  attach(thread: number, link: ReaderLinkBuffers, doorbell: SharedArrayBuffer): void {
+    this.#send({ kind: "attach", thread, link, doorbell });
   }
 
   /** After it died: a new thread with a fresh outbound ring, to which the shard threads must be attached again. */
@@ -84,6 +88,7 @@ export class ReaderThread {
       workerData,
       // None of the process's own: a loader or agent given to it by --import would run in each thread.
       execArgv: [],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
       name: "millrace-reader",
     });
     let failure: Error | undefined;
@@ -97,9 +102,10 @@ export class ReaderThread {
     worker.on("exit", (code) => {
       if (!this.#ending) this.#options.onDied(failure ?? new Error(`reader thread ended with code ${code}`));
     });
-    const reader = new OutboundReader(outbound, this.#options.replies, () => {
+    const onReleased = (): void => {
       if (Atomics.exchange(words, LINK_STATE.SHARD_WAITS, 0) === 1) this.#doorbell.ring();
-    });
+    };
+    const reader = new OutboundReader(outbound, this.#options.replies, onReleased, NO_SHARD);
     return [worker, reader, this.#startReadAhead(ahead)];
   }
 
@@ -108,6 +114,7 @@ export class ReaderThread {
     const worker = new Worker(new URL("../thread/read-ahead-worker.js", import.meta.url), {
       workerData,
       execArgv: [],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
       name: "millrace-read-ahead",
     });
     let failure: Error | undefined;

@@ -1,8 +1,8 @@
 import { Worker } from "node:worker_threads";
-import { Doorbell, OneToOneRingBuffer } from "@millrace/core";
+import { Doorbell } from "@millrace/core";
 import { type ErrorName, MillraceError } from "@millrace/protocol";
-import { BROKER_LIMITS } from "../limits.ts";
 import { allocateLink, type LinkBuffers } from "../link/link-buffers.ts";
+import { allocateReaderLink, type ReaderLinkBuffers } from "../link/reader-link-buffers.ts";
 import {
   CONTROL_PENDING,
   CONTROL_WORDS,
@@ -37,7 +37,8 @@ export interface ShardThreadOptions {
 export class ShardThread {
   readonly links: ReadonlyMap<number, LinkBuffers>;
   readonly doorbell: Doorbell;
-  readonly readerRing: SharedArrayBuffer;
+  readonly doorbellBuffer: SharedArrayBuffer = Doorbell.allocate();
+  readonly readerLink: ReaderLinkBuffers = allocateReaderLink();
   readonly #control: Int32Array;
   readonly #worker: Worker;
   readonly #ready: Promise<StartedShards>;
@@ -46,11 +47,9 @@ export class ShardThread {
   #ending = false;
 
   constructor(options: ShardThreadOptions) {
-    const doorbell = Doorbell.allocate();
     const control = new SharedArrayBuffer(CONTROL_WORDS * 4);
-    this.doorbell = Doorbell.attach(doorbell);
+    this.doorbell = Doorbell.attach(this.doorbellBuffer);
     this.#control = new Int32Array(control);
-    this.readerRing = OneToOneRingBuffer.allocate(BROKER_LIMITS.readerRingBytes);
     this.links = new Map(options.shards.map(({ shardId }) => [shardId, allocateLink()]));
     const workerData: ShardThreadData = {
       shards: options.shards.map((shard) => ({
@@ -58,10 +57,10 @@ export class ShardThread {
         link: this.links.get(shard.shardId) as LinkBuffers,
       })),
       shardCount: options.shardCount,
-      doorbell,
+      doorbell: this.doorbellBuffer,
       control,
       gatewayDoorbell: options.gatewayDoorbell,
-      readerRing: this.readerRing,
+      readerLink: this.readerLink,
       readerDoorbell: options.readerDoorbell,
       liveWrites: options.liveWrites,
       storage: options.storage,

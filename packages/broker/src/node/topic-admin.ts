@@ -1,10 +1,11 @@
 import { MillraceError } from "@millrace/protocol";
 import { offsetOutOfRange } from "../offset-out-of-range.ts";
-import type { BoundsRow, ShardRequestMap } from "../shard/shard-requests.ts";
+import type { ShardRequestMap } from "../shard/shard-requests.ts";
+import type { BoundsRow } from "../shard/topic-requests.ts";
 import type { PartitionBounds, Topic, TopicChanges, TopicConfig } from "../topic.ts";
 import type { CatalogView } from "./catalog-view.ts";
 import type { GatewayHandler } from "./gateway-handler.ts";
-import { openingsByShard } from "./placement.ts";
+import { openingsByShard, traitsOf } from "./placement.ts";
 
 /** What the node lends to its topics' administration. */
 export interface TopicAdminContext {
@@ -36,11 +37,29 @@ export class TopicAdmin {
     const topic = await ask(0, "createTopic", [name, config]);
     // Known from here on, also to a shard that restarts now: reconciliation opens what the opening below misses.
     catalog.add(topic);
-    await Promise.all(
-      openingsByShard(topic).map(([shardId, openings]) => unlessRestarted(ask(shardId, "open", [openings]))),
-    );
+    await this.#open(topic);
     handler()?.onTopicCreated(topic);
     return topic;
+  }
+
+  /** Makes the topic for the dead letters of this one, or finds it. */
+  async createDeadLetterTopic(sourceTopicId: number): Promise<Topic> {
+    const { catalog, ask, handler, log } = this.#context;
+    const { topic, created } = await ask(0, "createDeadLetterTopic", [sourceTopicId]);
+    if (!created) return topic;
+    catalog.add(topic);
+    await this.#open(topic);
+    log("dead-letter-topic-created", { topic: topic.name, topicId: topic.topicId, sourceTopicId });
+    handler()?.onTopicCreated(topic);
+    return topic;
+  }
+
+  async #open(topic: Topic): Promise<void> {
+    await Promise.all(
+      openingsByShard(topic).map(([shardId, openings]) =>
+        unlessRestarted(this.#context.ask(shardId, "open", [openings, [traitsOf(topic)]])),
+      ),
+    );
   }
 
   async alter(name: string, changes: TopicChanges): Promise<Topic> {
@@ -50,7 +69,7 @@ export class TopicAdmin {
     catalog.add(topic);
     await Promise.all(
       openingsByShard(topic).map(([shardId, openings]) =>
-        unlessRestarted(ask(shardId, "configure", [openings])),
+        unlessRestarted(ask(shardId, "configure", [openings, [traitsOf(topic)]])),
       ),
     );
     const { topicId, retentionMs, retentionBytes, durability } = topic;
@@ -59,14 +78,34 @@ export class TopicAdmin {
   }
 
   async delete(name: string): Promise<Topic> {
-    const { catalog, ask, handler } = this.#context;
+    const { ask } = this.#context;
     const { topic, catalogPosition } = await ask(0, "deleteTopic", [name]);
+    await this.#close(topic);
+    return { ...topic, catalogPosition };
+  }
+
+  /** Shard 0 was lost: what it had written and not answered, the node learns from the catalog. */
+  async adopt(found: CatalogView): Promise<void> {
+    const { catalog, handler } = this.#context;
+    for (const topic of [...catalog.topics()]) {
+      if (found.byId(topic.topicId) === undefined) await this.#close(topic);
+    }
+    for (const topic of found.topics()) {
+      const known = catalog.byId(topic.topicId);
+      if (known?.catalogPosition === topic.catalogPosition) continue;
+      catalog.add(topic);
+      await this.#open(topic);
+      if (known === undefined) handler()?.onTopicCreated(topic);
+    }
+  }
+
+  async #close(topic: Topic): Promise<void> {
+    const { catalog, ask, handler } = this.#context;
     catalog.remove(topic);
     handler()?.onTopicDeleted(topic);
     await Promise.all(
       [...new Set(topic.shards)].map((shardId) => unlessRestarted(ask(shardId, "close", [topic.topicId]))),
     );
-    return { ...topic, catalogPosition };
   }
 
   async bounds(topic: Topic, partitions: readonly number[]): Promise<PartitionBounds[]> {
@@ -132,13 +171,18 @@ export class TopicAdmin {
 }
 
 /** A shard that restarts meanwhile, or is repaired some time, learns the same from the catalog: reconciliation makes it so. */
-async function unlessRestarted(answer: Promise<unknown>): Promise<void> {
+export async function unlessRestarted(answer: Promise<unknown>): Promise<void> {
   try {
     await answer;
   } catch (error) {
     if (!(error instanceof MillraceError)) throw error;
     if (error.code !== "SHARD_RESTARTED" && error.code !== "JOURNAL_FAILED") throw error;
   }
+}
+
+/** All partitions of a topic, by the shard that holds them. */
+export function shardsOf(topic: Topic): Map<number, number[]> {
+  return byShard(topic, [...topic.shards.keys()]);
 }
 
 function byShard(topic: Topic, partitions: readonly number[]): Map<number, number[]> {

@@ -1,6 +1,6 @@
 import { BROKER_LIMITS } from "../limits.ts";
 import type { DroppedFiles } from "../shard/retention.ts";
-import type { ShardStatus } from "../shard/shard-requests.ts";
+import type { ShardStatus } from "../shard/upkeep-requests.ts";
 
 export interface TotalRetentionOptions {
   /** Bytes that the shards may store together; 0 = no bound. */

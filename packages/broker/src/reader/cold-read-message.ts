@@ -9,13 +9,13 @@ export const COLD_READ = 1;
 
 /** What the reader thread is asked for: MessagePack in its request ring. */
 export interface ColdReadMessage {
-  readonly kind: "read" | "time";
-  /** read: streamId of the answer. time: requestId of the reply. */
+  readonly kind: "read" | "fetch" | "time";
+  /** read: streamId of the answer. fetch: the same for a shard. time: requestId of the reply. */
   readonly id: number;
   readonly shardId: number;
   readonly topicId: number;
   readonly partition: number;
-  /** read: first offset wanted. time: unused. */
+  /** read, fetch: first offset wanted. time: unused. */
   readonly offset: number;
   /** Entries from this offset on are not to be shown. */
   readonly limitOffset: number;

@@ -71,7 +71,7 @@ interface ReadyAnswer {
   readonly result: ColdReadResult;
 }
 
-/** Answers cold reads into the reader thread's outbound ring, in the gateway's terms. Reader thread only. */
+/** Answers cold reads into one ring, to a gateway or a shard thread, in the gateway's terms. Reader thread only. */
 export class ColdReadServer {
   readonly #entries: ColdEntries;
   readonly #ring: OneToOneRingBuffer;
@@ -104,7 +104,7 @@ export class ColdReadServer {
       this.#deliver(message, ready.index, ready.result);
       return true;
     }
-    return message.kind === "read" ? this.#read(message) : this.#findTime(message);
+    return message.kind === "time" ? this.#findTime(message) : this.#read(message);
   }
 
   /**
@@ -138,11 +138,10 @@ export class ColdReadServer {
     const ready = this.#ready;
     if (ready === undefined) return undefined;
     this.#ready = undefined;
-    const { kind, id, offset, limitOffset, logEpoch } = message;
+    const { offset, limitOffset, logEpoch } = message;
     const expected = ready.message;
     const isWanted =
-      kind === "read" &&
-      id === expected.id &&
+      goesOnWith(expected, message) &&
       offset === expected.offset &&
       logEpoch === expected.logEpoch &&
       limitOffset >= ready.result.nextOffset &&
@@ -243,6 +242,14 @@ export class ColdReadServer {
     }
     return answered;
   }
+}
+
+/** Whether `message` may go on where `previous` ended: each fetch of a partition has an id of its own. */
+function goesOnWith(previous: ColdReadMessage, message: ColdReadMessage): boolean {
+  const { kind, id, shardId, topicId, partition } = message;
+  if (kind !== previous.kind || kind === "time") return false;
+  if (kind === "read") return id === previous.id;
+  return shardId === previous.shardId && topicId === previous.topicId && partition === previous.partition;
 }
 
 function describe(message: ColdReadMessage): Record<string, unknown> {

@@ -4,26 +4,32 @@ import type { SettledPart } from "@millrace/journal/internal";
 import type { ColdRead, ColdReads } from "../shard/delivery.ts";
 import { COLD_READ, encodeColdRead } from "./cold-read-message.ts";
 
-/** Takes a shard's cold reads to the reader thread. Shard thread only; the thread's shards share the ring. */
+/** The ends of ReaderLinkBuffers into which a shard thread writes. */
+export interface ColdReadRings {
+  readonly reads: OneToOneRingBuffer;
+  readonly fetches: OneToOneRingBuffer;
+}
+
+/** Takes a shard's cold reads to the reader thread. Shard thread only; the thread's shards share the rings. */
 export class RingColdReads implements ColdReads {
   readonly #shardId: number;
   readonly #journal: Journal;
-  readonly #ring: OneToOneRingBuffer;
+  readonly #rings: ColdReadRings;
   readonly #readerDoorbell: Doorbell;
 
-  constructor(shardId: number, journal: Journal, ring: OneToOneRingBuffer, readerDoorbell: Doorbell) {
+  constructor(shardId: number, journal: Journal, rings: ColdReadRings, readerDoorbell: Doorbell) {
     this.#shardId = shardId;
     this.#journal = journal;
-    this.#ring = ring;
+    this.#rings = rings;
     this.#readerDoorbell = readerDoorbell;
   }
 
   submit(read: ColdRead): boolean {
     const journal = this.#journal;
     const location =
-      read.kind === "read"
-        ? journal.index.locate(read.topicId, read.partition, read.offset)
-        : journal.index.locateTime(read.topicId, read.partition, read.timeMs);
+      read.kind === "time"
+        ? journal.index.locateTime(read.topicId, read.partition, read.timeMs)
+        : journal.index.locate(read.topicId, read.partition, read.offset);
     const message = encodeColdRead({
       ...read,
       shardId: this.#shardId,
@@ -31,8 +37,9 @@ export class RingColdReads implements ColdReads {
       settled: this.#settled(read),
       location,
     });
-    if (this.#ring.write(COLD_READ, message) < 0) return false;
-    if (this.#ring.publish()) this.#readerDoorbell.ring();
+    const ring = read.kind === "fetch" ? this.#rings.fetches : this.#rings.reads;
+    if (ring.write(COLD_READ, message) < 0) return false;
+    if (ring.publish()) this.#readerDoorbell.ring();
     return true;
   }
 
@@ -41,7 +48,7 @@ export class RingColdReads implements ColdReads {
     const { settledGeneration, epoch, index } = this.#journal;
     if (settledGeneration === 0) return undefined;
     const endOffset = index.firstOffset(topicId, partition) ?? limitOffset;
-    if (kind === "read" && offset >= endOffset) return undefined;
+    if (kind !== "time" && offset >= endOffset) return undefined;
     return { epoch, generation: settledGeneration, endOffset };
   }
 }

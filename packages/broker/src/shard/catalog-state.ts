@@ -1,7 +1,16 @@
-import { MillraceError } from "@millrace/protocol";
+import { LIMITS, MillraceError } from "@millrace/protocol";
 import { Packr } from "msgpackr";
 import { BROKER_LIMITS } from "../limits.ts";
-import type { Durability, Topic, TopicChanges, TopicConfig } from "../topic.ts";
+import type {
+  Durability,
+  Topic,
+  TopicChanges,
+  TopicConfig,
+  TopicOverflow,
+  TopicRetention,
+} from "../topic.ts";
+import { KeyedRecords, keyedRecords } from "./keyed-records.ts";
+import { isSubscriptionKey, SubscriptionCatalog } from "./subscription-catalog.ts";
 
 /** `$catalog`: topicId 0, one partition, on shard 0, always `fsynced`. */
 export const CATALOG_TOPIC_ID = 0;
@@ -15,6 +24,25 @@ interface CatalogValue {
   durability: Durability;
   createdMs: number;
   shards: number[];
+  retention?: TopicRetention;
+  overflow?: TopicOverflow;
+  deadLetterOf?: number;
+}
+
+/** Dead letters are kept for 14 days, or as long as their source's records. */
+const DEAD_LETTER_RETENTION_MS = 1_209_600_000;
+
+/** The catalog in a checkpoint; `records` as KeyedRecords has them. */
+export interface CatalogImage {
+  readonly nextTopicId: number;
+  readonly nextSubscriptionId: number;
+  readonly records: Uint8Array;
+}
+
+/** The same in checkpoints of version 1. */
+export interface OldCatalogImage {
+  readonly nextTopicId: number;
+  readonly topics: readonly Topic[];
 }
 
 // Plain MessagePack maps: any library must be able to read the catalog.
@@ -25,6 +53,11 @@ const packr = new Packr({ useRecords: false });
  * deletes. Changes are planned here, staged by the shard, and visible to gateways once committed.
  */
 export class CatalogState {
+  readonly subscriptions: SubscriptionCatalog = new SubscriptionCatalog();
+  readonly #records: KeyedRecords = new KeyedRecords();
+  readonly #byId: Map<number, Topic> = new Map();
+  /** By source: the topics of their dead letters. */
+  readonly #deadLetterTopics: Map<number, Topic> = new Map();
   readonly #topics: Map<string, Topic> = new Map();
   readonly #partitionsPerShard: number[];
   #partitionsTotal = 0;
@@ -42,20 +75,16 @@ export class CatalogState {
     return this.#topics.get(name);
   }
 
+  byId(topicId: number): Topic | undefined {
+    return this.#byId.get(topicId);
+  }
+
   /** A topic that does not exist yet, placed on the least loaded shards. Throws TOPIC_EXISTS and the like. */
   plan(name: string, config: TopicConfig, createdMs: number, catalogPosition: number): Topic {
     if (this.#topics.has(name)) {
       throw new MillraceError("TOPIC_EXISTS", `topic already exists: ${name}`, { details: { topic: name } });
     }
-    if (this.#topics.size >= BROKER_LIMITS.topicsMax) {
-      throw new MillraceError("TOO_MANY_TOPICS", `topicsMax reached: ${BROKER_LIMITS.topicsMax}`);
-    }
-    if (this.#partitionsTotal + config.partitions > BROKER_LIMITS.partitionsTotalMax) {
-      throw new MillraceError(
-        "TOO_MANY_TOPICS",
-        `partitionsTotalMax reached: have=${this.#partitionsTotal} asked=${config.partitions} max=${BROKER_LIMITS.partitionsTotalMax}`,
-      );
-    }
+    this.#assertRoom(config.partitions);
     return {
       ...config,
       name,
@@ -64,6 +93,54 @@ export class CatalogState {
       catalogPosition,
       shards: this.#place(config.partitions),
     };
+  }
+
+  /** The topic that takes this one's dead letters, if there is one. */
+  deadLetterTopicOf(sourceTopicId: number): Topic | undefined {
+    return this.#deadLetterTopics.get(sourceTopicId);
+  }
+
+  /**
+   * A topic for the dead letters of another one, on the same shards so that both are in one journal. Throws UNKNOWN_TOPIC,
+   * TOO_MANY_TOPICS.
+   */
+  planDeadLetters(sourceTopicId: number, createdMs: number, catalogPosition: number): Topic {
+    const source = this.byId(sourceTopicId);
+    if (source === undefined) throw unknownTopic(String(sourceTopicId));
+    const { partitions, shards, retentionMs } = source;
+    this.#assertRoom(partitions);
+    return {
+      name: this.#deadLetterName(source.name),
+      topicId: this.#nextTopicId,
+      partitions,
+      retentionMs: retentionMs === 0 ? 0 : Math.max(retentionMs, DEAD_LETTER_RETENTION_MS),
+      retentionBytes: 0,
+      durability: "fsynced",
+      createdMs,
+      catalogPosition,
+      shards,
+      deadLetterOf: sourceTopicId,
+    };
+  }
+
+  #assertRoom(partitions: number): void {
+    if (this.#topics.size >= BROKER_LIMITS.topicsMax) {
+      throw new MillraceError("TOO_MANY_TOPICS", `topicsMax reached: ${BROKER_LIMITS.topicsMax}`);
+    }
+    if (this.#partitionsTotal + partitions > BROKER_LIMITS.partitionsTotalMax) {
+      throw new MillraceError(
+        "TOO_MANY_TOPICS",
+        `partitionsTotalMax reached: have=${this.#partitionsTotal} asked=${partitions} max=${BROKER_LIMITS.partitionsTotalMax}`,
+      );
+    }
+  }
+
+  #deadLetterName(source: string): string {
+    for (let number = 1; ; number += 1) {
+      const suffix = number === 1 ? ".dlq" : `.dlq-${number}`;
+      const name = source.slice(0, LIMITS.topicNameBytesMax - suffix.length) + suffix;
+      if (!this.#topics.has(name)) return name;
+    }
   }
 
   /** The topic with other settings. Throws UNKNOWN_TOPIC. */
@@ -75,12 +152,15 @@ export class CatalogState {
       retentionMs: changes.retentionMs ?? topic.retentionMs,
       retentionBytes: changes.retentionBytes ?? topic.retentionBytes,
       durability: changes.durability ?? topic.durability,
+      ...(changes.retention === undefined ? {} : { retention: changes.retention }),
+      ...(changes.overflow === undefined ? {} : { overflow: changes.overflow }),
       catalogPosition,
     };
   }
 
   /** The record for `$catalog`. */
   encode(topic: Topic): Uint8Array {
+    const { retention, overflow, deadLetterOf } = topic;
     const value: CatalogValue = {
       topicId: topic.topicId,
       partitions: topic.partitions,
@@ -89,23 +169,53 @@ export class CatalogState {
       durability: topic.durability,
       createdMs: topic.createdMs,
       shards: [...topic.shards],
+      ...(retention === undefined ? {} : { retention }),
+      ...(overflow === undefined ? {} : { overflow }),
+      ...(deadLetterOf === undefined ? {} : { deadLetterOf }),
     };
     return packr.pack(value);
   }
 
-  /** Applies one record of `$catalog`. `value` empty = deleted. */
-  apply(name: string, value: Uint8Array, catalogPosition: number): void {
-    const previous = this.#topics.get(name);
-    if (previous !== undefined) {
-      this.#topics.delete(name);
-      this.#count(previous, -1);
+  /** Applies one record of `$catalog`: a topic, or a subscription. `value` empty = deleted. */
+  apply(key: string, value: Uint8Array, catalogPosition: number): void {
+    if (value.length === 0) this.#records.delete(key);
+    else this.#records.set(key, value, catalogPosition);
+    if (isSubscriptionKey(key)) {
+      this.subscriptions.apply(key, value, catalogPosition, (topicId) => this.byId(topicId)?.partitions ?? 0);
+    } else {
+      this.#applyTopic(key, value, catalogPosition);
     }
-    if (value.length === 0) return;
-    const topic: Topic = { name, catalogPosition, ...(packr.unpack(value) as CatalogValue) };
-    this.#topics.set(name, topic);
+  }
+
+  #applyTopic(name: string, value: Uint8Array, catalogPosition: number): void {
+    const previous = this.#topics.get(name);
+    const next: Topic | undefined =
+      value.length === 0 ? undefined : { name, catalogPosition, ...(packr.unpack(value) as CatalogValue) };
+    if (previous !== undefined) {
+      this.#remove(previous);
+      // Its subscriptions are deleted with it, without a record of each.
+      if (previous.topicId !== next?.topicId) {
+        const keys = this.subscriptions.removeTopic(previous.topicId, previous.partitions);
+        for (const key of keys) this.#records.delete(key);
+      }
+    }
+    if (next !== undefined) this.#add(next);
+  }
+
+  #add(topic: Topic): void {
+    this.#topics.set(topic.name, topic);
+    this.#byId.set(topic.topicId, topic);
+    if (topic.deadLetterOf !== undefined) this.#deadLetterTopics.set(topic.deadLetterOf, topic);
     this.#count(topic, 1);
     // Ids are never reused, also when the topic with the highest one was deleted: nextTopicId is checkpointed.
     this.#nextTopicId = Math.max(this.#nextTopicId, topic.topicId + 1);
+  }
+
+  #remove(topic: Topic): void {
+    this.#topics.delete(topic.name);
+    this.#byId.delete(topic.topicId);
+    if (topic.deadLetterOf !== undefined) this.#deadLetterTopics.delete(topic.deadLetterOf);
+    this.#count(topic, -1);
   }
 
   /** Ids below are not given out any more. */
@@ -113,16 +223,22 @@ export class CatalogState {
     this.#nextTopicId = Math.max(this.#nextTopicId, topicId);
   }
 
-  snapshot(): { nextTopicId: number; topics: Topic[] } {
-    return { nextTopicId: this.#nextTopicId, topics: this.topics() };
+  snapshot(): CatalogImage {
+    return {
+      nextTopicId: this.#nextTopicId,
+      nextSubscriptionId: this.subscriptions.nextId,
+      records: this.#records.encode(),
+    };
   }
 
-  restore(snapshot: { nextTopicId: number; topics: Topic[] }): void {
-    for (const topic of snapshot.topics) {
-      this.#topics.set(topic.name, topic);
-      this.#count(topic, 1);
+  restore(image: CatalogImage | OldCatalogImage): void {
+    if ("records" in image) {
+      for (const { key, value, number } of keyedRecords(image.records)) this.apply(key, value, number);
+      this.subscriptions.startIdsAt(image.nextSubscriptionId);
+    } else {
+      for (const topic of image.topics) this.apply(topic.name, this.encode(topic), topic.catalogPosition);
     }
-    this.#nextTopicId = snapshot.nextTopicId;
+    this.startIdsAt(image.nextTopicId);
   }
 
   #count(topic: Topic, step: number): void {

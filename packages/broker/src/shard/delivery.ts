@@ -16,8 +16,8 @@ import { TailMemory } from "./tail-memory.ts";
 
 /** A read of records that are no longer in the tail cache, or a search among them. */
 export interface ColdRead {
-  readonly kind: "read" | "time";
-  /** read: the stream to answer. time: the request to reply to. */
+  readonly kind: "read" | "fetch" | "time";
+  /** read: the stream to answer. fetch: whom the shard's FetchListener is told of. time: the request to reply to. */
   readonly id: number;
   readonly topicId: number;
   readonly partition: number;
@@ -98,7 +98,9 @@ export class Delivery {
 
     partition.tail.evictBefore(this.memory.start);
     const entry = partition.tail.find(offset);
-    if (entry < 0) return this.#readCold(partition, streamId, offset, maxBytes);
+    if (entry < 0 || !partition.tail.isInRing(entry)) {
+      return this.#readCold(partition, streamId, offset, maxBytes);
+    }
     const outcome = this.#deliver(
       partition,
       entry,
@@ -149,14 +151,11 @@ export class Delivery {
   }
 
   #flushTail(partition: Partition): boolean {
+    const { tail } = partition;
     while (partition.tailed && partition.tailOffset < partition.highWatermark) {
-      // The ring is held until its batches are acked and delivered, so what the group is owed is still cached.
-      const entry = partition.tail.find(partition.tailOffset);
-      if (entry < 0) {
-        throw new Error(
-          `tail group is owed what has left the cache: topicId=${partition.topicId} partition=${partition.partition} offset=${partition.tailOffset}`,
-        );
-      }
+      // The ring is held until its batches are acked and delivered, so what the group is owed and was published is cached.
+      const entry = tail.find(partition.tailOffset);
+      if (entry < 0 || !tail.isInRing(entry)) return this.#scatter(partition);
       const outcome = this.#deliver(
         partition,
         entry,
@@ -171,12 +170,15 @@ export class Delivery {
     return true;
   }
 
+  /** The group is owed what the shard has appended itself: its members read that for themselves, and join again. */
+  #scatter(partition: Partition): boolean {
+    if (!this.#link.writeProgress(partition.sharedStreamId, partition.highWatermark, PROGRESS_GAP))
+      return false;
+    partition.tailed = false;
+    return true;
+  }
+
   #readCold(partition: Partition, streamId: number, offset: number, maxBytes: number): boolean {
-    const tail = partition.tail;
-    const limitOffset =
-      tail.first < tail.end
-        ? Math.min(partition.highWatermark, tail.baseOffsetAt(tail.first))
-        : partition.highWatermark;
     const read: ColdRead = {
       kind: "read",
       id: streamId,
@@ -184,7 +186,7 @@ export class Delivery {
       partition: partition.partition,
       offset,
       timeMs: 0,
-      limitOffset,
+      limitOffset: endOfCold(partition, offset),
       logEpoch: partition.logEpoch,
       maxBytes,
     };
@@ -261,7 +263,7 @@ export class Delivery {
     let nextOffset = firstBase;
     for (let e = entry; e < end; e += 1) {
       const base = tail.baseOffsetAt(e);
-      if (base >= highWatermark || base !== nextOffset) break;
+      if (base >= highWatermark || base !== nextOffset || !tail.isInRing(e)) break;
       const index = memory.locate(tail.ringPositionAt(e));
       const words = memory.words;
       const bytes = DELIVER_ENTRY_HEAD_BYTES + entryLength(words, index) - ENTRY_HEADER_BYTES;
@@ -302,3 +304,9 @@ export class Delivery {
 }
 
 const NO_ROOM = -1;
+
+/** The offset up to which batches from `offset` on are not in the tail cache; at most the high watermark. */
+export function endOfCold({ tail, highWatermark }: Partition, offset: number): number {
+  const next = tail.find(offset) < 0 ? tail.first : tail.find(offset) + 1;
+  return next < tail.end ? Math.min(tail.baseOffsetAt(next), highWatermark) : highWatermark;
+}

@@ -6,6 +6,7 @@ import {
   ENTRY_BASE_SEQUENCE_WORD,
   ENTRY_BATCH_CRC_WORD,
   ENTRY_COUNT_WORD,
+  ENTRY_EPOCH_WORD,
   ENTRY_FLAGS_SHIFT,
   ENTRY_LENGTH_WORD,
   ENTRY_PARTITION_WORD,
@@ -51,6 +52,10 @@ export function fillEntryHeader(
 
 export function entryLength(words: Int32Array, index: number): number {
   return words[(index >> 2) + ENTRY_LENGTH_WORD] as number;
+}
+
+export function entryEpoch(words: Int32Array, index: number): number {
+  return (words[(index >> 2) + ENTRY_EPOCH_WORD] as number) >>> 0;
 }
 
 export function entrySessionId(words: Int32Array, index: number): number {

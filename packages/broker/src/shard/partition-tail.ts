@@ -1,7 +1,11 @@
+/** Position of entries that are not in the ring: below all others, so that they go with those before them. */
+const ELSEWHERE = -1;
+
 /**
  * Where the newest batches of one partition stand in the inbound ring: a growable circular list of
  * (base offset, ring position), oldest first. The ring memory behind the shard's read position is the tail
- * cache; `evictBefore` forgets what the ring has given back. Shard thread only; 16 bytes an entry.
+ * cache; `evictBefore` forgets what the ring has given back. Batches that the shard appends from private memory are not in
+ * the ring: one entry stands for as many of them as follow each other. Shard thread only; 16 bytes an entry.
  */
 export class PartitionTail {
   #offsets: Float64Array = new Float64Array(INITIAL_ENTRIES);
@@ -27,6 +31,18 @@ export class PartitionTail {
     this.#end += 1;
   }
 
+  /** From `baseOffset` on, up to the next entry, batches were appended that are not in the ring. */
+  pushElsewhere(baseOffset: number): void {
+    // What is older than the first entry is not in the ring anyway.
+    if (this.#first === this.#end || !this.isInRing(this.#end - 1)) return;
+    this.push(baseOffset, ELSEWHERE);
+  }
+
+  /** False: the batches from this entry's offset up to the next entry's have to be read from the journal. */
+  isInRing(entry: number): boolean {
+    return (this.#positions[entry & this.#mask] as number) !== ELSEWHERE;
+  }
+
   baseOffsetAt(entry: number): number {
     return this.#offsets[entry & this.#mask] as number;
   }
@@ -49,7 +65,7 @@ export class PartitionTail {
     this.#reset();
   }
 
-  /** The entry that holds `offset`, or the first one behind it; -1 when offset is older than the cache. */
+  /** The last entry that begins at or below `offset`; -1 when offset is older than the cache. */
   find(offset: number): number {
     let low = this.#first;
     let high = this.#end;

@@ -1,4 +1,6 @@
 import type { RestorePoint } from "@millrace/protocol";
+import type { PartitionQueues } from "../subscription/dispatched-queue.ts";
+import type { FetchedLog } from "./fetched-log.ts";
 import { PartitionTail } from "./partition-tail.ts";
 import type { ProducerState } from "./producer-table.ts";
 
@@ -36,7 +38,13 @@ export class Partition {
    * those after it, and may not be overtaken. 0: no such runs.
    */
   alteredPosition = 0;
+  /** Bytes of entries that were appended since the shard was started. */
+  appendedBytes = 0;
+  /** From so many of them on publishes are refused as TOPIC_FULL; see AcknowledgedRetention. */
+  refuseAtBytes: number = Number.POSITIVE_INFINITY;
   readonly tail: PartitionTail = new PartitionTail();
+  /** What its queues had fetched from before the tail; undefined: nothing yet. */
+  fetched: FetchedLog | undefined = undefined;
   readonly producers: Map<number, ProducerState> = new Map();
 
   /** The gateway has sessions at the tail: deliver to them from tailOffset on, under sharedStreamId. */
@@ -46,6 +54,8 @@ export class Partition {
   /** Already in the shard's list of partitions with tail deliveries to send. */
   tailQueued = false;
   deleted = false;
+  /** Subscriptions of mode queue and keyed that give its records to consumers. */
+  queues: PartitionQueues | undefined = undefined;
 
   constructor(topicId: number, partition: number, durability: number) {
     this.topicId = topicId;

@@ -130,6 +130,9 @@ export class Publisher {
     // First of all that may change: it is worth another try, and what is refused below may not be.
     const refusal = this.#journal.isFull ? ERROR_CODES.DISK_FULL.code : this.refusal;
     if (refusal !== 0) return this.#refuse(index, refusal, BROKER_LIMITS.retryAfterMs);
+    if (partition.appendedBytes >= partition.refuseAtBytes) {
+      return this.#refuse(index, ERROR_CODES.TOPIC_FULL.code, BROKER_LIMITS.retryAfterMs);
+    }
     if (outcome === SEQUENCE_GAP) return this.#refuse(index, ERROR_CODES.OUT_OF_SEQUENCE.code, 0);
     if (outcome === SEQUENCE_FENCED) return this.#refuse(index, ERROR_CODES.PRODUCER_FENCED.code, 0);
     if (producer === undefined && producerId !== 0 && baseSequence !== 0) {
@@ -145,6 +148,7 @@ export class Publisher {
     const position = this.#journal.stage(this.#ring, index);
     const length = entryLength(words, index);
     this.#journal.index.add(topicId, partitionNumber, baseOffset, count, timeMs, position, length);
+    partition.appendedBytes += length;
     partition.nextOffset = nextOffset;
     partition.lastTimeMs = timeMs;
     partition.tail.push(baseOffset, ringPosition);

@@ -28,9 +28,10 @@ export function settleRows(partitions: Iterable<Partition>): Float64Array {
   return rows;
 }
 
-/** Rows of RETENTION_FIELDS for a retention plan. `keepBytes`: of settled entries, Infinity = all. */
+/** Rows of RETENTION_FIELDS for a retention plan. `retentionMs`: 0 = for ever; `keepBytes`: of settled entries, Infinity = all. */
 export function retentionRows(
   partitions: Iterable<Partition>,
+  retentionMs: (partition: Partition) => number,
   keepBytes: (partition: Partition) => number,
 ): Float64Array {
   const sorted = byPlace(partitions);
@@ -40,7 +41,7 @@ export function retentionRows(
     rows[at + RETENTION_TOPIC_ID] = partition.topicId;
     rows[at + RETENTION_PARTITION] = partition.partition;
     rows[at + RETENTION_LOG_START] = partition.logStartOffset;
-    rows[at + RETENTION_MS] = partition.retentionMs;
+    rows[at + RETENTION_MS] = retentionMs(partition);
     rows[at + RETENTION_KEEP_BYTES] = keepBytes(partition);
     at += RETENTION_FIELDS;
   }

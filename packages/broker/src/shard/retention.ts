@@ -205,7 +205,7 @@ export class Retention {
     const beyond = new Set<Partition>();
     for (const partition of state.partitions.values()) {
       const { retentionBytes } = partition;
-      if (retentionBytes === 0) continue;
+      if (retentionBytes === 0 || state.finishersOf(partition).length > 0) continue;
       const retained = journal.retainedBytes(partition.topicId, partition.partition);
       const key = keyOf(partition);
       const seen = this.#seenBytes.get(key) ?? Number.POSITIVE_INFINITY;
@@ -233,7 +233,11 @@ export class Retention {
   #plan(looks: readonly FileLook[], beyond: ReadonlySet<Partition>, drop: ForcedDrop | undefined): void {
     const { state, journal, clock } = this.#context;
     const files = looks.map(({ file }) => file);
-    const partitions = retentionRows(state.partitions.values(), (partition) => {
+    // What somebody has to finish goes when it is finished; see AcknowledgedRetention.
+    const retentionMs = (partition: Partition): number => {
+      return state.finishersOf(partition).length > 0 ? 0 : partition.retentionMs;
+    };
+    const partitions = retentionRows(state.partitions.values(), retentionMs, (partition) => {
       if (!beyond.has(partition)) return Number.POSITIVE_INFINITY;
       const { topicId, partition: number, retentionBytes } = partition;
       return Math.max(0, retentionBytes - journal.index.unsettledBytes(topicId, number));

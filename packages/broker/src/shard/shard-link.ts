@@ -18,6 +18,8 @@ export class ShardLink {
   readonly inbound: OneToOneRingBuffer;
   /** READ and UNTAIL records. */
   readonly reads: OneToOneRingBuffer;
+  /** LEND, RECALL, DETACH and SETTLE records. */
+  readonly consumers: OneToOneRingBuffer;
   readonly outbound: OneToOneRingBuffer;
   readonly #state: Int32Array;
   readonly #gatewayDoorbell: Doorbell;
@@ -27,6 +29,7 @@ export class ShardLink {
   constructor(buffers: LinkBuffers, gatewayDoorbell: Doorbell) {
     this.inbound = OneToOneRingBuffer.attach(buffers.inbound);
     this.reads = OneToOneRingBuffer.attach(buffers.reads);
+    this.consumers = OneToOneRingBuffer.attach(buffers.consumers);
     this.outbound = OneToOneRingBuffer.attach(buffers.outbound);
     this.#state = new Int32Array(buffers.state);
     this.#gatewayDoorbell = gatewayDoorbell;
@@ -48,7 +51,7 @@ export class ShardLink {
     baseOffset: number,
     durability: number,
   ): boolean {
-    const index = this.#claim(out.OUTBOUND.ACK, out.ACK_BYTES);
+    const index = this.claim(out.OUTBOUND.ACK, out.ACK_BYTES);
     if (index < 0) return false;
     const words = this.outbound.words;
     const w = (index >> 2) - WORDS_HEADER;
@@ -75,7 +78,7 @@ export class ShardLink {
     errorNumber: number,
     retryAfterMs: number,
   ): boolean {
-    const index = this.#claim(out.OUTBOUND.PUBLISH_ERROR, out.ERROR_BYTES);
+    const index = this.claim(out.OUTBOUND.PUBLISH_ERROR, out.ERROR_BYTES);
     if (index < 0) return false;
     const words = this.outbound.words;
     const w = (index >> 2) - WORDS_HEADER;
@@ -92,7 +95,7 @@ export class ShardLink {
   }
 
   writeJoined(streamId: number, sharedStreamId: number, offset: number): boolean {
-    const index = this.#claim(out.OUTBOUND.JOINED, out.JOINED_BYTES);
+    const index = this.claim(out.OUTBOUND.JOINED, out.JOINED_BYTES);
     if (index < 0) return false;
     const words = this.outbound.words;
     const w = (index >> 2) - WORDS_HEADER;
@@ -104,11 +107,11 @@ export class ShardLink {
   }
 
   writeProgress(streamId: number, nextOffset: number, reason: number): boolean {
-    return writeProgress(this.outbound, streamId, nextOffset, reason) || this.#waitForSpace();
+    return writeProgress(this.outbound, streamId, nextOffset, reason) || this.waitForSpace();
   }
 
   writeNeedsCredit(streamId: number, bytes: number): boolean {
-    return writeNeedsCredit(this.outbound, streamId, bytes) || this.#waitForSpace();
+    return writeNeedsCredit(this.outbound, streamId, bytes) || this.waitForSpace();
   }
 
   writeReadError(
@@ -120,7 +123,7 @@ export class ShardLink {
   ): boolean {
     return (
       writeReadError(this.outbound, streamId, errorNumber, logStartOffset, highWatermark, logEpoch) ||
-      this.#waitForSpace()
+      this.waitForSpace()
     );
   }
 
@@ -129,7 +132,7 @@ export class ShardLink {
    * readers that catch up would stop all publishing.
    */
   hasRoomForRead(): boolean {
-    return this.outbound.freeSpace() >= this.outbound.capacity * READ_FREE_PART || this.#waitForSpace();
+    return this.outbound.freeSpace() >= this.outbound.capacity * READ_FREE_PART || this.waitForSpace();
   }
 
   /** Frame bytes that fit into one DELIVER record. */
@@ -139,7 +142,7 @@ export class ShardLink {
 
   /** Claims a DELIVER record whose frame has `frameBytes`; index of the FRAME's first byte, or -1. */
   claimDeliver(frameBytes: number): number {
-    const index = this.#claim(out.OUTBOUND.DELIVER, out.DELIVER_FRAME - WORDS_HEADER * 4 + frameBytes);
+    const index = this.claim(out.OUTBOUND.DELIVER, out.DELIVER_FRAME - WORDS_HEADER * 4 + frameBytes);
     return index < 0 ? -1 : index - WORDS_HEADER * 4 + out.DELIVER_FRAME;
   }
 
@@ -169,7 +172,7 @@ export class ShardLink {
     while (this.#replies.length > 0) {
       const { requestId, payload } = this.#replies[0] as { requestId: number; payload: Uint8Array };
       if (!writeReply(this.outbound, requestId, payload)) {
-        this.#waitForSpace();
+        this.waitForSpace();
         return;
       }
       this.#replies.shift();
@@ -184,13 +187,17 @@ export class ShardLink {
   }
 
   /**
-   * Gives the rings back: the reads that were handled, and the batches up to the tail cache, or up to
+   * Gives the rings back: the reads and consumers' records that were handled, and the batches up to the tail cache, or up to
    * `holdPosition` if that is lower: batches that nobody may see yet must still be there when they commit.
    */
   release(holdPosition: number): void {
     let released = false;
     if (this.reads.readPosition > this.reads.headPosition) {
       this.reads.release();
+      released = true;
+    }
+    if (this.consumers.readPosition > this.consumers.headPosition) {
+      this.consumers.release();
       released = true;
     }
     const keep = Math.min(this.inbound.readPosition - this.#tailCacheBytes, holdPosition);
@@ -203,15 +210,17 @@ export class ShardLink {
     }
   }
 
-  #claim(type: number, bytes: number): number {
+  /** Claims a record of the outbound ring; the payload's index, or INSUFFICIENT_CAPACITY: this shard is rung when there is room. */
+  claim(type: number, bytes: number): number {
     const index = this.outbound.tryClaim(type, bytes);
     if (index >= 0) return index;
-    this.#waitForSpace();
+    this.waitForSpace();
     // The gateway may have made room between the claim and the flag: without this look nobody would ring.
     return this.outbound.tryClaim(type, bytes);
   }
 
-  #waitForSpace(): false {
+  /** This shard is rung when the gateway has given some of the outbound ring back. */
+  waitForSpace(): false {
     Atomics.store(this.#state, LINK_STATE.SHARD_WAITS, 1);
     return false;
   }

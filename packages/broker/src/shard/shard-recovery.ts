@@ -11,6 +11,7 @@ import {
   entryBaseOffset,
   entryBaseSequence,
   entryCount,
+  entryEpoch,
   entryLength,
   entryPartition,
   entryProducerEpoch,
@@ -19,11 +20,15 @@ import {
 } from "./entry-fields.ts";
 import type { ShardState } from "./shard-state.ts";
 import { decodeStateChanges } from "./state-entry.ts";
+import type { DeadChange } from "./subscription-changes.ts";
 
 /** Rebuilds a shard's state while the journal recovers: the checkpoint first, then every entry behind it. */
 export class ShardRecovery implements ReplayHandler {
   readonly #state: ShardState;
   readonly #batch: BatchReader = new BatchReader();
+  /** Changes that count only if the next entry is their batch, and the epoch of their own entry. */
+  #dead: DeadChange[] = [];
+  #deadEpoch = 0;
   entries = 0;
 
   constructor(state: ShardState) {
@@ -37,15 +42,37 @@ export class ShardRecovery implements ReplayHandler {
   onEntry(words: Int32Array, bytes: Uint8Array, index: number, position: number): void {
     this.entries += 1;
     const type = words[(index >> 2) + 1] as number;
+    if (this.#dead.length > 0) this.#deadLetters(words, index, type);
     if (type === ENTRY_TYPE_BATCH) this.#batchEntry(words, bytes, index);
     else if (type === ENTRY_TYPE_STATE) {
       const payload = bytes.subarray(index + ENTRY_HEADER_BYTES, index + entryLength(words, index));
-      for (const change of decodeStateChanges(payload)) this.#state.applyChange(change);
+      for (const change of decodeStateChanges(payload)) {
+        if (change[0] === "dead") this.#dead.push(change);
+        else this.#state.applyChange(change);
+      }
+      this.#deadEpoch = entryEpoch(words, index);
     } else {
       throw new MillraceError(
         "DATA_FORMAT_NEWER",
         `journal entry of an unknown type: type=${type} position=${position}`,
       );
+    }
+  }
+
+  /**
+   * A crash may have come between the entry that says so and the dead letters: then the records are unfinished as before. What
+   * was written after such a crash is of another epoch, and does not stand for them.
+   */
+  #deadLetters(words: Int32Array, index: number, type: number): void {
+    const dead = this.#dead;
+    this.#dead = [];
+    if (type !== ENTRY_TYPE_BATCH || entryEpoch(words, index) !== this.#deadEpoch) return;
+    const baseOffset = entryBaseOffset(words, index);
+    const endOffset = baseOffset + entryCount(words, index);
+    for (const change of dead) {
+      const [, , , partition, , dlqTopicId, dlqOffset] = change;
+      if (dlqTopicId !== entryTopicId(words, index) || partition !== entryPartition(words, index)) continue;
+      if (dlqOffset >= baseOffset && dlqOffset < endOffset) this.#state.applyChange(change);
     }
   }
 

@@ -1,15 +1,22 @@
 import { MillraceError, RESTORES_MAX, type RestorePoint } from "@millrace/protocol";
 import { Packr } from "msgpackr";
-import type { Topic } from "../topic.ts";
 import { DURABILITY_FSYNCED } from "../topic.ts";
-import { CATALOG_TOPIC_ID, CatalogState } from "./catalog-state.ts";
+import { CATALOG_TOPIC_ID, type CatalogImage, CatalogState, type OldCatalogImage } from "./catalog-state.ts";
+import type { Clock } from "./clock.ts";
 import { Partition, partitionKey } from "./partition.ts";
 import { ProducerState, ProducerTable } from "./producer-table.ts";
+import type { SubscriptionChange } from "./subscription-changes.ts";
+import { encodeSubscriptions, restoreSubscriptions, type SubscriptionImage } from "./subscription-image.ts";
+import { type QueuePart, SubscriptionTable } from "./subscription-table.ts";
+import { OVERFLOW_NONE, type TopicTraits } from "./topic-traits.ts";
 
 const packr = new Packr({ useRecords: false });
 
-const CHECKPOINT_VERSION = 1;
+/** 1: without subscriptions, and the catalog's topics one by one. */
+const CHECKPOINT_VERSION = 2;
 const PRODUCER_FIELDS = 7;
+/** Positions of subscriptions that are written in advance in one duty cycle. */
+const PREPARED_POSITIONS = 256;
 
 interface CheckpointImage {
   version: number;
@@ -20,11 +27,15 @@ interface CheckpointImage {
   partitions: number[][];
   /** Float64 columns as bytes: topicId, partition, producerId, epoch, nextSequence, lastActiveMs, run numbers, then the runs. */
   producers: Uint8Array;
-  catalog: { nextTopicId: number; topics: Topic[] };
+  catalog: CatalogImage | OldCatalogImage;
+  /** Absent in version 1. */
+  subscriptions?: SubscriptionImage;
 }
 
 /** A change of state in a STATE entry of the journal; all changes of one entry apply together. */
-export type StateChange =
+export type StateChange = PartitionChange | SubscriptionChange;
+
+type PartitionChange =
   /** Offsets below `until` may be given out without another sync (topics weaker than fsynced). */
   | readonly ["reserve", topicId: number, partition: number, until: number]
   /**
@@ -50,14 +61,30 @@ export class ShardState {
   readonly partitions: Map<number, Partition> = new Map();
   readonly producers: ProducerTable = new ProducerTable();
   readonly catalog: CatalogState;
+  readonly subscriptions: SubscriptionTable;
+  readonly #clock: Clock;
+  readonly #byTopic: Map<number, Set<Partition>> = new Map();
+  /** Topics that retain until acknowledged: OVERFLOW_REFUSE or OVERFLOW_DEAD_LETTER. Known from reconciliation on, as the next. */
+  readonly overflows: Map<number, number> = new Map();
+  /** Where the dead letters of a topic go: another topic's id. */
+  readonly deadLetterTopics: Map<number, number> = new Map();
 
-  constructor(shardId: number, shardCount: number) {
+  constructor(shardId: number, shardCount: number, clock: Clock) {
+    this.#clock = clock;
     this.catalog = new CatalogState(shardCount);
+    this.subscriptions = new SubscriptionTable(clock, (topicId, partition) =>
+      this.replayed(topicId, partition),
+    );
     if (shardId === 0) this.open(CATALOG_TOPIC_ID, 0, DURABILITY_FSYNCED);
   }
 
   find(topicId: number, partition: number): Partition | undefined {
     return this.partitions.get(partitionKey(topicId, partition));
+  }
+
+  /** The shard's partitions of a topic. */
+  ofTopic(topicId: number): Iterable<Partition> {
+    return this.#byTopic.get(topicId) ?? [];
   }
 
   open(topicId: number, partition: number, durability: number): Partition {
@@ -66,6 +93,9 @@ export class ShardState {
     if (found === undefined) {
       found = new Partition(topicId, partition, durability);
       this.partitions.set(key, found);
+      const ofTopic = this.#byTopic.get(topicId);
+      if (ofTopic === undefined) this.#byTopic.set(topicId, new Set([found]));
+      else ofTopic.add(found);
     }
     found.durability = durability;
     return found;
@@ -79,14 +109,42 @@ export class ShardState {
     return this.find(topicId, partition) ?? this.open(topicId, partition, DURABILITY_FSYNCED);
   }
 
+  /** What is special about topics whose partitions are open. */
+  setTraits(traits: readonly TopicTraits[]): void {
+    for (const [topicId, overflow, deadLetterOf] of traits) {
+      if (overflow === OVERFLOW_NONE) this.overflows.delete(topicId);
+      else this.overflows.set(topicId, overflow);
+      if (deadLetterOf !== 0) this.deadLetterTopics.set(deadLetterOf, topicId);
+    }
+  }
+
+  /** The queues that have to finish the partition's records before these may go; none where its bounds alone count. */
+  finishersOf(partition: Partition): QueuePart[] {
+    if (!this.overflows.has(partition.topicId)) return [];
+    return [...(this.subscriptions.queuesOf(partition) ?? [])].filter(({ state }) => !state.selected);
+  }
+
+  /** What setTraits has said of a topic that was deleted. */
+  forgetTraits(topicId: number): void {
+    this.overflows.delete(topicId);
+    for (const [source, deadLetters] of this.deadLetterTopics) {
+      if (deadLetters === topicId) this.deadLetterTopics.delete(source);
+    }
+  }
+
   close(partition: Partition): void {
     partition.deleted = true;
     // What is still in flight raises the high watermark when it commits: nobody is at the tail any more.
     partition.tailed = false;
     partition.tail.clear();
+    partition.fetched?.clear();
     this.producers.removed(partition.producers.size);
     partition.producers.clear();
+    this.subscriptions.closePartition(partition);
     this.partitions.delete(partitionKey(partition.topicId, partition.partition));
+    const ofTopic = this.#byTopic.get(partition.topicId);
+    ofTopic?.delete(partition);
+    if (ofTopic?.size === 0) this.#byTopic.delete(partition.topicId);
   }
 
   /** A batch was appended: the producer's sequence moves on. Creates the producer's state when it is new. */
@@ -110,6 +168,30 @@ export class ShardState {
   }
 
   applyChange(change: StateChange): void {
+    switch (change[0]) {
+      case "reserve":
+      case "epoch":
+      case "start":
+        this.#applyToPartition(change);
+        break;
+      case "subscribe":
+      case "unsubscribe":
+      case "acks":
+      case "retries":
+      case "dead":
+      case "redrive":
+      case "cursor":
+      case "seek":
+      case "snapshot":
+      case "return":
+        this.subscriptions.apply(change);
+        break;
+      default:
+        throw new MillraceError("DATA_FORMAT_NEWER", `unknown change of state: ${String(change[0])}`);
+    }
+  }
+
+  #applyToPartition(change: PartitionChange): void {
     const partition = this.replayed(change[1], change[2]);
     switch (change[0]) {
       case "reserve":
@@ -123,9 +205,20 @@ export class ShardState {
       case "start":
         partition.logStartOffset = partition.logStartStaged = change[3];
         break;
-      default:
-        throw new MillraceError("DATA_FORMAT_NEWER", `unknown change of state: ${String(change[0])}`);
     }
+  }
+
+  /** These changes were staged: what they change may have changed already. */
+  staged(changes: readonly StateChange[]): void {
+    for (const change of changes) {
+      const kind = change[0];
+      if (kind === "acks" || kind === "retries" || kind === "dead") this.subscriptions.staged(change);
+    }
+  }
+
+  /** A checkpoint is to be taken soon: does a part of its work. */
+  prepareCheckpoint(): void {
+    this.subscriptions.image.prepare(PREPARED_POSITIONS);
   }
 
   encode(): Uint8Array {
@@ -166,13 +259,14 @@ export class ShardState {
       partitions,
       producers: new Uint8Array(producers.buffer),
       catalog: this.catalog.snapshot(),
+      subscriptions: encodeSubscriptions(this.subscriptions),
     };
     return packr.pack(image);
   }
 
   restore(bytes: Uint8Array): void {
     const image = packr.unpack(bytes) as CheckpointImage;
-    if (image.version !== CHECKPOINT_VERSION) {
+    if (image.version !== 1 && image.version !== CHECKPOINT_VERSION) {
       throw new MillraceError(
         "DATA_FORMAT_NEWER",
         `checkpoint has an unknown version: version=${image.version} known=${CHECKPOINT_VERSION}`,
@@ -221,6 +315,10 @@ export class ShardState {
       at += PRODUCER_FIELDS + runs;
     }
     this.catalog.restore(image.catalog);
+    if (image.subscriptions === undefined) return;
+    restoreSubscriptions(this.subscriptions, image.subscriptions, this.#clock, (topicId, partition) =>
+      this.replayed(topicId, partition),
+    );
   }
 }
 

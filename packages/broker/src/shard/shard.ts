@@ -6,9 +6,14 @@ import { BROKER_LIMITS } from "../limits.ts";
 import * as inbound from "../link/inbound-layout.ts";
 import type { LinkBuffers } from "../link/link-buffers.ts";
 import type { LogLevel } from "../logger.ts";
+import { Dispatcher } from "../subscription/dispatcher.ts";
+import { HomeGroups } from "../subscription/home-groups.ts";
 import type { Clock } from "./clock.ts";
+import { ConsumerLink } from "./consumer-link.ts";
 import { type ColdReads, Delivery } from "./delivery.ts";
+import { EntrySource } from "./entry-source.ts";
 import { LogStarts } from "./log-starts.ts";
+import { OwnAppends } from "./own-appends.ts";
 import type { Partition } from "./partition.ts";
 import type { PendingAcks } from "./pending-acks.ts";
 import { Publisher } from "./publisher.ts";
@@ -54,6 +59,12 @@ const DRAIN_RECORDS_MAX = 16_384;
  */
 export class Shard {
   readonly shardId: number;
+  /** Stored batches at any offset of the shard's partitions. */
+  readonly entries: EntrySource;
+  /** Batches that the shard makes itself. */
+  readonly ownAppends: OwnAppends;
+  /** Leases of queue and keyed subscriptions. */
+  readonly dispatcher: Dispatcher;
   readonly #state: ShardState;
   readonly #journal: Journal;
   readonly #link: ShardLink;
@@ -62,6 +73,7 @@ export class Shard {
   readonly #requests: ShardRequests;
   readonly #logStarts: LogStarts;
   readonly #upkeep: Upkeep;
+  readonly #homeGroups: HomeGroups;
   readonly #checkpointBytes: number;
   readonly #clock: Clock;
   readonly #onAdvanced: (partition: Partition) => void;
@@ -94,12 +106,32 @@ export class Shard {
     this.#clock = options.clock;
     this.#link = new ShardLink(options.link, options.gatewayDoorbell);
     this.#delivery = new Delivery(this.#link, options.coldReads);
+    this.entries = new EntrySource(options.shardId, this.#delivery.memory, options.coldReads);
     this.#publisher = new Publisher(options.state, options.journal, this.#link, {
       reserveOffsets: (partition, until) => this.#reserveOffsets(partition, until),
+    });
+    this.ownAppends = new OwnAppends({
+      journal: options.journal,
+      clock: options.clock,
+      stagePrivately: (stage) => this.#stagePrivately(stage),
+      afterCommit: (run) => this.#afterCommit(run),
+      advanced: (partition) => this.#advanced(partition),
+    });
+    const consumerLink = new ConsumerLink(this.#link);
+    this.dispatcher = new Dispatcher({
+      link: consumerLink,
+      state: options.state,
+      journal: options.journal,
+      source: this.entries,
+      ownAppends: this.ownAppends,
+      clock: options.clock,
+      stageChanges: (changes) => this.#stageChanges(changes),
+      afterCommit: (run) => this.#afterCommit(run),
     });
     this.#logStarts = new LogStarts({
       stageChanges: (changes) => this.#stageChanges(changes),
       afterCommit: (run) => this.#afterCommit(run),
+      moved: (partition) => this.dispatcher.advanced(partition),
     });
     this.#checkpointBytes = options.segmentBytes ?? BROKER_LIMITS.segmentBytesMax;
     this.#upkeep = new Upkeep({
@@ -107,6 +139,8 @@ export class Shard {
       journal: options.journal,
       logStarts: this.#logStarts,
       clock: options.clock,
+      entries: this.entries,
+      dispatcher: this.dispatcher,
       segmentBytes: this.#checkpointBytes,
       reserve: options.reserve,
       retentionCheckMs: options.retentionCheckMs,
@@ -115,18 +149,23 @@ export class Shard {
       stageNothing: () => this.#stageChanges([]),
       checkpoint: () => this.checkpoint(false),
     });
-    this.#requests = new ShardRequests(options.shardId, options.shardCount, {
+    this.#homeGroups = new HomeGroups(options.journal.epoch, (notice) => consumerLink.writeNotice(notice));
+    this.#requests = new ShardRequests(options.shardId, {
       state: options.state,
       journal: options.journal,
       clock: options.clock,
       logStarts: this.#logStarts,
+      entries: this.entries,
+      ownAppends: this.ownAppends,
       upkeep: this.#upkeep,
+      dispatcher: this.dispatcher,
+      homeGroups: this.#homeGroups,
       reply: (requestId, payload) => this.#link.reply(requestId, payload),
       afterCommit: (run) => this.#afterCommit(run),
       stageChanges: (changes) => this.#stageChanges(changes),
       findTime: (partition, requestId, timeMs) => this.#delivery.findTime(partition, requestId, timeMs),
     });
-    this.#onAdvanced = (partition) => this.#delivery.advanced(partition);
+    this.#onAdvanced = (partition) => this.#advanced(partition);
     this.#lastSyncMs = this.#clock.monotonicMs();
     this.#lastSyncPosition = this.#journal.stagedPosition;
     for (const partition of this.#state.partitions.values()) partition.highWatermark = partition.nextOffset;
@@ -148,23 +187,21 @@ export class Shard {
   doWork(): number {
     const failure = this.#journal.failure();
     if (failure !== undefined) {
-      throw new MillraceError(
-        "JOURNAL_FAILED",
-        `journal of shard ${this.shardId} failed: ${failure.message}`,
-        {
-          cause: failure,
-        },
-      );
+      const message = `journal of shard ${this.shardId} failed: ${failure.message}`;
+      throw new MillraceError("JOURNAL_FAILED", message, { cause: failure });
     }
     this.#cycle = (this.#cycle + 1) | 0;
     const nowMs = this.#clock.monotonicMs();
     this.#upkeep.begin(nowMs);
     this.#publisher.refusal = this.#upkeep.refusalNumber;
     let work = this.#releaseCommitted();
+    work += this.entries.doWork(nowMs);
     work += this.#drainReads();
+    work += this.dispatcher.settle(nowMs, this.#finishing);
     work += this.#drain();
+    work += this.#homeGroups.work(nowMs);
     // Nothing may be staged behind the clean checkpoint.
-    if (!this.#finishing) work += this.#upkeep.doWork(nowMs);
+    if (!this.#finishing) work += this.#upkeep.doWork(nowMs) + this.dispatcher.lease(nowMs);
     work += this.#answerEarly();
     work += this.#write(nowMs);
     this.#delivery.flush();
@@ -186,7 +223,10 @@ export class Shard {
     const nowMs = this.#clock.monotonicMs();
     // The reader thread rings nobody when its ring has room again.
     if (this.#delivery.hasWaitingColdReads) atMs = Math.min(atMs, nowMs + BROKER_LIMITS.coldReadRetryMs);
-    return Math.max(1, Math.min(atMs - nowMs, this.#upkeep.nextTimerMs(nowMs)));
+    if (!this.#finishing) atMs = Math.min(atMs, nowMs + this.dispatcher.nextTimerMs(nowMs));
+    atMs = Math.min(atMs, this.#homeGroups.nextTimerMs());
+    const timerMs = Math.min(this.#upkeep.nextTimerMs(nowMs), this.entries.nextTimerMs(nowMs));
+    return Math.max(1, Math.min(atMs - nowMs, timerMs));
   }
 
   /** Publishes are refused while the volume is low; once they have taken this room they wait until this is called again. */
@@ -207,6 +247,7 @@ export class Shard {
       this.#journal.committedPosition() >= this.#journal.stagedPosition &&
       this.#onCommit.length === 0 &&
       this.#publisher.isIdle &&
+      this.dispatcher.isSettled &&
       !this.#delivery.hasPendingTail &&
       !this.#delivery.hasWaitingColdReads &&
       !this.#link.hasReplies
@@ -231,6 +272,11 @@ export class Shard {
 
   #release(table: PendingAcks, position: number): void {
     if (table.size > 0) this.#publisher.release(table, position, this.#onAdvanced);
+  }
+
+  #advanced(partition: Partition): void {
+    this.#delivery.advanced(partition);
+    this.dispatcher.advanced(partition);
   }
 
   /** Handles what stands in the inbound ring, within the limits of one cycle. */
@@ -423,9 +469,14 @@ export class Shard {
   }
 
   #stageChanges(changes: readonly StateChange[]): void {
+    this.#stagePrivately(() => this.#journal.stageState(encodeStateChanges(changes)));
+    this.#state.staged(changes);
+  }
+
+  #stagePrivately(stage: () => void): void {
     const journal = this.#journal;
     const isRescued = this.#flushFailed && journal.stagedPosition === this.#rescuedPosition;
-    journal.stageState(encodeStateChanges(changes));
+    stage();
     // Taken also while the disk is full, and nothing of it stands in the ring.
     if (isRescued) this.#rescuedPosition = journal.stagedPosition;
   }

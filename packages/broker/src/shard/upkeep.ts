@@ -4,6 +4,7 @@ import { ERROR_CODES } from "@millrace/protocol";
 import { BROKER_LIMITS } from "../limits.ts";
 import type { RefusalReason } from "../link/link-buffers.ts";
 import type { LogLevel } from "../logger.ts";
+import { type AcknowledgedContext, AcknowledgedRetention } from "./acknowledged-retention.ts";
 import { BackPressure } from "./back-pressure.ts";
 import type { Clock } from "./clock.ts";
 import type { LogStarts } from "./log-starts.ts";
@@ -16,6 +17,8 @@ export interface UpkeepContext {
   readonly journal: Journal;
   readonly logStarts: LogStarts;
   readonly clock: Clock;
+  readonly entries: AcknowledgedContext["entries"];
+  readonly dispatcher: AcknowledgedContext["dispatcher"];
   readonly segmentBytes: number;
   readonly reserve: DiskReserve | undefined;
   /** Default BROKER_LIMITS.retentionCheckMs. */
@@ -36,6 +39,7 @@ export class Upkeep {
   readonly pressure: BackPressure;
   readonly #context: UpkeepContext;
   readonly #settling: ShardSettling;
+  readonly #acknowledged: AcknowledgedRetention;
   #diskLow = false;
   /** Position behind which publishes wait for another look at the volume. */
   #roomEnd = Number.POSITIVE_INFINITY;
@@ -53,6 +57,10 @@ export class Upkeep {
     this.retention = new Retention({
       ...context,
       ...(context.retentionCheckMs === undefined ? {} : { checkMs: context.retentionCheckMs }),
+    });
+    this.#acknowledged = new AcknowledgedRetention({
+      ...context,
+      changed: (topicId) => this.retention.changed(topicId),
     });
     this.pressure = new BackPressure(context.segmentBytes);
     this.#settling = new ShardSettling({ ...context, foundDiskFull: () => this.releaseReserve() });
@@ -109,14 +117,17 @@ export class Upkeep {
 
   /** The other work of a duty cycle. @returns an amount of work */
   doWork(nowMs: number): number {
-    const { journal, reserve } = this.#context;
+    const { journal, reserve, state, segmentBytes } = this.#context;
+    // Some of what the next checkpoint has to write, ahead of it.
+    if (journal.bytesSinceCheckpoint * 4 >= segmentBytes * 3) state.prepareCheckpoint();
     journal.adoptOnly = this.#isShort && !this.#settling.isCopyWorthwhile(nowMs);
     this.#makeRoomForFiles(nowMs);
     this.holdRoom(nowMs);
     if (this.#mayRestore) reserve?.restore(nowMs);
     // What settling stages can wait, and while the journal is full it would only add to what waits.
     const settled = journal.isFull ? 0 : this.#settling.doWork(nowMs);
-    return settled + this.retention.doWork(nowMs);
+    const moved = this.#started ? this.#acknowledged.doWork(nowMs) : 0;
+    return settled + moved + this.retention.doWork(nowMs);
   }
 
   nextTimerMs(nowMs: number): number {
@@ -125,6 +136,7 @@ export class Upkeep {
     return Math.min(
       this.#settling.nextTimerMs(nowMs),
       this.retention.nextTimerMs(nowMs),
+      this.#acknowledged.nextTimerMs(nowMs),
       this.pressure.nextTimerMs,
       Math.min(holdAtMs, restoreAtMs ?? Number.POSITIVE_INFINITY) - nowMs,
     );

@@ -3,8 +3,9 @@ import { type Agent, AgentRunner, Doorbell, DoorbellIdleStrategy, OneToOneRingBu
 import { Journal, RealStorage, SyncThread } from "@millrace/journal";
 import { DiskReserve, releaseReserve } from "@millrace/journal/internal";
 import { MillraceError } from "@millrace/protocol";
+import { FetchAnswers } from "../reader/fetch-answers.ts";
 import { LiveWrites } from "../reader/live-writes.ts";
-import { RingColdReads } from "../reader/ring-cold-reads.ts";
+import { type ColdReadRings, RingColdReads } from "../reader/ring-cold-reads.ts";
 import { Shard } from "../shard/shard.ts";
 import { ShardRecovery } from "../shard/shard-recovery.ts";
 import { ShardState } from "../shard/shard-state.ts";
@@ -42,7 +43,9 @@ export class ShardThreadAgent implements Agent {
   readonly #control: ThreadControl<ToShardThread>;
   readonly #background: PortBackground;
   readonly #doorbell: Doorbell;
-  readonly #readerRing: OneToOneRingBuffer;
+  readonly #readerDoorbell: Doorbell;
+  readonly #coldReadRings: ColdReadRings;
+  readonly #fetchAnswers: FetchAnswers;
   readonly #liveWrites: LiveWrites;
   readonly #shards: Shard[] = [];
   /** Of all journals together, when it was looked at last. */
@@ -55,7 +58,12 @@ export class ShardThreadAgent implements Agent {
     this.#port = port;
     this.#control = new ThreadControl(port, data.control);
     this.#doorbell = Doorbell.attach(data.doorbell);
-    this.#readerRing = OneToOneRingBuffer.attach(data.readerRing);
+    this.#readerDoorbell = Doorbell.attach(data.readerDoorbell);
+    this.#coldReadRings = {
+      reads: OneToOneRingBuffer.attach(data.readerLink.reads),
+      fetches: OneToOneRingBuffer.attach(data.readerLink.fetches),
+    };
+    this.#fetchAnswers = new FetchAnswers(data.readerLink, this.#readerDoorbell);
     this.#liveWrites = new LiveWrites(data.liveWrites, SYSTEM_CLOCK);
     this.#background = new PortBackground((jobId, job, transfer) =>
       port.postMessage({ kind: "job", jobId, job } satisfies FromShardThread, transfer),
@@ -93,6 +101,7 @@ export class ShardThreadAgent implements Agent {
 
   doWork(): number {
     let work = this.#control.poll((message) => this.#onControl(message));
+    work += this.#fetchAnswers.poll();
     let written = 0;
     for (let i = 0; i < this.#shards.length; i += 1) {
       const shard = this.#shards[i] as Shard;
@@ -159,12 +168,7 @@ export class ShardThreadAgent implements Agent {
       journal,
       link,
       gatewayDoorbell: Doorbell.attach(this.#data.gatewayDoorbell, () => this.#port.postMessage(null)),
-      coldReads: new RingColdReads(
-        shardId,
-        journal,
-        this.#readerRing,
-        Doorbell.attach(this.#data.readerDoorbell),
-      ),
+      coldReads: new RingColdReads(shardId, journal, this.#coldReadRings, this.#readerDoorbell),
       clock: SYSTEM_CLOCK,
       segmentBytes,
       reserve: new DiskReserve({
@@ -177,6 +181,7 @@ export class ShardThreadAgent implements Agent {
       log: (level, event, fields) => this.#say({ kind: "log", level, event, fields }),
     });
     this.#shards.push(shard);
+    this.#fetchAnswers.register(shardId, shard.entries.listener);
     return {
       shardId,
       epoch,
@@ -198,7 +203,7 @@ export class ShardThreadAgent implements Agent {
   }
 
   #tryOpenJournal({ shardId, directory }: ShardPlace): OpenedJournal {
-    const state = new ShardState(shardId, this.#data.shardCount);
+    const state = new ShardState(shardId, this.#data.shardCount, SYSTEM_CLOCK);
     const recovery = new ShardRecovery(state);
     const journal = Journal.open({
       storage: new RealStorage(),

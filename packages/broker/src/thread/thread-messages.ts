@@ -1,5 +1,6 @@
 import type { BackgroundJob } from "@millrace/journal";
 import type { LinkBuffers } from "../link/link-buffers.ts";
+import type { ReaderLinkBuffers } from "../link/reader-link-buffers.ts";
 import type { LogLevel } from "../logger.ts";
 import type { AheadBuffers } from "../reader/ahead-slots.ts";
 import type { JobOutcome } from "./job-outcome.ts";
@@ -77,7 +78,7 @@ export interface ShardThreadData {
   readonly doorbell: SharedArrayBuffer;
   readonly control: SharedArrayBuffer;
   readonly gatewayDoorbell: SharedArrayBuffer;
-  readonly readerRing: SharedArrayBuffer;
+  readonly readerLink: ReaderLinkBuffers;
   readonly readerDoorbell: SharedArrayBuffer;
   readonly liveWrites: SharedArrayBuffer;
   readonly storage: ShardStorageSizes;
@@ -92,7 +93,7 @@ export interface ShardStorageSizes {
 
 export interface ReaderThreadData {
   readonly shardsDirectory: string;
-  /** Number of shard threads, each of which is attached with a ring of requests. */
+  /** Number of shard threads, each of which is attached with a link of its own. */
   readonly threads: number;
   readonly outbound: SharedArrayBuffer;
   readonly state: SharedArrayBuffer;
@@ -110,5 +111,11 @@ export interface ReadAheadThreadData {
 
 /** Main thread -> reader thread. */
 export type ToReaderThread =
-  /** The shard thread was started, with a fresh ring of requests. */
-  { readonly kind: "attach"; readonly thread: number; readonly ring: SharedArrayBuffer };
+  /** The shard thread was started, with a fresh link: nobody hears of what came by the one before. */
+  {
+    readonly kind: "attach";
+    readonly thread: number;
+    readonly link: ReaderLinkBuffers;
+    /** Of the shard thread. */
+    readonly doorbell: SharedArrayBuffer;
+  };

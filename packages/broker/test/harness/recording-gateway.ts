@@ -1,11 +1,18 @@
 import { Doorbell } from "@millrace/core";
 import { ENTRY_HEADER_BYTES } from "@millrace/journal/internal";
-import { ERROR_CODES, errorNameOf, type ProgressReason } from "@millrace/protocol";
-import { crc32, DeliverReader } from "@millrace/protocol/internal";
+import {
+  BatchReader,
+  ERROR_CODES,
+  errorNameOf,
+  type IncomingRecord,
+  type ProgressReason,
+} from "@millrace/protocol";
+import { crc32, DeliverReader, LeasedReader } from "@millrace/protocol/internal";
 import { Packr } from "msgpackr";
 import type { LinkBuffers } from "../../src/link/link-buffers.ts";
 import type { GatewayHandler } from "../../src/node/gateway-handler.ts";
-import { GatewayLink, OutboundReader } from "../../src/node/gateway-link.ts";
+import { GatewayLink } from "../../src/node/gateway-link.ts";
+import { NO_SHARD, OutboundReader } from "../../src/node/outbound-reader.ts";
 import { fillEntryHeader } from "../../src/shard/entry-fields.ts";
 import type { ShardRequestMap } from "../../src/shard/shard-requests.ts";
 
@@ -66,6 +73,27 @@ export interface Delivery {
   readonly entries: readonly DeliveredEntry[];
 }
 
+/** One row of a LEASED frame. */
+export interface Lease {
+  readonly consumerId: number;
+  readonly topicId: number;
+  readonly partition: number;
+  readonly offset: number;
+  readonly deliveries: number;
+  readonly leaseEpoch: number;
+  readonly leaseCounter: number;
+  readonly values: readonly string[];
+  readonly records: readonly IncomingRecord[];
+  readonly hasChecksum: boolean;
+}
+
+export interface SettleOptions {
+  readonly argument?: number;
+  readonly reason?: string;
+  /** First, counted from the lease's first record, and number. */
+  readonly records?: readonly [number, number];
+}
+
 /** Everything a shard said, in its order. */
 export type GatewayEvent =
   | ({ readonly kind: "ack" } & Ack)
@@ -97,7 +125,29 @@ export type GatewayEvent =
       readonly requestId: number;
       readonly error: string | undefined;
       readonly value: unknown;
-    };
+    }
+  | { readonly kind: "available"; readonly subscriptionId: number }
+  | {
+      readonly kind: "empty";
+      readonly consumerId: number;
+      readonly messages: number;
+      readonly bytes: number;
+    }
+  | {
+      readonly kind: "leased";
+      readonly consumerId: number;
+      readonly messages: number;
+      readonly frameBytes: number;
+      readonly leases: readonly Lease[];
+    }
+  | {
+      readonly kind: "settled";
+      readonly consumerId: number;
+      readonly settleId: number;
+      readonly error: string | undefined;
+      readonly messages: number;
+    }
+  | { readonly kind: "notice"; readonly notice: readonly unknown[] };
 
 /** The other end of a shard's link, in the same thread: it says what a test tells it to, and writes down what it hears. */
 export class RecordingGateway implements GatewayHandler {
@@ -107,12 +157,12 @@ export class RecordingGateway implements GatewayHandler {
   #nextRequestId = 1;
 
   constructor(buffers: LinkBuffers) {
-    this.link = new GatewayLink(buffers, Doorbell.attach(Doorbell.allocate()), this);
+    this.link = new GatewayLink(buffers, Doorbell.attach(Doorbell.allocate()), this, 0);
   }
 
   /** The reader thread's outbound ring, answered to the same handler. */
   reader(buffer: SharedArrayBuffer): OutboundReader {
-    return new OutboundReader(buffer, this, () => {});
+    return new OutboundReader(buffer, this, () => {}, NO_SHARD);
   }
 
   /** False when the inbound ring is full. */
@@ -152,6 +202,47 @@ export class RecordingGateway implements GatewayHandler {
   untail(topicId: number, partition = 0): void {
     this.link.untail(topicId, partition);
     this.link.flush();
+  }
+
+  lend(consumerId: number, subscriptionId: number, messages: number, bytes = 1_000_000): void {
+    if (this.link.lend(consumerId, subscriptionId, messages, bytes) < 0) throw new Error("ring is full");
+    this.link.flush();
+  }
+
+  recall(consumerId: number): void {
+    if (this.link.recall(consumerId) < 0) throw new Error("ring is full");
+    this.link.flush();
+  }
+
+  detach(consumerId: number): void {
+    if (this.link.detach(consumerId) < 0) throw new Error("ring is full");
+    this.link.flush();
+  }
+
+  /** All of the lease, unless `records` says which. @returns the settle's id */
+  settle(
+    lease: Lease,
+    action: number,
+    { argument = -1, reason, records = [0, lease.values.length] }: SettleOptions = {},
+  ): number {
+    const settleId = this.#nextRequestId;
+    this.#nextRequestId += 1;
+    const { consumerId, partition, leaseEpoch, leaseCounter, offset } = lease;
+    const outcome = this.link.settle(
+      consumerId,
+      settleId,
+      action,
+      partition,
+      leaseEpoch,
+      leaseCounter,
+      offset + records[0],
+      records[1],
+      argument,
+      reason === undefined ? undefined : Buffer.from(reason),
+    );
+    if (outcome < 0) throw new Error("ring is full");
+    this.link.flush();
+    return settleId;
   }
 
   /** @returns the request's id; the answer comes as an event. */
@@ -274,6 +365,36 @@ export class RecordingGateway implements GatewayHandler {
     this.events.push({ kind: "reply", requestId, error, value });
   }
 
+  onAvailable(_shardId: number, subscriptionId: number): void {
+    this.events.push({ kind: "available", subscriptionId });
+  }
+
+  onEmpty(_shardId: number, consumerId: number, messages: number, bytes: number): void {
+    this.events.push({ kind: "empty", consumerId, messages, bytes });
+  }
+
+  onLeased(
+    _shardId: number,
+    consumerId: number,
+    messages: number,
+    bytes: Buffer,
+    frameStart: number,
+    frameLength: number,
+  ): void {
+    const leases = leasesOf(new Uint8Array(bytes.subarray(frameStart, frameStart + frameLength)));
+    if (leases.some((lease) => lease.consumerId !== consumerId)) throw new Error("frame and ring differ");
+    this.events.push({ kind: "leased", consumerId, messages, frameBytes: frameLength, leases });
+  }
+
+  onSettled(_shardId: number, consumerId: number, settleId: number, outcome: number, messages: number): void {
+    const error = outcome === 0 ? undefined : nameOf(outcome);
+    this.events.push({ kind: "settled", consumerId, settleId, error, messages });
+  }
+
+  onNotice(_shardId: number, notice: readonly unknown[]): void {
+    this.events.push({ kind: "notice", notice });
+  }
+
   onSpace(): void {}
   onDrainEnd(): void {}
   onShardDown(): void {}
@@ -281,11 +402,32 @@ export class RecordingGateway implements GatewayHandler {
   onShardFailed(): void {}
   onTopicCreated(): void {}
   onTopicDeleted(): void {}
+  onSubscriptionDeleted(): void {}
+  onSubscriptionChanged(): void {}
 }
 
 /** The tail group's stream of a partition: the same for all reads of a gateway. */
 export function sharedStreamIdOf(topicId: number, partition: number): number {
   return 1_000_000 + topicId * 1024 + partition;
+}
+
+function leasesOf(frame: Uint8Array): Lease[] {
+  const reader = new LeasedReader();
+  const batch = new BatchReader();
+  const leases: Lease[] = [];
+  reader.reset(frame, 0, frame.length);
+  while (reader.next()) {
+    const { consumerId, topicId, partition, deliveryCount, leaseEpoch, leaseCounter, hasChecksum } = reader;
+    batch.reset(frame, reader.batchStart, reader.rowEnd);
+    if (hasChecksum && !batch.verifyChecksum()) throw new Error("a leased batch does not fit its checksum");
+    if (batch.count !== reader.count) throw new Error("a leased batch does not fit its row");
+    const records = Array.from({ length: batch.count }, (_, i) => ({ ...batch.recordAt(i) }));
+    const values = records.map(({ value }) => String(value));
+    const [offset, deliveries] = [reader.baseOffset, deliveryCount];
+    const row = { consumerId, topicId, partition, offset, deliveries, leaseEpoch, leaseCounter, hasChecksum };
+    leases.push({ ...row, values, records });
+  }
+  return leases;
 }
 
 function trailerOf(stored: Uint8Array): number {

@@ -1,6 +1,5 @@
 import { Doorbell, OneToOneRingBuffer } from "@millrace/core";
 import {
-  ColdReader,
   DiskReserve,
   InlineSyncer,
   Journal,
@@ -11,17 +10,15 @@ import {
   shardDirectoryName,
 } from "@millrace/journal/internal";
 import { LINK_STATE, type LinkBuffers } from "../../src/link/link-buffers.ts";
-import type { OutboundReader } from "../../src/node/gateway-link.ts";
-import { decodeColdRead } from "../../src/reader/cold-read-message.ts";
-import { ColdReadServer } from "../../src/reader/cold-read-server.ts";
-import { JournalColdEntries } from "../../src/reader/journal-cold-entries.ts";
 import { RingColdReads } from "../../src/reader/ring-cold-reads.ts";
 import { Shard } from "../../src/shard/shard.ts";
 import { ShardRecovery } from "../../src/shard/shard-recovery.ts";
-import type { PartitionOpening, ShardRequestMap } from "../../src/shard/shard-requests.ts";
+import type { ShardRequestMap } from "../../src/shard/shard-requests.ts";
 import { ShardState } from "../../src/shard/shard-state.ts";
+import type { PartitionOpening } from "../../src/shard/topic-requests.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { RecordingGateway } from "./recording-gateway.ts";
+import { SimulatedReader } from "./simulated-reader.ts";
 import { SteppedBackground } from "./stepped-background.ts";
 
 export interface ShardRigOptions {
@@ -57,7 +54,7 @@ export type RigPartition = readonly [
 
 const SHARDS_DIRECTORY = "/data/shards";
 const READS_RING_BYTES = 4096;
-const RING_HEADER_BYTES = 8;
+const CONSUMERS_RING_BYTES = 16_384;
 
 /**
  * One shard with its journal, a gateway and the reader thread's work, all on this thread: nothing happens unless the
@@ -75,6 +72,7 @@ export class ShardRig {
   recovery!: ShardRecovery;
   syncer!: InlineSyncer;
   background!: SteppedBackground;
+  reader!: SimulatedReader;
   /** What the reader said of reads that failed. */
   readonly readFailures: string[] = [];
   /** What the shard has logged, in all its lives. */
@@ -82,10 +80,6 @@ export class ShardRig {
   readonly #options: ShardRigOptions;
   readonly #visible: Storage;
   readonly #entropy: SeededRandom;
-  #coldRing!: OneToOneRingBuffer;
-  #coldServer!: ColdReadServer;
-  #coldOutbound!: OneToOneRingBuffer;
-  #coldReader!: OutboundReader;
 
   constructor(options: ShardRigOptions = {}) {
     this.#options = options;
@@ -112,7 +106,7 @@ export class ShardRig {
   open(): void {
     const { clock } = this;
     const storage = this.#visible;
-    const state = new ShardState(this.shardId, this.shardCount);
+    const state = new ShardState(this.shardId, this.shardCount, clock);
     this.recovery = new ShardRecovery(state);
     this.background = new SteppedBackground(storage, this.#options.steppedBackground ?? false);
     this.journal = Journal.open({
@@ -142,11 +136,16 @@ export class ShardRig {
     const link: LinkBuffers = {
       inbound: OneToOneRingBuffer.allocate(this.#options.inboundBytes ?? 65_536),
       reads: OneToOneRingBuffer.allocate(READS_RING_BYTES),
+      consumers: OneToOneRingBuffer.allocate(CONSUMERS_RING_BYTES),
       outbound: OneToOneRingBuffer.allocate(this.#options.outboundBytes ?? 65_536),
       state: new SharedArrayBuffer(LINK_STATE.WORDS * 4),
     };
     this.gateway = new RecordingGateway(link);
-    this.#openReader(storage);
+    this.reader = new SimulatedReader(storage, SHARDS_DIRECTORY, this.gateway, {
+      requestsBytes: this.#options.readerRingBytes ?? 65_536,
+      answersBytes: this.#options.outboundBytes ?? 65_536,
+      onFailure: (fields) => this.readFailures.push(`${fields.code}: ${fields.error}`),
+    });
     this.shard = new Shard({
       shardId: this.shardId,
       shardCount: this.shardCount,
@@ -157,7 +156,7 @@ export class ShardRig {
       coldReads: new RingColdReads(
         this.shardId,
         this.journal,
-        this.#coldRing,
+        this.reader.rings,
         Doorbell.attach(Doorbell.allocate()),
       ),
       clock,
@@ -166,6 +165,7 @@ export class ShardRig {
       ...(segmentBytes === undefined ? {} : { segmentBytes }),
       ...(retentionCheckMs === undefined ? {} : { retentionCheckMs }),
     });
+    this.reader.fetchAnswers.register(this.shardId, this.shard.entries.listener);
   }
 
   /** What the node asks of every shard when it starts. */
@@ -202,22 +202,13 @@ export class ShardRig {
 
   /** Serves up to `limit` of the cold reads that the shard has handed over. @returns how many */
   serveColdReads(limit: number = Number.MAX_SAFE_INTEGER): number {
-    const ring = this.#coldRing;
-    let served = 0;
-    for (ring.poll(); served < limit; served += 1) {
-      const index = ring.next();
-      if (index < 0) break;
-      const length = ring.words[index >> 2] as number;
-      const message = decodeColdRead(
-        Uint8Array.prototype.slice.call(ring.bytes, index + RING_HEADER_BYTES, index + length),
-      );
-      if (!this.#coldServer.serve(message)) break;
-      ring.advance();
-      ring.release();
-    }
-    this.#coldOutbound.publish();
-    this.#coldReader.drain(this.gateway, Number.MAX_SAFE_INTEGER);
-    return served;
+    return this.reader.serveReads(limit);
+  }
+
+  /** The same for fetches, and the shard hears of what came of them and of those before. @returns an amount of work */
+  serveFetches(limit: number = Number.MAX_SAFE_INTEGER): number {
+    const served = this.reader.serveFetches(limit);
+    return served + this.reader.fetchAnswers.poll();
   }
 
   /** Cycles, syncs and cold reads until nothing is left to do. */
@@ -225,7 +216,7 @@ export class ShardRig {
     for (let rounds = 0; rounds < 10_000; rounds += 1) {
       const worked = this.cycle() > 0;
       const synced = this.sync();
-      const served = this.serveColdReads() > 0;
+      const served = this.serveColdReads() + this.serveFetches() > 0;
       const ran = this.background.step();
       if (!worked && !synced && !served && !ran) return;
     }
@@ -239,6 +230,7 @@ export class ShardRig {
       this.cycle();
       this.sync();
       this.serveColdReads();
+      this.serveFetches();
       this.background.step();
     }
     this.shard.checkpoint(true);
@@ -253,20 +245,6 @@ export class ShardRig {
   /** The machine stops where it stands; `open` starts it again. */
   crash(kind: "power" | "process"): void {
     this.storage.restart(kind);
-  }
-
-  #openReader(storage: Storage): void {
-    this.#coldRing = OneToOneRingBuffer.attach(
-      OneToOneRingBuffer.allocate(this.#options.readerRingBytes ?? 65_536),
-    );
-    const outbound = OneToOneRingBuffer.allocate(this.#options.outboundBytes ?? 65_536);
-    this.#coldOutbound = OneToOneRingBuffer.attach(outbound);
-    this.#coldReader = this.gateway.reader(outbound);
-    this.#coldServer = new ColdReadServer(
-      new JournalColdEntries(new ColdReader(storage, SHARDS_DIRECTORY)),
-      this.#coldOutbound,
-      (_event, fields) => this.readFailures.push(`${fields.code}: ${fields.error}`),
-    );
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { PartitionOpening } from "../../src/shard/shard-requests.ts";
+import type { PartitionOpening } from "../../src/shard/topic-requests.ts";
 import { DURABILITIES, type Durability, type Topic, type TopicConfig } from "../../src/topic.ts";
 import { type ModelClock, type PartitionImage, PartitionModel, type StopKind } from "./partition-model.ts";
 import { type GatewayEvent, type RecordingGateway, sharedStreamIdOf } from "./recording-gateway.ts";

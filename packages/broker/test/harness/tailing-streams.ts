@@ -29,6 +29,8 @@ export class TailingStreams {
   /** Records that came by a read and from the tail, to see that a run did both. */
   readRecords = 0;
   tailRecords = 0;
+  /** How often a group was told to read for itself. */
+  scattered = 0;
 
   constructor(
     topicIds: readonly number[],
@@ -80,6 +82,12 @@ export class TailingStreams {
         assert.ok(event.bytes > stream.credit, "credit was enough");
         stream.credit = event.bytes;
         stream.state = "idle";
+      } else if (event.kind === "progress" && this.#members(event.streamId) !== undefined) {
+        // Not all of the group may be there yet, or still: each finds out for itself.
+        for (const stream of this.#members(event.streamId) ?? []) {
+          if (stream.state === "joined") stream.state = "idle";
+        }
+        this.scattered += 1;
       } else if (event.kind === "progress") {
         const stream = this.#reading(event.streamId);
         assert.ok(event.nextOffset > stream.next, "progress goes nowhere");
@@ -150,6 +158,12 @@ export class TailingStreams {
       else this.readRecords += nextOffset - stream.next;
       stream.next = nextOffset;
     }
+  }
+
+  /** The streams of a partition, by the id of its tail group; undefined for any other id. */
+  #members(sharedStreamId: number): Stream[] | undefined {
+    const members = this.#streams.filter(({ topicId }) => sharedStreamIdOf(topicId, 0) === sharedStreamId);
+    return members.length === 0 ? undefined : members;
   }
 
   #reading(streamId: number): Stream {

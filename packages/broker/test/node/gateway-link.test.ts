@@ -10,6 +10,7 @@ function link(): { gateway: GatewayLink; shard: ShardLink; rings: { gateway: num
   const buffers: LinkBuffers = {
     inbound: OneToOneRingBuffer.allocate(1024),
     reads: OneToOneRingBuffer.allocate(1024),
+    consumers: OneToOneRingBuffer.allocate(1024),
     outbound: OneToOneRingBuffer.allocate(1024),
     state: new SharedArrayBuffer(LINK_STATE.WORDS * 4),
   };
@@ -23,7 +24,7 @@ function link(): { gateway: GatewayLink; shard: ShardLink; rings: { gateway: num
     return doorbell;
   };
   return {
-    gateway: new GatewayLink(buffers, sleeper("shard"), { onReply: () => {} }),
+    gateway: new GatewayLink(buffers, sleeper("shard"), { onReply: () => {} }, 0),
     shard: new ShardLink(buffers, sleeper("gateway")),
     rings,
   };

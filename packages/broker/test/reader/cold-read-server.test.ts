@@ -192,6 +192,23 @@ t.test("what a lone replay will ask for next stands ready, and is shown once it 
   t.equal(entries.results.length, 0, "each was read once");
 });
 
+t.test("the next fetch of a partition has another id, and finds what was read ahead for it", async (t) => {
+  const { entries, server, answers } = served();
+  entries.results.push(entry(10), entry(15), entry(20), entry(15));
+  const fetch = { ...SETTLED, kind: "fetch" } as const;
+  server.serve(fetch);
+  t.equal(server.readAhead(), true);
+  server.serve({ ...fetch, id: 1031, offset: 15 });
+  t.same(answers().map(delivered), [
+    [7, 10, 15],
+    [1031, 15, 20],
+  ]);
+  t.equal(server.readAhead(), true);
+  server.serve({ ...fetch, id: 2055, offset: 15, partition: 1 });
+  t.same(answers().map(delivered), [[2055, 15, 20]], "another partition has to be read for");
+  t.equal(entries.results.length, 0);
+});
+
 t.test("what was read ahead makes way for any other answer", async (t) => {
   const others: readonly [string, Partial<ColdReadMessage>][] = [
     ["another stream", { id: 8, offset: 15 }],

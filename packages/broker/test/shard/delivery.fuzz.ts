@@ -18,7 +18,7 @@ const TOPICS = [
 ];
 
 /** How many records came each way, over all seeds. */
-const seen = { read: 0, tail: 0 };
+const seen = { read: 0, tail: 0, own: 0, scattered: 0 };
 
 /** A gateway, a shard, a sync thread and a reader, each of which does a little whenever it is its turn. */
 function fuzz(random: Seeded): void {
@@ -44,6 +44,18 @@ function fuzz(random: Seeded): void {
     if (random.oneIn(2)) values[0] = `${values[0]}`.padEnd(random.below(valueMax), ".");
     if (rig.gateway.publish({ topicId, count: values.length, stored: batchOf(values) })) log.push(...values);
   };
+  // The shard appends between the publishers' batches, where the offset that it gets is known.
+  const appendOwn = (): void => {
+    const { topicId } = random.pick(TOPICS);
+    const log = published.get(topicId) as string[];
+    const partition = rig.shard.state.find(topicId, 0);
+    if (partition?.nextOffset !== log.length) return;
+    const values = Array.from({ length: 1 + random.below(3) }, (_, i) => `${topicId}/own ${log.length + i}`);
+    assert.equal(rig.shard.ownAppends.append(partition, values.length, batchOf(values)), log.length);
+    log.push(...values);
+    seen.own += values.length;
+  };
+  const ownAppends = random.below(3);
   const hear = (bytesMax: number): void => {
     rig.gateway.hear(bytesMax);
     streams.hear(rig.gateway.events.splice(0));
@@ -51,6 +63,7 @@ function fuzz(random: Seeded): void {
   // In some runs the gateway seldom listens, in some the disk is slow, in some nobody publishes much.
   const weights = [
     { weight: 1 + random.below(12), act: publish },
+    { weight: ownAppends, act: appendOwn },
     { weight: 1 + random.below(6), act: () => streams.act(rig.gateway) },
     { weight: 1 + random.below(4), act: () => void rig.shard.doWork() },
     { weight: 1 + random.below(4), act: () => hear(random.oneIn(4) ? inboundBytes : 1) },
@@ -77,10 +90,13 @@ function fuzz(random: Seeded): void {
   }
   seen.read += streams.readRecords;
   seen.tail += streams.tailRecords;
+  seen.scattered += streams.scattered;
 }
 
 t.test("every consumer gets every record once and in order, whoever waits for whom", async (t) => {
   forSeeds(ROUNDS, fuzz);
   t.ok(seen.read > 0, `${seen.read} records by reads`);
   t.ok(seen.tail > 0, `${seen.tail} records at the tail`);
+  t.ok(seen.own > 0, `${seen.own} records of the shard's own`);
+  t.ok(seen.scattered > 0, `${seen.scattered} times a group had to read for itself`);
 });

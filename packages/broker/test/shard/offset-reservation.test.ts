@@ -1,6 +1,6 @@
 import t from "tap";
 import { BROKER_LIMITS } from "../../src/limits.ts";
-import type { BoundsRow } from "../../src/shard/shard-requests.ts";
+import type { BoundsRow } from "../../src/shard/topic-requests.ts";
 import { DURABILITY_FSYNCED, DURABILITY_MEMORY, DURABILITY_WRITTEN } from "../../src/topic.ts";
 import { batchOf, valuesOf } from "../harness/batches.ts";
 import type { Ack } from "../harness/recording-gateway.ts";

@@ -9,7 +9,8 @@ const STEPS = 400;
 interface Entry {
   readonly baseOffset: number;
   readonly count: number;
-  readonly position: number;
+  /** Undefined: not in the ring. */
+  readonly position: number | undefined;
 }
 
 /** What `find` promises: the entry that holds the offset or the last one before the gap it lies in; -1 when older. */
@@ -21,7 +22,8 @@ function compare(tail: PartitionTail, entries: readonly Entry[], random: Seeded,
   assert.equal(tail.end - tail.first, entries.length);
   entries.forEach((entry, i) => {
     assert.equal(tail.baseOffsetAt(tail.first + i), entry.baseOffset);
-    assert.equal(tail.ringPositionAt(tail.first + i), entry.position);
+    assert.equal(tail.isInRing(tail.first + i), entry.position !== undefined);
+    if (entry.position !== undefined) assert.equal(tail.ringPositionAt(tail.first + i), entry.position);
   });
   for (let i = 0; i < 8; i += 1) {
     const offset = random.below(nextOffset + 5);
@@ -42,6 +44,14 @@ function fuzz(random: Seeded): void {
   for (let step = 0; step < STEPS; step += 1) {
     for (let pushes = random.below(6); pushes > 0; pushes -= 1) {
       const count = 1 + random.below(9);
+      if (random.oneIn(10)) {
+        const last = entries.at(-1);
+        tail.pushElsewhere(nextOffset);
+        if (last?.position !== undefined)
+          entries.push({ baseOffset: nextOffset, count, position: undefined });
+        nextOffset += count;
+        continue;
+      }
       entries.push({ baseOffset: nextOffset, count, position });
       tail.push(nextOffset, position);
       // A gap: offsets that an unclean stop left out.
@@ -49,10 +59,11 @@ function fuzz(random: Seeded): void {
       position += 8 * (1 + random.below(100));
     }
     if (random.oneIn(evictionRarity)) {
-      const first = entries[0]?.position ?? position;
+      const first = entries.find((entry) => entry.position !== undefined)?.position ?? position;
       const before = first + random.below(position - first + 9);
       tail.evictBefore(before);
-      entries = entries.filter((entry) => entry.position >= before);
+      const kept = entries.findIndex((entry) => entry.position !== undefined && entry.position >= before);
+      entries = kept < 0 ? [] : entries.slice(kept);
     }
     if (random.oneIn(200)) {
       tail.clear();

@@ -42,7 +42,7 @@ function fileOf(basePosition: number, topicId: number, lastTime: number, part = 
 /** A shard with two topics of one partition, a journal that writes down what it is asked, and commits by hand. */
 class Bench {
   readonly clock: ManualClock = new ManualClock();
-  readonly state: ShardState = new ShardState(1, 2);
+  readonly state: ShardState = new ShardState(1, 2, new ManualClock());
   readonly asked: Asked[] = [];
   readonly reclaimed: number[][] = [];
   readonly logged: string[] = [];
@@ -74,6 +74,7 @@ class Bench {
       state: this.state,
       journal: this.journal,
       logStarts: new LogStarts({
+        moved: () => {},
         stageChanges: () => {},
         afterCommit: (run) => this.#commits.push(run),
       }),
@@ -137,7 +138,7 @@ t.test(
     const early = new Retention({
       state: bench.state,
       journal: bench.journal,
-      logStarts: new LogStarts({ stageChanges: () => {}, afterCommit: () => {} }),
+      logStarts: new LogStarts({ stageChanges: () => {}, afterCommit: () => {}, moved: () => {} }),
       clock: bench.clock,
       log: () => {},
     });

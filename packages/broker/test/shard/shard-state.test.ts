@@ -5,6 +5,7 @@ import { BROKER_LIMITS } from "../../src/limits.ts";
 import { ShardState, type StateChange } from "../../src/shard/shard-state.ts";
 import { decodeStateChanges, encodeStateChanges } from "../../src/shard/state-entry.ts";
 import { DURABILITY_FSYNCED, DURABILITY_MEMORY, DURABILITY_WRITTEN } from "../../src/topic.ts";
+import { ManualClock } from "../harness/manual-clock.ts";
 import { forSeeds, type Seeded } from "../harness/seeded.ts";
 
 /** Everything a restart has to bring back, in a form that compares. */
@@ -33,13 +34,13 @@ function imageOf(state: ShardState): unknown {
 }
 
 function restored(state: ShardState, shardId: number): ShardState {
-  const copy = new ShardState(shardId, 4);
+  const copy = new ShardState(shardId, 4, new ManualClock());
   copy.restore(state.encode());
   return copy;
 }
 
 function randomState(random: Seeded, shardId: number): ShardState {
-  const state = new ShardState(shardId, 4);
+  const state = new ShardState(shardId, 4, new ManualClock());
   for (let i = random.below(6); i > 0; i -= 1) {
     const partition = state.open(1 + random.below(2 ** 31), random.below(1024), random.below(3));
     partition.logStartOffset = partition.logStartStaged = random.below(1000);
@@ -97,7 +98,7 @@ t.test(
   "a reservation or a start that is staged but not yet durable is part of the checkpoint that covers it",
   async (t) => {
     // A checkpoint counts only once everything staged before it is committed, and replay begins behind it.
-    const state = new ShardState(1, 4);
+    const state = new ShardState(1, 4, new ManualClock());
     const partition = state.open(5, 0, DURABILITY_WRITTEN);
     partition.reservedUntil = 1000;
     partition.reservationStaged = 2000;
@@ -112,8 +113,8 @@ t.test(
 
 t.test("a checkpoint of a later format is refused by name", async (t) => {
   const packr = new Packr({ useRecords: false });
-  const image = packr.unpack(new ShardState(1, 4).encode()) as Record<string, unknown>;
-  const state = new ShardState(1, 4);
+  const image = packr.unpack(new ShardState(1, 4, new ManualClock()).encode()) as Record<string, unknown>;
+  const state = new ShardState(1, 4, new ManualClock());
   t.throws(() => state.restore(packr.pack({ ...image, version: 99 })), { code: "DATA_FORMAT_NEWER" });
 });
 
@@ -126,7 +127,7 @@ t.test("changes of state pass through their entry", async (t) => {
     ["epoch", 7, 1, 40_000_001, 2 ** 45],
   ];
   t.same(decodeStateChanges(encodeStateChanges(changes)), changes);
-  const state = new ShardState(1, 4);
+  const state = new ShardState(1, 4, new ManualClock());
   for (const change of changes) state.applyChange(change);
   t.equal(state.find(2 ** 31, 1023)?.reservedUntil, 2 ** 50);
   t.match(state.find(7, 0), { logEpoch: 3, nextOffset: 2 ** 44 });
@@ -140,12 +141,12 @@ t.test("changes of state pass through their entry", async (t) => {
 });
 
 t.test("only shard 0 has the catalog's partition", async (t) => {
-  t.match(new ShardState(0, 4).find(0, 0), { durability: DURABILITY_FSYNCED });
-  t.equal(new ShardState(1, 4).find(0, 0), undefined);
+  t.match(new ShardState(0, 4, new ManualClock()).find(0, 0), { durability: DURABILITY_FSYNCED });
+  t.equal(new ShardState(1, 4, new ManualClock()).find(0, 0), undefined);
 });
 
 t.test("opening again changes the durability and nothing else", async (t) => {
-  const state = new ShardState(1, 4);
+  const state = new ShardState(1, 4, new ManualClock());
   const partition = state.replayed(3, 1);
   partition.nextOffset = 10;
   t.equal(partition.durability, DURABILITY_FSYNCED);
@@ -154,7 +155,7 @@ t.test("opening again changes the durability and nothing else", async (t) => {
 });
 
 t.test("closing forgets a partition and its producers", async (t) => {
-  const state = new ShardState(1, 4);
+  const state = new ShardState(1, 4, new ManualClock());
   const partition = state.open(3, 1, DURABILITY_FSYNCED);
   state.recordProducer(partition, 9, 0, 0, 1, 0, 5);
   state.recordProducer(state.open(3, 2, DURABILITY_FSYNCED), 9, 0, 0, 1, 0, 5);
@@ -167,7 +168,7 @@ t.test("closing forgets a partition and its producers", async (t) => {
 });
 
 t.test("the number of producers is bounded over all partitions", async (t) => {
-  const state = new ShardState(1, 4);
+  const state = new ShardState(1, 4, new ManualClock());
   const partitions = [0, 1, 2].map((partition) => state.open(1, partition, DURABILITY_FSYNCED));
   const max = BROKER_LIMITS.producersPerShardMax;
   for (let i = 0; i < max + 10; i += 1) {

@@ -1,18 +1,30 @@
-import type { Client, Gap, ReceivedRecord, SubscribeFrom, Subscription } from "@millrace/client";
-import type { Command } from "commander";
+import type { Client, ConsumeMode, ReceivedRecord, SubscribeFrom, Subscription } from "@millrace/client";
+import { type Command, Option } from "commander";
 import { fromArgument } from "../arguments/from-argument.ts";
 import { integerArgument } from "../arguments/numeric-argument.ts";
+import {
+  type SubscriptionSettingOptions,
+  subscriptionSettingOptions,
+} from "../arguments/subscription-settings.ts";
 import { urlOption } from "../arguments/url-argument.ts";
 import { withClient } from "../client-session.ts";
 import type { CommandContext, RunCommand } from "../command-context.ts";
+import { CommandError } from "../command-error.ts";
 import { EXIT, type ExitCode } from "../exit-code.ts";
 import type { Interruption } from "../interruption.ts";
+import { gapText } from "../output/gap-text.ts";
 import { LineWriter } from "../output/line-writer.ts";
 import { recordToJson, valueToOutput } from "../output/record-json.ts";
+import { printMessages } from "./sub-consume.ts";
 
-interface SubOptions {
+/** Options of `sub`, as they were parsed. */
+export interface SubOptions extends SubscriptionSettingOptions {
   readonly url: string;
-  readonly from: SubscribeFrom;
+  readonly from?: Exclude<SubscribeFrom, { readonly offsets: unknown }>;
+  readonly subscription?: string;
+  readonly mode?: ConsumeMode;
+  /** True unless --no-ack was given. */
+  readonly ack: boolean;
   readonly partition?: number;
   readonly count?: number;
   readonly untilEnd?: boolean;
@@ -20,6 +32,10 @@ interface SubOptions {
 }
 
 const HELP = `
+Without --subscription it reads the topic for itself and leaves nothing behind; --mode live begins with what is published
+from now on. With --subscription it takes part in that subscription, which is created if --mode says how and there is none;
+what it printed is acknowledged (stream: its offset committed). With --no-ack everything is given back at the end.
+
 --json prints topic, partition, offset, timestamp (ms since the epoch), key, headers and value. Bytes that are not
 valid UTF-8 appear in base64 as valueBase64, keyBase64 or in headersBase64, instead of the plain member.
 Without --json each value is printed as it is, followed by a newline.
@@ -28,23 +44,58 @@ Interrupted (Ctrl-C) it ends with 0, or with 130 if --count or --until-end had n
 
 /** `millrace sub TOPIC` */
 export function registerSub(program: Command, run: RunCommand): void {
-  program
+  const command = program
     .command("sub <topic>")
     .description("print the records of a topic")
-    .option("--from <where>", "earliest, latest, offset:N or time:ISO", fromArgument, "latest")
+    .option("--from <where>", "earliest, latest, offset:N or time:ISO (default: latest)", fromArgument)
     .option("--partition <n>", "this partition only", integerArgument(0, 1023))
     .option("--count <n>", "end after so many records", integerArgument(1, Number.MAX_SAFE_INTEGER))
     .option("--until-end", "end where the topic ended when the command began")
+    .option("--subscription <name>", "take part in this subscription")
+    .addOption(
+      new Option("--mode <mode>", "of the subscription; live needs none").choices([
+        "stream",
+        "queue",
+        "keyed",
+        "live",
+      ]),
+    )
+    .option("--ack", "acknowledge what is printed, the default", true)
+    .option("--no-ack", "acknowledge nothing")
     .addOption(urlOption())
     .option("--json", "print a JSON object a record, one a line")
     .addHelpText("after", HELP)
     .action((topic: string, options: SubOptions) =>
-      run((context) =>
-        withClient(context, options.url, (client, interruption) =>
-          printRecords(context, client, interruption, topic, options),
-        ),
-      ),
+      run((context) => {
+        checkCombination(options);
+        return withClient(context, options.url, (client, interruption) =>
+          (options.subscription === undefined ? printRecords : printMessages)(
+            context,
+            client,
+            interruption,
+            topic,
+            options,
+          ),
+        );
+      }),
     );
+  for (const option of subscriptionSettingOptions(true)) command.addOption(option);
+}
+
+/** @throws CommandError USAGE where options contradict each other */
+function checkCombination(options: SubOptions): void {
+  const { subscription, mode, partition, untilEnd } = options;
+  const refuse = (text: string): never => {
+    throw new CommandError("USAGE", text);
+  };
+  if (subscription === undefined) {
+    if (mode !== undefined && mode !== "live") refuse(`--mode ${mode} needs --subscription.`);
+    if (!options.ack) refuse("--no-ack needs --subscription.");
+    return;
+  }
+  if (mode === "live") refuse("--mode live has no subscription.");
+  if (partition !== undefined) refuse("--partition cannot be chosen with --subscription.");
+  if (untilEnd === true) refuse("--until-end cannot be used with --subscription.");
 }
 
 async function printRecords(
@@ -55,7 +106,8 @@ async function printRecords(
   options: SubOptions,
 ): Promise<ExitCode> {
   const subscription = client.subscribe(topic, {
-    from: options.from,
+    from: options.from ?? "latest",
+    ...(options.mode === "live" ? { mode: "live" } : {}),
     partitions: options.partition === undefined ? undefined : [options.partition],
     untilEnd: options.untilEnd === true,
     onGap: (gap) => context.stderr.write(`${gapText(gap)}\n`),
@@ -90,12 +142,4 @@ async function copyRecords(
     if (writer.closed) return false;
   }
   return false;
-}
-
-function gapText(gap: Gap): string {
-  const where = `${gap.topic} partition ${gap.partition}`;
-  if (gap.fromOffset === gap.toOffset) return `gap: ${where} at offset ${gap.fromOffset} (${gap.reason})`;
-  if (gap.toOffset < gap.fromOffset)
-    return `gap: ${where} goes back from offset ${gap.fromOffset} to ${gap.toOffset} (${gap.reason})`;
-  return `gap: ${where} offsets ${gap.fromOffset} to ${gap.toOffset - 1} will not come (${gap.reason})`;
 }

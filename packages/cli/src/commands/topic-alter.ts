@@ -2,9 +2,11 @@ import type { Durability, TopicChanges } from "@millrace/client";
 import type { Command } from "commander";
 import {
   durabilityOption,
+  overflowOption,
   type RetentionOptions,
   retentionBytesOption,
   retentionOption,
+  retentionPolicyOption,
   retentionSettings,
 } from "../arguments/topic-settings.ts";
 import { urlOption } from "../arguments/url-argument.ts";
@@ -28,6 +30,8 @@ export function registerTopicAlter(parent: Command, run: RunCommand): void {
     .description("change settings of a topic and print it; what is not mentioned stays")
     .addOption(retentionOption())
     .addOption(retentionBytesOption())
+    .addOption(retentionPolicyOption())
+    .addOption(overflowOption())
     .addOption(durabilityOption())
     .addOption(urlOption())
     .option("--json", "print a JSON object")
@@ -35,10 +39,7 @@ export function registerTopicAlter(parent: Command, run: RunCommand): void {
       run((context) => {
         const changes: TopicChanges = { ...retentionSettings(options), durability: options.durability };
         if (Object.values(changes).every((value) => value === undefined)) {
-          throw new CommandError(
-            "USAGE",
-            "nothing to change: state --retention, --retention-bytes or --durability",
-          );
+          throw new CommandError("USAGE", "nothing to change: state at least one setting; see --help");
         }
         return withClient(context, options.url, async (client, interruption) => {
           const topic = await client.topics.alter(name, changes, { signal: interruption.signal });

@@ -3,9 +3,11 @@ import type { Command } from "commander";
 import { integerArgument } from "../arguments/numeric-argument.ts";
 import {
   durabilityOption,
+  overflowOption,
   type RetentionOptions,
   retentionBytesOption,
   retentionOption,
+  retentionPolicyOption,
   retentionSettings,
 } from "../arguments/topic-settings.ts";
 import { urlOption } from "../arguments/url-argument.ts";
@@ -31,6 +33,8 @@ export function registerTopicCreate(parent: Command, run: RunCommand): void {
     .option("--partitions <n>", "1 to 1024; fixed for the topic's life", integerArgument(1, 1024), 1)
     .addOption(retentionOption(" (default: 7d)"))
     .addOption(retentionBytesOption(" (default: unlimited)"))
+    .addOption(retentionPolicyOption(" (default: time)"))
+    .addOption(overflowOption(" (default: refuse)"))
     .addOption(durabilityOption(" (default: fsynced)"))
     .option("--if-not-exists", "succeed, and print the topic, if it is there already")
     .addOption(urlOption())

@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import type { PublishResult, ReceivedRecord } from "@millrace/client";
+import type { Message, PublishResult, ReceivedRecord } from "@millrace/client";
 
 /**
  * One line of `sub --json`: topic, partition, offset, timestamp, key, headers, value. Bytes that are valid UTF-8 are
@@ -14,6 +14,13 @@ export function recordToJson(record: ReceivedRecord): string {
     timestamp: record.timestamp,
   };
   return JSON.stringify({ ...line, ...recordMembers(record) }, jsonReplacer);
+}
+
+/** The same for a message of a subscription, with its `deliveryCount`. */
+export function messageToJson(message: Message): string {
+  const { topic, partition, offset, timestamp, deliveryCount } = message;
+  const line = { topic, partition, offset, timestamp, deliveryCount };
+  return JSON.stringify({ ...line, ...recordMembers(message) }, jsonReplacer);
 }
 
 /** Key, headers and value of a record as the members of a line, to be made text with `jsonReplacer`. */

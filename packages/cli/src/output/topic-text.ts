@@ -24,6 +24,8 @@ export function topicDescriptionText(topic: TopicDescription): string[] {
     ["partitions", String(topic.partitions)],
     ["retention", durationText(topic.retentionMs)],
     ["retention bytes", byteLimitText(topic.retentionBytes)],
+    ["retention policy", topic.retention ?? "time"],
+    ...(topic.retention === "acknowledged" ? [["overflow", topic.overflow ?? "refuse"] as const] : []),
     ["durability", topic.durability],
     ["created", new Date(topic.createdMs).toISOString()],
   ];

@@ -20,6 +20,7 @@ import type {
   Truncation,
 } from "../api/topics.ts";
 import type { RequestTable } from "../connection/request-table.ts";
+import { stated } from "./stated.ts";
 import { truncateBeforeOf } from "./truncate-before.ts";
 
 /** Topic administration over the requests of a client. */
@@ -97,11 +98,6 @@ export class BrokerTopics implements Topics {
 }
 
 type Encode = Parameters<RequestTable["request"]>[0]["encode"];
-
-/** Without what is undefined: to the broker a name that is there is a wish. */
-function stated(settings: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
-}
 
 function toTopic(value: unknown): Topic {
   const { partitionInfo: _, ...topic } = value as TopicInfo;

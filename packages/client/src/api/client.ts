@@ -1,6 +1,10 @@
 import type { MillraceError } from "@millrace/protocol";
+import type { ConsumeOptions, Consumer, HandlerOptions, MessageHandler, PullConsumer } from "./consumer.ts";
+import type { DeadLetters } from "./dead-letters.ts";
 import type { Producer, ProducerOptions } from "./producer.ts";
+import type { AskOptions, Reply, RequestHandler, Responder, RespondOptions } from "./request-reply.ts";
 import type { Gap, SubscribeOptions, Subscription } from "./subscription.ts";
+import type { Subscriptions } from "./subscriptions.ts";
 import type { Topics } from "./topics.ts";
 
 /** Options of `connect`. */
@@ -59,15 +63,38 @@ export interface Client {
   readonly url: string;
   readonly state: ClientState;
   readonly topics: Topics;
+  readonly subscriptions: Subscriptions;
+  readonly deadLetters: DeadLetters;
   /** Does not wait for the broker: an unknown topic shows in the producer's promises. */
   producer(topic: string, options?: ProducerOptions): Producer;
-  /** Does not wait for the broker: an unknown topic shows in the iteration, and in `ready()`. */
+  /**
+   * Reads a topic, for oneself alone and without the broker keeping a position. The topic may be a pattern: `orders.*` (one
+   * word) or `orders.>` (the rest of the name) reads all topics of such a name, also those made later, from their beginning.
+   * Does not wait for the broker: an unknown topic shows in the iteration, and in `ready()`.
+   */
   subscribe(topic: string, options?: SubscribeOptions): Subscription;
+  /**
+   * Takes part in a subscription of a topic: the messages are given to a handler, or are pulled out of the consumer, which
+   * is then an async iterable. In mode `stream` and `live` the topic may be a pattern, as for `subscribe`. Does not wait for
+   * the broker: what it refuses shows in `ready()` and `closed`.
+   */
+  consume(topic: string, options: ConsumeOptions, handler: MessageHandler, more?: HandlerOptions): Consumer;
+  consume(topic: string, options: ConsumeOptions): PullConsumer;
+  /**
+   * Publishes a request and waits for the reply of one of the topic's responders. Rejects with NO_RESPONDERS at once when
+   * there is none, TIMEOUT, what publishing rejects with, or REQUEST_FAILED with the message of what the handler threw.
+   */
+  request(topic: string, value: unknown, options?: AskOptions): Promise<Reply>;
+  /**
+   * Answers requests on a topic, together with everybody else who does: each request goes to one of them. They are consumers of
+   * the topic's subscription `responders`, of mode `queue`, which is created when there is none.
+   */
+  respond(topic: string, handler: RequestHandler, options?: RespondOptions): Responder;
   /** Returns a function that removes the listener. A listener must not throw. */
   on<E extends keyof ClientEvents>(event: E, listener: (value: ClientEvents[E]) => void): () => void;
   /**
-   * Ends all subscriptions, flushes all producers (for at most `closeTimeoutMs`; what is then not acknowledged rejects
-   * with CLOSED), closes the connection. Never rejects; everything afterwards is refused with CLOSED.
+   * Ends all subscriptions, closes all consumers and flushes all producers (for at most `closeTimeoutMs`; what is then not
+   * acknowledged rejects with CLOSED), closes the connection. Never rejects; everything afterwards is refused with CLOSED.
    */
   close(): Promise<void>;
 }

@@ -2,6 +2,8 @@ import type { ReceivedBatch, ReceivedRecord } from "./record.ts";
 
 /** Where a partition is to be read from. */
 export interface PartitionPosition {
+  /** Only from the `positions()` of a pattern, which has several topics. */
+  readonly topic?: string | undefined;
   readonly partition: number;
   /** The first offset wanted. */
   readonly offset: number;
@@ -58,15 +60,28 @@ export interface Gap {
   readonly reason: "retention" | "gap" | "damage" | "log-epoch" | "reconnect" | (string & {});
 }
 
-/** Options of `client.subscribe`. */
-export interface SubscribeOptions {
+/** What a reader that is `live` may ask for besides what is published from now on. */
+export interface LiveOptions {
+  /** Begins with the newest `records` of each partition, or with what was appended in the last `ms`. */
+  readonly replay?: { readonly records: number } | { readonly ms: number } | undefined;
+  /**
+   * Begins with the newest record of each key, as far as they are among the newest `records` of each partition (10,000 by
+   * default). Records without a key are left out of that.
+   */
+  readonly lastValuePerKey?: { readonly records?: number | undefined } | undefined;
+  /** After a lost connection: "report" a gap (the default) and go on with what is published then, or "fill" it from the log. */
+  readonly onReconnect?: "report" | "fill" | undefined;
+}
+
+/** Options of `client.subscribe`. `replay`, `lastValuePerKey` and `onReconnect` are for mode "live". */
+export interface SubscribeOptions extends LiveOptions {
   /** Default "latest". */
   readonly from?: SubscribeFrom | undefined;
   /** Only these partitions; all of them by default. */
   readonly partitions?: readonly number[] | undefined;
   /**
    * "stream" (the default) continues after a lost connection where it was; "live" continues with what is published
-   * then, and reports what it missed as a gap.
+   * then, and reports what it missed as a gap (see `onReconnect`).
    */
   readonly mode?: "stream" | "live" | undefined;
   /**

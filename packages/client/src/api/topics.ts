@@ -10,7 +10,20 @@ export interface TopicConfig {
   readonly retentionBytes?: number | null | undefined;
   /** What an acknowledgement promises: `fsynced` by default. */
   readonly durability?: Durability | undefined;
+  /**
+   * "time" (the default): records are kept as long as the bounds say. "acknowledged": a record may go already when every
+   * queue and keyed subscription has finished with it.
+   */
+  readonly retention?: TopicRetention | undefined;
+  /**
+   * What happens when a topic that keeps until acknowledged reaches a bound with records that nobody has finished: publishes
+   * are refused with TOPIC_FULL (the default), or the oldest records go to the dead-letter topic.
+   */
+  readonly overflow?: TopicOverflow | undefined;
 }
+
+export type TopicRetention = "time" | "acknowledged";
+export type TopicOverflow = "refuse" | "dead-letter";
 
 /** What may be changed in a topic's life; what is left out stays. */
 export type TopicChanges = Omit<TopicConfig, "partitions">;
@@ -49,6 +62,12 @@ export interface Topic {
   /** null: without bound. */
   readonly retentionBytes: number | null;
   readonly durability: Durability;
+  /** Undefined: "time". */
+  readonly retention?: TopicRetention | undefined;
+  /** Undefined: "refuse". */
+  readonly overflow?: TopicOverflow | undefined;
+  /** Id of the topic whose dead letters this one has; undefined for an ordinary topic. */
+  readonly deadLetterOf?: number | undefined;
   /** ms since the epoch. */
   readonly createdMs: number;
   /** Position in the catalog after which the topic is known. */

@@ -43,7 +43,7 @@ export interface ArrivalHandlers {
  * is. Bounded by the window that the broker keeps to. Records are taken one by one or a batch at a time, or both.
  */
 export class Arrivals {
-  readonly window: DeliveryWindow = new DeliveryWindow();
+  readonly window: DeliveryWindow;
   readonly #topic: string;
   readonly #verify: boolean;
   readonly #handlers: ArrivalHandlers;
@@ -57,8 +57,17 @@ export class Arrivals {
   #cursor: PartitionCursor | undefined;
   /** Where `#cursor` moves when the next record or batch is asked for; -1: nowhere. */
   #consumedOffset = -1;
+  /** Bytes of the frames that take up the window. */
+  #heldBytes = 0;
 
-  constructor(topic: string, verifyChecksums: boolean, handlers: ArrivalHandlers) {
+  /** The window may be one with others'. */
+  constructor(
+    topic: string,
+    verifyChecksums: boolean,
+    handlers: ArrivalHandlers,
+    window: DeliveryWindow = new DeliveryWindow(),
+  ) {
+    this.window = window;
     this.#topic = topic;
     this.#verify = verifyChecksums;
     this.#handlers = handlers;
@@ -71,6 +80,7 @@ export class Arrivals {
 
   /** @throws MillraceError CREDIT_EXCEEDED */
   addFrame(cursor: PartitionCursor, bytes: Uint8Array, nextOffset: number): void {
+    this.#heldBytes += bytes.length;
     this.window.onReceived(bytes.length);
     cursor.received = Math.max(cursor.received, nextOffset);
     this.#arrivals.push({ kind: "frame", cursor, bytes, nextOffset });
@@ -92,12 +102,14 @@ export class Arrivals {
     this.#arrivals.push({ kind: "change", cursor, toOffset, log, end });
   }
 
-  /** Drops everything. */
-  clear(): void {
+  /** Drops everything. Returns the new credit limit if the broker is to be told of one. */
+  clear(): number | undefined {
+    const heldBytes = this.#heldBytes;
     this.#arrivals.clear();
-    this.window.clear();
+    this.#heldBytes = 0;
     this.#frame = undefined;
     this.#batch = undefined;
+    return this.window.onConsumed(heldBytes);
   }
 
   /** The next record, or undefined when none is there now. Throws as `takeBatch` does. */
@@ -184,6 +196,7 @@ export class Arrivals {
     }
     this.#frame = undefined;
     if (frame.nextOffset > cursor.delivered) this.#passGap(cursor, frame.nextOffset, "gap");
+    this.#heldBytes -= bytes.length;
     const limit = this.window.onConsumed(bytes.length);
     if (limit !== undefined) this.#handlers.onCredit(limit);
     return undefined;

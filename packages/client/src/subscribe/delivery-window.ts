@@ -50,9 +50,4 @@ export class DeliveryWindow {
     this.#limit = limit;
     return limit;
   }
-
-  /** Nothing of what arrived will be consumed. */
-  clear(): void {
-    this.#unconsumed = 0;
-  }
 }

@@ -9,16 +9,21 @@ import {
   type SubscribeFrom as WireFrom,
 } from "@millrace/protocol";
 import type { ReceivedBatch, ReceivedRecord } from "../api/record.ts";
-import type { Gap, PartitionPosition, SubscribeOptions, Subscription } from "../api/subscription.ts";
-import type { Topics } from "../api/topics.ts";
+import type { Gap, PartitionPosition, SubscribeOptions } from "../api/subscription.ts";
+import type { TopicDescription, Topics } from "../api/topics.ts";
 import { Backoff } from "../backoff.ts";
 import type { RequestTable } from "../connection/request-table.ts";
+import type { ServerClock } from "../connection/server-clock.ts";
+import { Deferred } from "../deferred.ts";
 import type { Entropy } from "../entropy.ts";
 import { abortedError, closedError, SUBSCRIBE_DEFAULTS, windowBytesOf } from "../settings.ts";
 import type { Clock, TimerHandle } from "../system-clock.ts";
 import { Arrivals } from "./arrivals.ts";
+import { LastValues } from "./last-values.ts";
+import { type LiveStart, liveStartOf } from "./live-start.ts";
 import { movedBoundsOf } from "./moved-bounds.ts";
 import { type LogIdentity, PartitionCursor } from "./partition-cursor.ts";
+import type { RecordReader } from "./record-reader.ts";
 import { type StartPosition, startPositionOf } from "./start-position.ts";
 import type { Subscriber } from "./subscriber.ts";
 import { TakeIterator } from "./take-iterator.ts";
@@ -30,7 +35,10 @@ export interface SubscriptionContext {
   readonly topics: Topics;
   readonly clock: Clock;
   readonly entropy: Entropy;
+  readonly serverClock: ServerClock;
   onGap(gap: Gap): void;
+  /** There may be records, or it has ended. */
+  onWake?(): void;
 }
 
 const RETRY_MIN_MS = 100;
@@ -39,11 +47,14 @@ const RETRY_MAX_MS = 5_000;
 const MOVED: ReadonlySet<string> = new Set(["LOG_EPOCH_CHANGED", "OFFSET_OUT_OF_RANGE"]);
 
 /** One subscription, over as many sessions as it takes. */
-export class TopicSubscription implements Subscription {
+export class TopicSubscription implements RecordReader {
   readonly topic: string;
   readonly #options: SubscribeOptions;
   readonly #context: SubscriptionContext;
   readonly #start: StartPosition;
+  /** Of a live reader that begins in the past. */
+  readonly #liveStart: LiveStart | undefined;
+  readonly #lastValues: LastValues | undefined;
   readonly #cursors: Map<number, PartitionCursor> = new Map();
   readonly #arrivals: Arrivals;
   readonly #backoff: Backoff;
@@ -57,7 +68,7 @@ export class TopicSubscription implements Subscription {
   #waiters: (() => void)[] = [];
   #isEnded = false;
   #failure: MillraceError | undefined;
-  readonly #ready: { promise: Promise<void>; resolve: () => void; reject: (error: MillraceError) => void };
+  readonly #ready: Deferred<void> = new Deferred();
 
   /** @throws MillraceError INVALID_FROM, RangeError */
   constructor(topic: string, options: SubscribeOptions, context: SubscriptionContext) {
@@ -65,6 +76,8 @@ export class TopicSubscription implements Subscription {
     this.#options = options;
     this.#context = context;
     this.#start = startPositionOf(options.from ?? SUBSCRIBE_DEFAULTS.from, options.partitions);
+    this.#liveStart = liveStartOf(options);
+    this.#lastValues = this.#liveStart?.kind === "last-values" ? new LastValues() : undefined;
     this.#arrivals = new Arrivals(topic, options.verifyChecksums ?? SUBSCRIBE_DEFAULTS.verifyChecksums, {
       onGap: (gap) => {
         options.onGap?.(gap);
@@ -74,14 +87,6 @@ export class TopicSubscription implements Subscription {
     });
     windowBytesOf(options.windowBytes, 0);
     this.#backoff = new Backoff(RETRY_MIN_MS, RETRY_MAX_MS, () => context.entropy.fraction());
-    let resolve!: () => void;
-    let reject!: (error: MillraceError) => void;
-    const promise = new Promise<void>((onResolve, onReject) => {
-      resolve = onResolve;
-      reject = onReject;
-    });
-    promise.catch(() => {});
-    this.#ready = { promise, resolve, reject };
     const { signal } = options;
     if (signal?.aborted === true) {
       this.end(abortedError(signal));
@@ -109,18 +114,45 @@ export class TopicSubscription implements Subscription {
 
   [Symbol.asyncIterator](): AsyncIterableIterator<ReceivedRecord> {
     return new TakeIterator(
-      () => this.#take(() => this.#arrivals.takeRecord()),
+      () => this.takeRecord(),
       () => this.#more(),
       () => this.close(),
     );
   }
 
   batches(): AsyncIterableIterator<ReceivedBatch> {
+    if (this.#lastValues !== undefined) throw new RangeError("lastValuePerKey gives records, not batches");
     return new TakeIterator<ReceivedBatch>(
-      () => this.#take(() => this.#arrivals.takeBatch()),
+      () => this.takeBatch(),
       () => this.#more(),
       () => this.close(),
     );
+  }
+
+  takeRecord(): ReceivedRecord | undefined {
+    const arrivals = this.#arrivals;
+    const last = this.#lastValues;
+    if (last === undefined) return this.#take(() => arrivals.takeRecord());
+    return this.#take(() => last.take(() => arrivals.takeRecord()));
+  }
+
+  takeBatch(): ReceivedBatch | undefined {
+    return this.#take(() => this.#arrivals.takeBatch());
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  get failure(): MillraceError | undefined {
+    return this.#failure;
+  }
+
+  /** Whether everything that was to be read until the end has been. */
+  get isComplete(): boolean {
+    if (!this.#isAccepted || this.#options.untilEnd !== true) return false;
+    for (const cursor of this.#cursors.values()) if (!cursor.isDone) return false;
+    return true;
   }
 
   async close(): Promise<void> {
@@ -227,8 +259,15 @@ export class TopicSubscription implements Subscription {
     subscriber.connection?.sendFrame(encodeUnsubscribe, { requestId: requests.nextId(), subscriptionId });
   }
 
+  /** Whether it goes on with what is published then, after a lost connection. */
   get #isLive(): boolean {
-    return this.#options.mode === "live";
+    return this.#options.mode === "live" && this.#options.onReconnect !== "fill";
+  }
+
+  /** Whether the bounds of the partitions have to be known first. */
+  get #needsBounds(): boolean {
+    const kind = this.#liveStart?.kind;
+    return this.#start.own !== undefined || kind === "records" || kind === "last-values";
   }
 
   /** Subscribes, or resumes, if there is a connection; otherwise the next one calls again. */
@@ -237,7 +276,7 @@ export class TopicSubscription implements Subscription {
     const { connection, welcome } = subscriber;
     if (this.#isEnded || this.#subscriptionId !== undefined || this.#isPreparing) return;
     if (connection === undefined || welcome === undefined) return;
-    if (this.#start.own !== undefined && this.#cursors.size === 0) {
+    if (this.#needsBounds && this.#cursors.size === 0) {
       void this.#prepare();
       return;
     }
@@ -259,7 +298,10 @@ export class TopicSubscription implements Subscription {
   }
 
   #wireFrom(): WireFrom {
-    if (this.#cursors.size === 0) return this.#start.wire as WireFrom;
+    if (this.#cursors.size === 0) {
+      if (this.#liveStart?.kind !== "time") return this.#start.wire as WireFrom;
+      return { kind: "time", timeMs: Math.max(0, this.#context.serverClock.now() - this.#liveStart.ms) };
+    }
     if (this.#isLive && this.#isAccepted) return { kind: "latest" };
     const positions = Array.from(this.#cursors.values(), ({ partition, received, log }) =>
       positionOf(partition, received, log),
@@ -268,21 +310,40 @@ export class TopicSubscription implements Subscription {
   }
 
   /** Own positions are a resume, for which the topic's id and the partitions' log epochs have to be known. */
-  async #prepare(): Promise<void> {
-    const own = this.#start.own as NonNullable<StartPosition["own"]>;
-    await this.#describing(({ topicId, partitionInfo }) => {
-      const epochs = new Map(partitionInfo.map(({ partition, logEpoch }) => [partition, logEpoch]));
-      const unknown = own.positions.find(({ partition }) => !epochs.has(partition));
-      if (unknown !== undefined) {
-        const message = `topic ${this.topic} has no partition ${unknown.partition}`;
-        throw new MillraceError("UNKNOWN_PARTITION", message);
-      }
-      this.#topicId = own.topicId ?? topicId;
-      for (const { partition, offset, logEpoch, restores = [] } of own.positions) {
-        const log = { logEpoch: logEpoch ?? (epochs.get(partition) as number), restores };
-        this.#cursors.set(partition, new PartitionCursor(partition, offset, log));
-      }
+  #prepare(): Promise<void> {
+    const { own } = this.#start;
+    return this.#describing((topic) => {
+      if (own === undefined) this.#beginBeforeEnd(topic);
+      else this.#beginAt(own, topic);
     });
+  }
+
+  #beginAt(own: NonNullable<StartPosition["own"]>, { topicId, partitionInfo }: TopicDescription): void {
+    const epochs = new Map(partitionInfo.map(({ partition, logEpoch }) => [partition, logEpoch]));
+    const unknown = own.positions.find(({ partition }) => !epochs.has(partition));
+    if (unknown !== undefined) {
+      const message = `topic ${this.topic} has no partition ${unknown.partition}`;
+      throw new MillraceError("UNKNOWN_PARTITION", message);
+    }
+    this.#topicId = own.topicId ?? topicId;
+    for (const { partition, offset, logEpoch, restores = [] } of own.positions) {
+      const log = { logEpoch: logEpoch ?? (epochs.get(partition) as number), restores };
+      this.#cursors.set(partition, new PartitionCursor(partition, offset, log));
+    }
+  }
+
+  /** A live reader begins so many records before the end of each partition. */
+  #beginBeforeEnd({ topicId, partitionInfo }: TopicDescription): void {
+    const { records } = this.#liveStart as Extract<LiveStart, { records: number }>;
+    const { partitions } = this.#start;
+    this.#topicId = topicId;
+    for (const { partition, logStartOffset, highWatermark, logEpoch } of partitionInfo) {
+      if (partitions !== undefined && !partitions.includes(partition)) continue;
+      const offset = Math.max(logStartOffset, highWatermark - records);
+      const cursor = new PartitionCursor(partition, offset, { logEpoch, restores: [] });
+      this.#cursors.set(partition, cursor);
+      this.#lastValues?.add(cursor, highWatermark);
+    }
   }
 
   /**
@@ -309,7 +370,7 @@ export class TopicSubscription implements Subscription {
   }
 
   /** Asks for the topic's present state, then subscribes. */
-  async #describing(use: (topic: Awaited<ReturnType<Topics["describe"]>>) => void): Promise<void> {
+  async #describing(use: (topic: TopicDescription) => void): Promise<void> {
     this.#isPreparing = true;
     try {
       use(await this.#context.topics.describe(this.topic));
@@ -360,7 +421,7 @@ export class TopicSubscription implements Subscription {
   async #more(): Promise<boolean> {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#isEnded) return false;
-    if (this.#isAccepted && this.#options.untilEnd === true && this.#isComplete()) {
+    if (this.isComplete) {
       await this.close();
       return false;
     }
@@ -368,12 +429,8 @@ export class TopicSubscription implements Subscription {
     return true;
   }
 
-  #isComplete(): boolean {
-    for (const cursor of this.#cursors.values()) if (!cursor.isDone) return false;
-    return true;
-  }
-
   #wake(): void {
+    this.#context.onWake?.();
     const waiters = this.#waiters;
     if (waiters.length === 0) return;
     this.#waiters = [];

@@ -12,21 +12,10 @@ import { INSUFFICIENT_CAPACITY } from "@millrace/core";
 import { ERROR_CODES, type ErrorName, MillraceError } from "@millrace/protocol";
 import type { GatewayNode } from "../../src/create-broker.ts";
 import { type FakeFrame, FakePartition } from "./fake-partition.ts";
+import { FakeQueues } from "./fake-queues.ts";
+import { deliverEvent, type FakePublish, FakeShard, readPublish, type ShardEvent } from "./fake-shard.ts";
 import { fakeStatus } from "./fake-status.ts";
-
-/** What the shard finds in its ring. Field offsets are those of the journal's entry, in 32 bit words. */
-export interface FakePublish {
-  readonly sessionId: number;
-  readonly topicId: number;
-  readonly partition: number;
-  readonly producerId: number;
-  readonly producerEpoch: number;
-  readonly baseSequence: number;
-  readonly count: number;
-  readonly checksum: number;
-  readonly hasChecksum: boolean;
-  readonly stored: Uint8Array;
-}
+import { FakeSubscriptions } from "./fake-subscriptions.ts";
 
 interface FakeRead {
   readonly streamId: number;
@@ -37,32 +26,13 @@ interface FakeRead {
   readonly maxBytes: number;
 }
 
-type Event = (handler: GatewayHandler) => void;
-
-const RING_BYTES = 4_194_304;
-
-class FakeShard {
-  readonly memory: Buffer = Buffer.from(new SharedArrayBuffer(RING_BYTES));
-  readonly words: Int32Array = new Int32Array(this.memory.buffer);
-  /** Commands in the order in which the gateway gave them. */
-  inbox: (() => void)[] = [];
-  /** Answers in the order in which the shard gave them, and those of the reader thread, which has its own ring. */
-  outbox: Event[] = [];
-  coldOutbox: Event[] = [];
-  capacityBytes: number = Number.POSITIVE_INFINITY;
-  usedBytes = 0;
-  waiting = false;
-  down = false;
-  claimed: { readonly index: number; readonly storedBytes: number } | undefined;
-}
-
 const CONFIG: TopicConfig = { partitions: 1, retentionMs: 0, retentionBytes: 0, durability: "fsynced" };
 
 /**
  * A node without threads: shards are arrays, time is the test's. With `auto` it answers by itself after each turn of
  * the event loop, otherwise when the test calls work(), answer() or run().
  */
-export class FakeNode implements GatewayNode {
+export class FakeNode extends FakeSubscriptions implements GatewayNode {
   readonly shardCount: number;
   ready = false;
   auto: boolean;
@@ -78,6 +48,7 @@ export class FakeNode implements GatewayNode {
   recovery: Promise<void> = Promise.resolve();
   handler: GatewayHandler | undefined;
   readonly shards: readonly FakeShard[];
+  readonly queues: FakeQueues;
   readonly #topics: Map<number, Topic> = new Map();
   readonly #partitions: Map<string, FakePartition> = new Map();
   readonly #random: () => number;
@@ -85,10 +56,12 @@ export class FakeNode implements GatewayNode {
   #planned = false;
 
   constructor(options: { shards?: number; auto?: boolean; random?: () => number } = {}) {
+    super();
     this.shardCount = options.shards ?? 1;
     this.auto = options.auto ?? false;
     this.#random = options.random ?? (() => 0);
     this.shards = Array.from({ length: this.shardCount }, () => new FakeShard());
+    this.queues = new FakeQueues(this.shards, this.#random);
   }
 
   // ---- life cycle ----
@@ -290,6 +263,22 @@ export class FakeNode implements GatewayNode {
     return 0;
   }
 
+  lend(...args: Parameters<FakeQueues["lend"]>): number {
+    return this.#told(this.queues.lend(...args));
+  }
+
+  recall(...args: Parameters<FakeQueues["recall"]>): number {
+    return this.#told(this.queues.recall(...args));
+  }
+
+  detach(...args: Parameters<FakeQueues["detach"]>): number {
+    return this.#told(this.queues.detach(...args));
+  }
+
+  settle(...args: Parameters<FakeQueues["settle"]>): number {
+    return this.#told(this.queues.settle(...args));
+  }
+
   // ---- the shards' side ----
 
   /** The shard handles so many commands. */
@@ -347,9 +336,12 @@ export class FakeNode implements GatewayNode {
     shard.outbox = [];
     shard.usedBytes = 0;
     shard.waiting = false;
+    shard.consumerRecords = 0;
+    this.queues.onKilled(shardId);
     for (const log of this.#partitions.values()) {
       if (log.topic.shards[log.partition] === shardId) log.tailed = false;
     }
+    this.loseHome(shardId);
     this.handler?.onShardDown(shardId);
   }
 
@@ -380,9 +372,23 @@ export class FakeNode implements GatewayNode {
     }
   }
 
+  protected override isDown(shardId: number): boolean {
+    return (this.shards[shardId] as FakeShard).down;
+  }
+
+  protected override say(shardId: number, event: ShardEvent): void {
+    (this.shards[shardId] as FakeShard).outbox.push(event);
+    this.#plan();
+  }
+
   #command(shard: FakeShard, command: () => void): void {
     shard.inbox.push(command);
     this.#plan();
+  }
+
+  #told(outcome: number): number {
+    this.#plan();
+    return outcome;
   }
 
   #plan(): void {
@@ -462,37 +468,4 @@ export class FakeNode implements GatewayNode {
     if (typeof frame === "number") outbox.push((handler) => handler.onNeedsCredit(streamId, frame));
     else outbox.push(deliverEvent(streamId, false, frame));
   }
-}
-
-/** Hands a frame over as ring memory, and writes over it afterwards. */
-function deliverEvent(streamId: number, shared: boolean, frame: FakeFrame): Event {
-  return (handler) => {
-    const { bytes, firstOffset, nextOffset } = frame;
-    const memory = Buffer.from(new SharedArrayBuffer(bytes.length + 64));
-    memory.set(bytes, 40);
-    handler.onDeliver(streamId, shared, firstOffset, nextOffset, memory, 40, bytes.length);
-    memory.fill(0xee);
-  };
-}
-
-function readPublish(shard: FakeShard, index: number, storedBytes: number): FakePublish {
-  const { words, memory } = shard;
-  const w = index >> 2;
-  const u32 = (word: number): number => (words[w + word] as number) >>> 0;
-  const u64 = (word: number): number => u32(word) + u32(word + 1) * 2 ** 32;
-  const start = index + ENTRY_HEADER_BYTES;
-  const publish: FakePublish = {
-    sessionId: u32(4),
-    topicId: u32(8),
-    partition: u32(9),
-    count: u32(12),
-    producerEpoch: u32(13),
-    producerId: u64(16),
-    baseSequence: u64(18),
-    checksum: u32(20),
-    hasChecksum: ((u32(2) >> 8) & 1) === 1,
-    stored: Uint8Array.from(memory.subarray(start, start + storedBytes)),
-  };
-  memory.fill(0xee, index, start + storedBytes);
-  return publish;
 }

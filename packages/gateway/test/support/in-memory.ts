@@ -1,5 +1,6 @@
 import type { LogLevel } from "@millrace/broker/internal";
-import { Gateway, type GatewayOptions } from "../../src/gateway.ts";
+import { Gateway } from "../../src/gateway.ts";
+import type { GatewayOptions } from "../../src/gateway-parts.ts";
 import { OriginPolicy } from "../../src/origin-policy.ts";
 import { frameBytes } from "./batches.ts";
 import { FakeClock } from "./fake-clock.ts";
@@ -27,7 +28,7 @@ export class InMemoryGateway {
       logger: { log: (level, event, fields = {}) => this.logged.push({ level, event, fields }) },
       ...options,
     });
-    this.node.attach(this.gateway);
+    this.node.attach(this.gateway.node);
     this.node.ready = true;
     this.gateway.serve(new OriginPolicy("127.0.0.1", 7070, []));
   }

@@ -77,6 +77,11 @@ export class IndexPoints {
     return findPoint(this.words, this.count, POINT_TIME, timePivot(timeMs - this.firstTime));
   }
 
+  /** Append time of the first entry of a point. */
+  timeAt(point: number): number {
+    return this.firstTime + (this.words[point * POINT_WORDS + POINT_TIME] as number);
+  }
+
   /** The points as words, in use until the next `add`. */
   used(): Uint32Array {
     return this.words.subarray(0, this.count * POINT_WORDS);

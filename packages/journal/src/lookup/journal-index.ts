@@ -125,6 +125,22 @@ export class JournalIndex {
     return this.sealedLocation(index, findSealed(index, index.sealedFirstTime, timeMs));
   }
 
+  /**
+   * An append time at or before that of the entry that holds `offset`: of the first entry of its stretch, or of its segment
+   * once that is sealed.
+   * @returns undefined when that entry is settled, or there is none.
+   */
+  timeBefore(topicId: number, partition: number, offset: number): number | undefined {
+    const index = this.find(topicId, partition);
+    if (index === undefined) return undefined;
+    for (let i = index.points.length - 1; i >= 0; i--) {
+      const points = index.points[i] as IndexPoints;
+      if (offset >= points.firstOffset) return points.timeAt(points.findOffset(offset));
+    }
+    if (index.sealedCount === 0 || offset < (index.sealedFirstOffset[0] as number)) return undefined;
+    return index.sealedFirstTime[findSealed(index, index.sealedFirstOffset, offset + 1)];
+  }
+
   /** The partition's lowest offset that is not settled, or undefined when all of it is, or it has none. */
   firstOffset(topicId: number, partition: number): number | undefined {
     const index = this.find(topicId, partition);

@@ -3,34 +3,100 @@ import { FRAME_TYPE, type FrameTypeName } from "../frame-type.ts";
 import type { FrameWriter } from "../frame-writer.ts";
 import { MillraceError } from "../millrace-error.ts";
 import { type AckFrame, decodeAck, encodeAck } from "./ack.ts";
+import {
+  type AlterSubscriptionFrame,
+  decodeAlterSubscription,
+  encodeAlterSubscription,
+} from "./alter-subscription.ts";
 import { type AlterTopicFrame, decodeAlterTopic, encodeAlterTopic } from "./alter-topic.ts";
+import { type AssignedFrame, decodeAssigned, encodeAssigned } from "./assigned.ts";
+import { type CommitFrame, decodeCommit, encodeCommit } from "./commit.ts";
+import { type CommittedFrame, decodeCommitted, encodeCommitted } from "./committed.ts";
+import { type ConsumeFrame, decodeConsume, encodeConsume } from "./consume.ts";
+import { type ConsumerCreditFrame, decodeConsumerCredit, encodeConsumerCredit } from "./consumer-credit.ts";
+import { type ConsumingFrame, decodeConsuming, encodeConsuming } from "./consuming.ts";
+import {
+  type ConsumingStoppedFrame,
+  decodeConsumingStopped,
+  encodeConsumingStopped,
+} from "./consuming-stopped.ts";
+import {
+  type CreateSubscriptionFrame,
+  decodeCreateSubscription,
+  encodeCreateSubscription,
+} from "./create-subscription.ts";
 import { type CreateTopicFrame, decodeCreateTopic, encodeCreateTopic } from "./create-topic.ts";
 import { type CreditFrame, decodeCredit, encodeCredit } from "./credit.ts";
 import { type CreditRequestFrame, decodeCreditRequest, encodeCreditRequest } from "./credit-request.ts";
 import { type CreditReturnedFrame, decodeCreditReturned, encodeCreditReturned } from "./credit-returned.ts";
 import { type CreditRevokeFrame, decodeCreditRevoke, encodeCreditRevoke } from "./credit-revoke.ts";
+import {
+  type DeleteSubscriptionFrame,
+  decodeDeleteSubscription,
+  encodeDeleteSubscription,
+} from "./delete-subscription.ts";
 import { type DeleteTopicFrame, decodeDeleteTopic, encodeDeleteTopic } from "./delete-topic.ts";
 import { type DeliverFrame, decodeDeliver, encodeDeliver } from "./deliver.ts";
+import {
+  type DescribeSubscriptionFrame,
+  decodeDescribeSubscription,
+  encodeDescribeSubscription,
+} from "./describe-subscription.ts";
 import { type DescribeTopicFrame, decodeDescribeTopic, encodeDescribeTopic } from "./describe-topic.ts";
 import { decodeError, type ErrorFrame, encodeError } from "./error.ts";
 import { decodeFlow, encodeFlow, type FlowFrame } from "./flow.ts";
 import { decodeGoaway, encodeGoaway, type GoawayFrame } from "./goaway.ts";
 import { decodeHello, encodeHello, type HelloFrame } from "./hello.ts";
+import { decodeLeased, encodeLeased, type LeasedFrame } from "./leased.ts";
+import {
+  decodeListSubscriptions,
+  encodeListSubscriptions,
+  type ListSubscriptionsFrame,
+} from "./list-subscriptions.ts";
 import { decodeListTopics, encodeListTopics, type ListTopicsFrame } from "./list-topics.ts";
+import { decodePeek, encodePeek, type PeekFrame } from "./peek.ts";
+import { decodePeeked, encodePeeked, type PeekedFrame } from "./peeked.ts";
 import { decodePing, encodePing, type PingFrame } from "./ping.ts";
 import { decodePong, encodePong, type PongFrame } from "./pong.ts";
 import { decodeProgress, encodeProgress, type ProgressFrame } from "./progress.ts";
 import { decodePublish, encodePublish, type PublishFrame } from "./publish.ts";
+import { decodeRedrive, encodeRedrive, type RedriveFrame } from "./redrive.ts";
+import { decodeRedriven, encodeRedriven, type RedrivenFrame } from "./redriven.ts";
+import { decodeRelease, encodeRelease, type ReleaseFrame } from "./release.ts";
+import { decodeRevoked, encodeRevoked, type RevokedFrame } from "./revoked.ts";
+import {
+  decodeSeekSubscription,
+  encodeSeekSubscription,
+  type SeekSubscriptionFrame,
+} from "./seek-subscription.ts";
+import { decodeSettle, encodeSettle, type SettleFrame } from "./settle.ts";
+import { decodeSettled, encodeSettled, type SettledFrame } from "./settled.ts";
+import {
+  decodeSnapshotSubscription,
+  encodeSnapshotSubscription,
+  type SnapshotSubscriptionFrame,
+} from "./snapshot-subscription.ts";
+import { decodeStopConsuming, encodeStopConsuming, type StopConsumingFrame } from "./stop-consuming.ts";
 import { decodeStream, encodeStream, type StreamFrame } from "./stream.ts";
 import { decodeSubscribe, encodeSubscribe, type SubscribeFrame } from "./subscribe.ts";
 import { decodeSubscribed, encodeSubscribed, type SubscribedFrame } from "./subscribed.ts";
+import { decodeSubscription, encodeSubscription, type SubscriptionFrame } from "./subscription.ts";
+import {
+  decodeSubscriptionDeleted,
+  encodeSubscriptionDeleted,
+  type SubscriptionDeletedFrame,
+} from "./subscription-deleted.ts";
+import { decodeSubscriptions, encodeSubscriptions, type SubscriptionsFrame } from "./subscriptions.ts";
 import { decodeTopic, encodeTopic, type TopicFrame } from "./topic.ts";
 import { decodeTopicDeleted, encodeTopicDeleted, type TopicDeletedFrame } from "./topic-deleted.ts";
 import { decodeTopics, encodeTopics, type TopicsFrame } from "./topics.ts";
+import { decodeTopicsChanged, encodeTopicsChanged, type TopicsChangedFrame } from "./topics-changed.ts";
 import { decodeTruncateTopic, encodeTruncateTopic, type TruncateTopicFrame } from "./truncate-topic.ts";
 import { decodeTruncated, encodeTruncated, type TruncatedFrame } from "./truncated.ts";
 import { decodeUnsubscribe, encodeUnsubscribe, type UnsubscribeFrame } from "./unsubscribe.ts";
 import { decodeUnsubscribed, encodeUnsubscribed, type UnsubscribedFrame } from "./unsubscribed.ts";
+import { decodeUnwatchTopics, encodeUnwatchTopics, type UnwatchTopicsFrame } from "./unwatch-topics.ts";
+import { decodeWatchTopics, encodeWatchTopics, type WatchTopicsFrame } from "./watch-topics.ts";
 import { decodeWelcome, encodeWelcome, type WelcomeFrame } from "./welcome.ts";
 
 /** The value of each frame by the name of its type. */
@@ -65,6 +131,36 @@ export interface FrameValues {
   readonly ALTER_TOPIC: AlterTopicFrame;
   readonly TRUNCATE_TOPIC: TruncateTopicFrame;
   readonly TRUNCATED: TruncatedFrame;
+  readonly CONSUME: ConsumeFrame;
+  readonly CONSUMING: ConsumingFrame;
+  readonly ASSIGNED: AssignedFrame;
+  readonly REVOKED: RevokedFrame;
+  readonly RELEASE: ReleaseFrame;
+  readonly COMMIT: CommitFrame;
+  readonly COMMITTED: CommittedFrame;
+  readonly LEASED: LeasedFrame;
+  readonly SETTLE: SettleFrame;
+  readonly SETTLED: SettledFrame;
+  readonly CONSUMER_CREDIT: ConsumerCreditFrame;
+  readonly STOP_CONSUMING: StopConsumingFrame;
+  readonly CONSUMING_STOPPED: ConsumingStoppedFrame;
+  readonly CREATE_SUBSCRIPTION: CreateSubscriptionFrame;
+  readonly SUBSCRIPTION: SubscriptionFrame;
+  readonly DESCRIBE_SUBSCRIPTION: DescribeSubscriptionFrame;
+  readonly LIST_SUBSCRIPTIONS: ListSubscriptionsFrame;
+  readonly SUBSCRIPTIONS: SubscriptionsFrame;
+  readonly ALTER_SUBSCRIPTION: AlterSubscriptionFrame;
+  readonly SEEK_SUBSCRIPTION: SeekSubscriptionFrame;
+  readonly DELETE_SUBSCRIPTION: DeleteSubscriptionFrame;
+  readonly SUBSCRIPTION_DELETED: SubscriptionDeletedFrame;
+  readonly PEEK: PeekFrame;
+  readonly PEEKED: PeekedFrame;
+  readonly REDRIVE: RedriveFrame;
+  readonly REDRIVEN: RedrivenFrame;
+  readonly SNAPSHOT_SUBSCRIPTION: SnapshotSubscriptionFrame;
+  readonly WATCH_TOPICS: WatchTopicsFrame;
+  readonly TOPICS_CHANGED: TopicsChangedFrame;
+  readonly UNWATCH_TOPICS: UnwatchTopicsFrame;
 }
 
 /** Any frame: `name` says which, `value` is what it says. */
@@ -165,6 +261,96 @@ export function encodeFrame(writer: FrameWriter, frame: Frame): void {
     case "TRUNCATED":
       encodeTruncated(writer, frame.value);
       break;
+    case "CONSUME":
+      encodeConsume(writer, frame.value);
+      break;
+    case "CONSUMING":
+      encodeConsuming(writer, frame.value);
+      break;
+    case "ASSIGNED":
+      encodeAssigned(writer, frame.value);
+      break;
+    case "REVOKED":
+      encodeRevoked(writer, frame.value);
+      break;
+    case "RELEASE":
+      encodeRelease(writer, frame.value);
+      break;
+    case "COMMIT":
+      encodeCommit(writer, frame.value);
+      break;
+    case "COMMITTED":
+      encodeCommitted(writer, frame.value);
+      break;
+    case "LEASED":
+      encodeLeased(writer, frame.value);
+      break;
+    case "SETTLE":
+      encodeSettle(writer, frame.value);
+      break;
+    case "SETTLED":
+      encodeSettled(writer, frame.value);
+      break;
+    case "CONSUMER_CREDIT":
+      encodeConsumerCredit(writer, frame.value);
+      break;
+    case "STOP_CONSUMING":
+      encodeStopConsuming(writer, frame.value);
+      break;
+    case "CONSUMING_STOPPED":
+      encodeConsumingStopped(writer, frame.value);
+      break;
+    case "CREATE_SUBSCRIPTION":
+      encodeCreateSubscription(writer, frame.value);
+      break;
+    case "SUBSCRIPTION":
+      encodeSubscription(writer, frame.value);
+      break;
+    case "DESCRIBE_SUBSCRIPTION":
+      encodeDescribeSubscription(writer, frame.value);
+      break;
+    case "LIST_SUBSCRIPTIONS":
+      encodeListSubscriptions(writer, frame.value);
+      break;
+    case "SUBSCRIPTIONS":
+      encodeSubscriptions(writer, frame.value);
+      break;
+    case "ALTER_SUBSCRIPTION":
+      encodeAlterSubscription(writer, frame.value);
+      break;
+    case "SEEK_SUBSCRIPTION":
+      encodeSeekSubscription(writer, frame.value);
+      break;
+    case "DELETE_SUBSCRIPTION":
+      encodeDeleteSubscription(writer, frame.value);
+      break;
+    case "SUBSCRIPTION_DELETED":
+      encodeSubscriptionDeleted(writer, frame.value);
+      break;
+    case "PEEK":
+      encodePeek(writer, frame.value);
+      break;
+    case "PEEKED":
+      encodePeeked(writer, frame.value);
+      break;
+    case "REDRIVE":
+      encodeRedrive(writer, frame.value);
+      break;
+    case "REDRIVEN":
+      encodeRedriven(writer, frame.value);
+      break;
+    case "SNAPSHOT_SUBSCRIPTION":
+      encodeSnapshotSubscription(writer, frame.value);
+      break;
+    case "WATCH_TOPICS":
+      encodeWatchTopics(writer, frame.value);
+      break;
+    case "TOPICS_CHANGED":
+      encodeTopicsChanged(writer, frame.value);
+      break;
+    case "UNWATCH_TOPICS":
+      encodeUnwatchTopics(writer, frame.value);
+      break;
   }
 }
 
@@ -236,6 +422,66 @@ export function decodeFrame(reader: FrameReader, bytes: Uint8Array, start: numbe
       return { name: "TRUNCATE_TOPIC", value: decodeTruncateTopic(reader) };
     case FRAME_TYPE.TRUNCATED:
       return { name: "TRUNCATED", value: decodeTruncated(reader) };
+    case FRAME_TYPE.CONSUME:
+      return { name: "CONSUME", value: decodeConsume(reader) };
+    case FRAME_TYPE.CONSUMING:
+      return { name: "CONSUMING", value: decodeConsuming(reader) };
+    case FRAME_TYPE.ASSIGNED:
+      return { name: "ASSIGNED", value: decodeAssigned(reader) };
+    case FRAME_TYPE.REVOKED:
+      return { name: "REVOKED", value: decodeRevoked(reader) };
+    case FRAME_TYPE.RELEASE:
+      return { name: "RELEASE", value: decodeRelease(reader) };
+    case FRAME_TYPE.COMMIT:
+      return { name: "COMMIT", value: decodeCommit(reader) };
+    case FRAME_TYPE.COMMITTED:
+      return { name: "COMMITTED", value: decodeCommitted(reader) };
+    case FRAME_TYPE.LEASED:
+      return { name: "LEASED", value: decodeLeased(reader) };
+    case FRAME_TYPE.SETTLE:
+      return { name: "SETTLE", value: decodeSettle(reader) };
+    case FRAME_TYPE.SETTLED:
+      return { name: "SETTLED", value: decodeSettled(reader) };
+    case FRAME_TYPE.CONSUMER_CREDIT:
+      return { name: "CONSUMER_CREDIT", value: decodeConsumerCredit(reader) };
+    case FRAME_TYPE.STOP_CONSUMING:
+      return { name: "STOP_CONSUMING", value: decodeStopConsuming(reader) };
+    case FRAME_TYPE.CONSUMING_STOPPED:
+      return { name: "CONSUMING_STOPPED", value: decodeConsumingStopped(reader) };
+    case FRAME_TYPE.CREATE_SUBSCRIPTION:
+      return { name: "CREATE_SUBSCRIPTION", value: decodeCreateSubscription(reader) };
+    case FRAME_TYPE.SUBSCRIPTION:
+      return { name: "SUBSCRIPTION", value: decodeSubscription(reader) };
+    case FRAME_TYPE.DESCRIBE_SUBSCRIPTION:
+      return { name: "DESCRIBE_SUBSCRIPTION", value: decodeDescribeSubscription(reader) };
+    case FRAME_TYPE.LIST_SUBSCRIPTIONS:
+      return { name: "LIST_SUBSCRIPTIONS", value: decodeListSubscriptions(reader) };
+    case FRAME_TYPE.SUBSCRIPTIONS:
+      return { name: "SUBSCRIPTIONS", value: decodeSubscriptions(reader) };
+    case FRAME_TYPE.ALTER_SUBSCRIPTION:
+      return { name: "ALTER_SUBSCRIPTION", value: decodeAlterSubscription(reader) };
+    case FRAME_TYPE.SEEK_SUBSCRIPTION:
+      return { name: "SEEK_SUBSCRIPTION", value: decodeSeekSubscription(reader) };
+    case FRAME_TYPE.DELETE_SUBSCRIPTION:
+      return { name: "DELETE_SUBSCRIPTION", value: decodeDeleteSubscription(reader) };
+    case FRAME_TYPE.SUBSCRIPTION_DELETED:
+      return { name: "SUBSCRIPTION_DELETED", value: decodeSubscriptionDeleted(reader) };
+    case FRAME_TYPE.PEEK:
+      return { name: "PEEK", value: decodePeek(reader) };
+    case FRAME_TYPE.PEEKED:
+      return { name: "PEEKED", value: decodePeeked(reader) };
+    case FRAME_TYPE.REDRIVE:
+      return { name: "REDRIVE", value: decodeRedrive(reader) };
+    case FRAME_TYPE.REDRIVEN:
+      return { name: "REDRIVEN", value: decodeRedriven(reader) };
+    case FRAME_TYPE.SNAPSHOT_SUBSCRIPTION:
+      return { name: "SNAPSHOT_SUBSCRIPTION", value: decodeSnapshotSubscription(reader) };
+    case FRAME_TYPE.WATCH_TOPICS:
+      return { name: "WATCH_TOPICS", value: decodeWatchTopics(reader) };
+    case FRAME_TYPE.TOPICS_CHANGED:
+      return { name: "TOPICS_CHANGED", value: decodeTopicsChanged(reader) };
+    case FRAME_TYPE.UNWATCH_TOPICS:
+      return { name: "UNWATCH_TOPICS", value: decodeUnwatchTopics(reader) };
     default:
       throw new MillraceError("UNKNOWN_FRAME_TYPE", `there is no frame type ${type}`, { details: { type } });
   }

@@ -4,6 +4,12 @@ import type { FrameReader } from "../frame-reader.ts";
 import { FRAME_TYPE } from "../frame-type.ts";
 import type { FrameWriter } from "../frame-writer.ts";
 import { LIMITS } from "../limits.ts";
+import {
+  isTopicOverflow,
+  isTopicRetention,
+  type TopicOverflow,
+  type TopicRetention,
+} from "../topic-config.ts";
 import { readRow, skipRest } from "./element.ts";
 
 /** One partition as DESCRIBE_TOPIC shows it. */
@@ -33,6 +39,12 @@ export interface TopicInfo {
   /** null: without limit. */
   readonly retentionBytes: number | null;
   readonly durability: Durability;
+  /** undefined: "time". */
+  readonly retention?: TopicRetention | undefined;
+  /** undefined: "refuse". */
+  readonly overflow?: TopicOverflow | undefined;
+  /** Id of the topic whose dead letters this one holds; undefined: it is an ordinary topic. */
+  readonly deadLetterOf?: number | undefined;
   /** ms since the epoch. */
   readonly createdMs: number;
   /** Position in the catalog after which the topic is known. */
@@ -47,11 +59,15 @@ export interface TopicFrame {
   readonly topic: TopicInfo;
 }
 
+/** Pairs that are always there. */
 const PAIRS = 8;
-/** Of the names of the pairs, each with its header. */
-const PAIR_NAMES_BYTES = 88;
-/** Bytes of an encoded topic without partitionInfo, at most: its longest name, six numbers and the durability. */
-export const TOPIC_BYTES_MAX: number = 1 + PAIR_NAMES_BYTES + (2 + LIMITS.topicNameBytesMax) + 6 * 9 + 8;
+/** Of the names of all pairs, each with its header. */
+const PAIR_NAMES_BYTES = 120;
+/** Of the longest words of durability, retention and overflow, each with its header. */
+const WORDS_BYTES = 8 + 13 + 12;
+/** Bytes of an encoded topic without partitionInfo, at most: its longest name, seven numbers and three words. */
+export const TOPIC_BYTES_MAX: number =
+  1 + PAIR_NAMES_BYTES + (2 + LIMITS.topicNameBytesMax) + 7 * 9 + WORDS_BYTES;
 const PARTITION_ELEMENTS = 6;
 /** What the first servers sent. */
 const PARTITION_ELEMENTS_MIN = 5;
@@ -71,8 +87,9 @@ export function decodeTopic(reader: FrameReader): TopicFrame {
 }
 
 export function writeTopicInfo(writer: FrameWriter, topic: TopicInfo): void {
-  const { partitionInfo } = topic;
-  writer.mapHeader(partitionInfo === undefined ? PAIRS : PAIRS + 1);
+  const { retention, overflow, deadLetterOf, partitionInfo } = topic;
+  const optional = [retention, overflow, deadLetterOf, partitionInfo];
+  writer.mapHeader(PAIRS + optional.filter((value) => value !== undefined).length);
   writer.str("name");
   writer.str(topic.name);
   writer.str("topicId");
@@ -89,6 +106,18 @@ export function writeTopicInfo(writer: FrameWriter, topic: TopicInfo): void {
   writer.uint(topic.createdMs);
   writer.str("catalogPosition");
   writer.uint(topic.catalogPosition);
+  if (retention !== undefined) {
+    writer.str("retention");
+    writer.str(retention);
+  }
+  if (overflow !== undefined) {
+    writer.str("overflow");
+    writer.str(overflow);
+  }
+  if (deadLetterOf !== undefined) {
+    writer.str("deadLetterOf");
+    writer.uint(deadLetterOf);
+  }
   if (partitionInfo === undefined) return;
   writer.str("partitionInfo");
   writer.arrayHeader(partitionInfo.length);
@@ -112,6 +141,9 @@ export function readTopicInfo(reader: FrameReader): TopicInfo {
   let durability: Durability = "fsynced";
   let createdMs = 0;
   let catalogPosition = 0;
+  let retention: TopicRetention | undefined;
+  let overflow: TopicOverflow | undefined;
+  let deadLetterOf: number | undefined;
   let partitionInfo: PartitionInfo[] | undefined;
   for (let left = reader.mapHeader(); left > 0; left -= 1) {
     const field = reader.str();
@@ -123,6 +155,9 @@ export function readTopicInfo(reader: FrameReader): TopicInfo {
     else if (field === "durability") durability = readDurability(reader);
     else if (field === "createdMs") createdMs = reader.uint();
     else if (field === "catalogPosition") catalogPosition = reader.uint();
+    else if (field === "retention") retention = readRetention(reader);
+    else if (field === "overflow") overflow = readOverflow(reader);
+    else if (field === "deadLetterOf") deadLetterOf = reader.nil() ? undefined : reader.uint();
     else if (field === "partitionInfo") partitionInfo = reader.nil() ? undefined : readPartitionInfo(reader);
     else reader.skip();
   }
@@ -138,6 +173,9 @@ export function readTopicInfo(reader: FrameReader): TopicInfo {
     durability,
     createdMs,
     catalogPosition,
+    retention,
+    overflow,
+    deadLetterOf,
     partitionInfo,
   };
 }
@@ -145,6 +183,16 @@ export function readTopicInfo(reader: FrameReader): TopicInfo {
 function readDurability(reader: FrameReader): Durability {
   const durability = reader.str();
   return isDurability(durability) ? durability : reader.malformed(`there is no durability ${durability}`);
+}
+
+function readRetention(reader: FrameReader): TopicRetention {
+  const retention = reader.str();
+  return isTopicRetention(retention) ? retention : reader.malformed(`there is no retention ${retention}`);
+}
+
+function readOverflow(reader: FrameReader): TopicOverflow {
+  const overflow = reader.str();
+  return isTopicOverflow(overflow) ? overflow : reader.malformed(`there is no overflow ${overflow}`);
 }
 
 function readPartitionInfo(reader: FrameReader): PartitionInfo[] {

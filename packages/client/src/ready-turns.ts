@@ -1,0 +1,33 @@
+/** Things that may have something to be taken, each in its turn. Those that had nothing are asked again once they are added. */
+export class ReadyTurns<S> {
+  readonly #ready: Set<S> = new Set();
+
+  get isEmpty(): boolean {
+    return this.#ready.size === 0;
+  }
+
+  /** It may have something. */
+  add(one: S): void {
+    this.#ready.add(one);
+  }
+
+  delete(one: S): void {
+    this.#ready.delete(one);
+  }
+
+  clear(): void {
+    this.#ready.clear();
+  }
+
+  /** What the next one that has something gives; undefined when none has. */
+  take<T>(take: (one: S) => T | undefined): T | undefined {
+    for (const one of this.#ready) {
+      this.#ready.delete(one);
+      const taken = take(one);
+      if (taken === undefined) continue;
+      this.#ready.add(one);
+      return taken;
+    }
+    return undefined;
+  }
+}
