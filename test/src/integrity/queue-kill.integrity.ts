@@ -13,7 +13,7 @@ import { pauseMs, until } from "../harness/waiting.ts";
 const ROUNDS = Number(process.env.MILLRACE_ROUNDS ?? 8);
 /** On a slow machine fewer will do, but so many at least. */
 const ROUNDS_MIN = process.env.MILLRACE_ROUNDS === undefined ? 3 : ROUNDS;
-const LOAD_MS = 8_000;
+const LOAD_MS = 6_000;
 const SHARDS = 4;
 
 /** Lets something fail again and again. */
