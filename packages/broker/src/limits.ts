@@ -43,7 +43,7 @@ export const BROKER_LIMITS = {
   /** What a shard keeps of the log in memory, for its queues, beside the tail cache: the least recently used goes first. */
   fetchedBytesMax: 33_554_432,
   /** One fetch, unless a single entry is larger: less where many partitions share that memory. */
-  fetchBytesMax: 262_144,
+  fetchBytesMax: 1_048_576,
   fetchBytesMin: 8_192,
   /** Fetches of one shard under way at a time, each of another partition. */
   fetchesMax: 8,

@@ -26,6 +26,9 @@ export interface ReaderThreadOptions {
   readonly onDied: (error: Error) => void;
 }
 
+/** What both threads read goes into shared memory. */
+const YOUNG_GENERATION_MIB = 3;
+
 /** The node's reader thread, which reads what has left the tail caches. Main thread. */
 export class ReaderThread {
   readonly doorbellBuffer: SharedArrayBuffer = Doorbell.allocate();
@@ -85,6 +88,7 @@ export class ReaderThread {
       workerData,
       // None of the process's own: a loader or agent given to it by --import would run in each thread.
       execArgv: [],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
       name: "millrace-reader",
     });
     let failure: Error | undefined;
@@ -110,6 +114,7 @@ export class ReaderThread {
     const worker = new Worker(new URL("../thread/read-ahead-worker.js", import.meta.url), {
       workerData,
       execArgv: [],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
       name: "millrace-read-ahead",
     });
     let failure: Error | undefined;

@@ -14,6 +14,8 @@ export interface LogStartJournal {
   stageChanges(changes: readonly StateChange[]): void;
   /** Runs once everything staged so far is committed; asks for that commit. */
   afterCommit(run: () => void): void;
+  /** The partition's start has risen for readers. */
+  moved(partition: Partition): void;
 }
 
 /**
@@ -54,6 +56,7 @@ export class LogStarts {
       for (const { partition, offset } of moves) {
         partition.logStartOffset = Math.max(partition.logStartOffset, offset);
         partition.fetched?.dropBefore(partition.logStartOffset);
+        this.#journal.moved(partition);
       }
       done();
     });

@@ -131,6 +131,7 @@ export class Shard {
     this.#logStarts = new LogStarts({
       stageChanges: (changes) => this.#stageChanges(changes),
       afterCommit: (run) => this.#afterCommit(run),
+      moved: (partition) => this.dispatcher.advanced(partition),
     });
     this.#checkpointBytes = options.segmentBytes ?? BROKER_LIMITS.segmentBytesMax;
     this.#upkeep = new Upkeep({

@@ -127,7 +127,6 @@ export class SubscriptionRequests {
     const subscription = state.subscriptions.get(opening[0]);
     if (subscription === undefined || subscription.mode === MODE_STREAM) return;
     const settings = settingsOf(opening);
-    if (subscription.settings !== undefined) dispatcher.close(subscription.subscriptionId);
     subscription.settings = settings;
     dispatcher.open(settings, [...subscription.queues.values()]);
   }
@@ -221,12 +220,8 @@ export class SubscriptionRequests {
 
   /** Moves positions: what is leased there is given up, and what was settled before stands before it in the journal. */
   #move(queues: readonly QueuePart[], changes: readonly SubscriptionChange[], done: Done<number>): void {
-    const { dispatcher, journal } = this.#context;
-    if (journal.isFull) {
-      throw new MillraceError("DISK_FULL", "the disk is full: no position can be moved", {
-        details: { retryAfterMs: BROKER_LIMITS.retryAfterMs },
-      });
-    }
+    const { dispatcher } = this.#context;
+    this.#checkRoom("no position can be moved");
     for (const queue of queues) dispatcher.endLeases(queue);
     this.#change(changes, () => done(changes.length));
     for (const queue of queues) dispatcher.wake(queue);
@@ -290,6 +285,7 @@ export class SubscriptionRequests {
   #redrive([topicId, rows]: SubscriptionRequestMap["redrive"]["args"], done: Done<number>): void {
     const { state, dispatcher } = this.#context;
     const { subscriptions } = state;
+    this.#checkRoom("nothing can be redriven");
     /** The subscription of each letter, by its offset. */
     const byPartition = new Map<Partition, Map<number, number>>();
     const woken = new Set<QueuePart>();
@@ -316,6 +312,14 @@ export class SubscriptionRequests {
     const count = [...byPartition.values()].reduce((sum, letters) => sum + letters.size, 0);
     this.#change(changes, () => done(count));
     for (const queue of woken) dispatcher.wake(queue);
+  }
+
+  /** To be called before anything changes that cannot be journaled then. @throws MillraceError DISK_FULL */
+  #checkRoom(consequence: string): void {
+    if (!this.#context.journal.isFull) return;
+    throw new MillraceError("DISK_FULL", `the disk is full: ${consequence}`, {
+      details: { retryAfterMs: BROKER_LIMITS.retryAfterMs },
+    });
   }
 
   /** Stages and applies changes; `done` runs when they are durable. */

@@ -55,6 +55,14 @@ export class DispatchedQueue implements Timed {
     return this.queue.state;
   }
 
+  /** As QueueState.next: what retention has taken holds nothing back. */
+  next(nowMs: number): number {
+    const { state, partition } = this;
+    const { logStartOffset, highWatermark } = partition;
+    if (state.floor < logStartOffset && !state.selected) state.skip(state.floor, logStartOffset);
+    return state.next(nowMs, highWatermark);
+  }
+
   /** A walker over the batch that the source has found; where it was before, if that is the same. */
   walk(source: EntrySource): RecordWalker {
     this.#walker ??= new RecordWalker();

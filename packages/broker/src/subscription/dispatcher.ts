@@ -207,7 +207,7 @@ export class Dispatcher {
 
   // The duty cycle.
 
-  /** The partition's high watermark has risen. */
+  /** The partition's high watermark has risen, or the start of its log. */
   advanced(partition: Partition): void {
     if (partition.queues !== undefined) this.#ready.advanced(partition);
   }
@@ -222,11 +222,7 @@ export class Dispatcher {
     let work = this.#answers.flush() + this.#drain(nowMs);
     if (!isFinishing) {
       work += this.#settlement.expire(nowMs);
-      while (this.#orphaned.length > 0) {
-        work += 1;
-        if (!this.#settlement.endAllOf(this.#orphaned[0] as number, nowMs)) break;
-        this.#orphaned.shift();
-      }
+      work += this.#settlement.endAllOf(this.#orphaned, nowMs);
       work += this.#deadLetters.run(nowMs);
     }
     this.#stage();
@@ -344,7 +340,8 @@ export class Dispatcher {
       return;
     }
     let consumer = this.#consumers.get(consumerId);
-    if (consumer === undefined) {
+    // Without a subscription it was of one that was closed, and whose credit has come back.
+    if (consumer?.subscription === undefined) {
       consumer = new LeaseConsumer(consumerId, subscription);
       this.#consumers.set(consumerId, consumer);
       subscription.consumers.add(consumer);

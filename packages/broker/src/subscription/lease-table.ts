@@ -35,6 +35,8 @@ export class LeaseTable {
   #next: Int32Array = NO_INTEGERS;
   #previous: Int32Array = NO_INTEGERS;
   readonly #heads: SlotIndex = new SlotIndex();
+  /** Leases of each owner. */
+  readonly #ofOwner: number[] = [];
   readonly #byDeadline: SlotHeap = new SlotHeap();
 
   /**
@@ -75,6 +77,7 @@ export class LeaseTable {
     const generation = ((this.#generations[slot] as number) + 1) >>> 0;
     this.#generations[slot] = generation;
     this.#owners[slot] = owner;
+    this.#ofOwner[owner] = (this.#ofOwner[owner] ?? 0) + 1;
     this.#open[slot] = bits(0, count);
     this.#offsets[slot] = offset;
     this.#deadlines[slot] = deadlineMs;
@@ -165,6 +168,7 @@ export class LeaseTable {
   release(slot: number): void {
     if ((this.#open[slot] ?? 0) === 0) throw new RangeError(`no lease: slot=${slot}`);
     this.#open[slot] = 0;
+    this.#ofOwner[this.#owners[slot] as number] = (this.#ofOwner[this.#owners[slot] as number] as number) - 1;
     this.#byDeadline.remove(slot);
     this.#unlink(slot);
     this.#next[slot] = this.#free;
@@ -177,15 +181,15 @@ export class LeaseTable {
     return this.#heads.find(this.#consumers, consumer);
   }
 
-  /** Ends all leases of one queue (it was moved by seek, or deleted); how many. Looks at every lease. */
+  /** Ends all leases of one queue (it was moved by seek, or deleted); how many. Looks at every lease, unless there are none. */
   releaseOwner(owner: number): number {
-    let released = 0;
-    for (let slot = 0; slot < this.#used; slot += 1) {
+    const count = this.#ofOwner[owner] ?? 0;
+    for (let slot = 0, left = count; left > 0; slot += 1) {
       if (this.#open[slot] === 0 || this.#owners[slot] !== owner) continue;
       this.release(slot);
-      released += 1;
+      left -= 1;
     }
-    return released;
+    return count;
   }
 
   #claim(): number {

@@ -1,11 +1,11 @@
-import { NO_KEY } from "@millrace/protocol/internal";
+import { LEASED_HEAD_BYTES, NO_KEY } from "@millrace/protocol/internal";
 import type { ConsumerLink } from "../shard/consumer-link.ts";
 import { COMING, type EntrySource, GONE } from "../shard/entry-source.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type { DispatchedQueue } from "./dispatched-queue.ts";
 import type { DispatchedSubscription } from "./dispatched-subscription.ts";
 import type { LeaseConsumer } from "./lease-consumer.ts";
-import { LeaseFrame } from "./lease-frame.ts";
+import { LEASED_ROW_BYTES, LeaseFrame } from "./lease-frame.ts";
 import { LEASE_RECORDS_MAX, type LeaseTable } from "./lease-table.ts";
 import type { ReadyQueues } from "./ready-queues.ts";
 
@@ -14,7 +14,7 @@ const FRAME_BYTES_TARGET = 262_144;
 /** Frame bytes of one duty cycle, about. */
 const CYCLE_BYTES_MAX = 4_194_304;
 /** Looks at queues in one duty cycle; each gives up to 32 records, or says that it has nothing. */
-const CYCLE_LOOKS_MAX = 65_536;
+const CYCLE_LOOKS_MAX = 16_384;
 
 /** No room for a frame, or for another lease: go on when there is some. */
 const NO_ROOM = -1;
@@ -101,6 +101,8 @@ export class Leasing {
     }
     if (bytes === TOO_LARGE) {
       this.#short.add(consumer);
+      // It lends, and yet it is for somebody else.
+      subscription.isAwaited = true;
       this.#ready.ready(subscription.ready[0] as DispatchedQueue);
       return 0;
     }
@@ -120,7 +122,7 @@ export class Leasing {
       const queue = subscription.ready[0];
       if (queue === undefined) return 0;
       this.#looks += 1;
-      if (queue.state.next(nowMs, queue.partition.highWatermark) >= 0) break;
+      if (queue.next(nowMs) >= 0) break;
       this.#ready.rest(queue);
     }
     if (!this.#link.writeAvailable(subscription.settings.subscriptionId)) return NO_ROOM;
@@ -179,7 +181,7 @@ export class Leasing {
     const messagesMax = this.#share(subscription, consumer, nowMs);
     let outcome = 0;
     frame.begin(consumer, Math.min(consumer.bytes, FRAME_BYTES_TARGET), nowMs);
-    while (frame.messages < messagesMax) {
+    while (frame.messages < messagesMax && this.#looks < CYCLE_LOOKS_MAX) {
       const queue = ready[0];
       if (queue === undefined) break;
       this.#looks += 1;
@@ -188,7 +190,7 @@ export class Leasing {
         outcome = NO_ROOM;
         break;
       }
-      const taken = this.#takeRun(queue, consumer.consumerId, messagesMax - frame.messages, nowMs);
+      const taken = this.#takeRun(queue, consumer, messagesMax - frame.messages, nowMs);
       if (taken === FRAME_FULL) break;
       if (taken === TOO_LARGE || taken === NO_ROOM) {
         outcome = taken;
@@ -214,12 +216,16 @@ export class Leasing {
       return consumer.messages;
     }
     if (subscription.turnsLeft === 0) {
-      let available = 0;
+      let wanted = 0;
+      for (const { messages } of subscription.lenders) wanted += messages;
+      let missing = wanted;
       for (const { state, partition } of subscription.ready) {
-        available += state.counts(nowMs, partition.highWatermark).available;
+        missing -= state.availableUpTo(missing, nowMs, partition.highWatermark);
+        if (missing === 0) break;
       }
       subscription.turnsLeft = lenders;
-      subscription.turnMessages = Math.max(1, Math.ceil(available / lenders));
+      subscription.turnMessages =
+        missing === 0 ? Number.POSITIVE_INFINITY : Math.max(1, Math.ceil((wanted - missing) / lenders));
     }
     subscription.turnsLeft -= 1;
     return Math.min(consumer.messages, subscription.turnMessages);
@@ -229,10 +235,10 @@ export class Leasing {
    * Adds a run of records of a queue to the frame.
    * @returns their number, or FRAME_FULL, TOO_LARGE, NO_ROOM; 0: look again, the queue may have left the ready ones
    */
-  #takeRun(queue: DispatchedQueue, consumerId: number, messagesMax: number, nowMs: number): number {
+  #takeRun(queue: DispatchedQueue, consumer: LeaseConsumer, messagesMax: number, nowMs: number): number {
     const { state, partition } = queue;
     const source = this.#source;
-    const offset = state.next(nowMs, partition.highWatermark);
+    const offset = queue.next(nowMs);
     if (offset < 0) {
       this.#ready.rest(queue);
       return 0;
@@ -251,20 +257,21 @@ export class Leasing {
       state.skip(offset, Math.max(source.nextOffset, offset + 1));
       return 0;
     }
-    const taken = this.#takeHere(queue, offset, consumerId, messagesMax, nowMs);
+    const taken = this.#takeHere(queue, offset, consumer, messagesMax, nowMs);
     if (taken !== 1 || !state.keyed) return taken;
-    return 1 + this.#takeMore(queue, consumerId, Math.min(messagesMax, LEASE_RECORDS_MAX) - 1, nowMs);
+    return 1 + this.#takeMore(queue, consumer, Math.min(messagesMax, LEASE_RECORDS_MAX) - 1, nowMs);
   }
 
   /** Records of a keyed queue are taken one by one: those that stand behind the last one, in the same batch. */
-  #takeMore(queue: DispatchedQueue, consumerId: number, messagesMax: number, nowMs: number): number {
+  #takeMore(queue: DispatchedQueue, consumer: LeaseConsumer, messagesMax: number, nowMs: number): number {
     const { state, partition, dying } = queue;
     const { baseOffset, count } = this.#source;
     let more = 0;
-    while (more < messagesMax) {
+    while (more < messagesMax && this.#looks < CYCLE_LOOKS_MAX) {
+      this.#looks += 1;
       const offset = state.next(nowMs, partition.highWatermark);
       if (offset < baseOffset || offset >= baseOffset + count || dying.has(offset)) break;
-      const taken = this.#takeHere(queue, offset, consumerId, 1, nowMs);
+      const taken = this.#takeHere(queue, offset, consumer, 1, nowMs);
       if (taken < 0) break;
       more += taken;
     }
@@ -275,7 +282,7 @@ export class Leasing {
   #takeHere(
     queue: DispatchedQueue,
     offset: number,
-    consumerId: number,
+    consumer: LeaseConsumer,
     messagesMax: number,
     nowMs: number,
   ): number {
@@ -306,8 +313,10 @@ export class Leasing {
     }
     if (fitting === 0) {
       if (frame.messages > 0) return FRAME_FULL;
-      if (this.#leases.firstOf(consumerId) >= 0) return TOO_LARGE;
       // A record larger than all that the consumer ever lends would never come otherwise.
+      const isTooLarge =
+        LEASED_HEAD_BYTES + LEASED_ROW_BYTES + walker.contentEnd - recordsStart > consumer.bytes;
+      if (isTooLarge && this.#leases.firstOf(consumer.consumerId) >= 0) return TOO_LARGE;
       ends[0] = walker.contentEnd;
       fitting = 1;
     }

@@ -9,7 +9,7 @@ import type { QueueChanges } from "./queue-changes.ts";
 import type { ReadyQueues } from "./ready-queues.ts";
 import type { SettleAnswers } from "./settle-answers.ts";
 
-/** Records of leases that end by time or with their consumer in one duty cycle, about: each failure is journaled. */
+/** Records of leases that end by time in one duty cycle, and with their consumers, about: their failures are one entry. */
 const CYCLE_FAILURES_MAX = 8_192;
 const EXTENSION_MS_MAX = 43_200_000;
 const OK = 0;
@@ -137,17 +137,20 @@ export class Settlement {
   }
 
   /**
-   * Ends leases of a consumer that is gone: its records go to others at once, and its deliveries count.
-   * @returns false when some are left for the next cycle
+   * Ends leases of consumers that are gone: their records go to others at once, and their deliveries count. Takes those off
+   * `consumerIds` that have none left.
+   * @returns records that failed by it, and consumers
    */
-  endAllOf(consumerId: number, nowMs: number): boolean {
+  endAllOf(consumerIds: number[], nowMs: number): number {
     let failures = 0;
-    for (;;) {
-      const slot = this.#leases.firstOf(consumerId);
-      if (slot < 0) return true;
-      if (failures >= CYCLE_FAILURES_MAX) return false;
-      failures += this.#end(slot, nowMs);
+    let ended = 0;
+    while (ended < consumerIds.length && failures < CYCLE_FAILURES_MAX) {
+      const slot = this.#leases.firstOf(consumerIds[ended] as number);
+      if (slot < 0) ended += 1;
+      else failures += this.#end(slot, nowMs);
     }
+    consumerIds.splice(0, ended);
+    return failures + ended;
   }
 
   #end(slot: number, nowMs: number): number {

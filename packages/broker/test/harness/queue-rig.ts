@@ -28,9 +28,16 @@ export class QueueRig {
   readonly rig: ShardRig;
   readonly queues: SubscriptionQueue[] = [];
   settings: QueueSettings;
-  readonly #builder: BatchBuilder = new BatchBuilder(60_000);
+  readonly #builder: BatchBuilder = new BatchBuilder(500_000);
+  readonly #spanMax: number | undefined;
 
-  constructor(settings: Partial<QueueSettings> = {}, partitions = 1, options: ShardRigOptions = {}) {
+  constructor(
+    settings: Partial<QueueSettings> = {},
+    partitions = 1,
+    options: ShardRigOptions = {},
+    spanMax?: number,
+  ) {
+    this.#spanMax = spanMax;
     const numbers = Array.from({ length: partitions }, (_, partition) => partition);
     this.rig = ShardRig.started(
       numbers.flatMap((partition) => [
@@ -47,7 +54,13 @@ export class QueueRig {
 
   queue(topicId: number, partition: number, selected: boolean): SubscriptionQueue {
     const { subscriptionId, keyed } = this.settings;
-    const state = new QueueState({ keyed, start: 0, selected });
+    const spanMax = this.#spanMax;
+    const state = new QueueState({
+      keyed,
+      start: 0,
+      selected,
+      ...(spanMax === undefined ? {} : { spanMax }),
+    });
     return { subscriptionId, partition: this.partition(topicId, partition), state, redelivered: 0, dead: 0 };
   }
 

@@ -164,6 +164,7 @@ t.test("one entry for all moves, and none where nothing moves", async (t) => {
   const staged: (readonly StateChange[])[] = [];
   const commits: (() => void)[] = [];
   const starts = new LogStarts({
+    moved: () => {},
     stageChanges: (changes) => staged.push(changes),
     afterCommit: (run) => commits.push(run),
   });

@@ -74,6 +74,7 @@ class Bench {
       state: this.state,
       journal: this.journal,
       logStarts: new LogStarts({
+        moved: () => {},
         stageChanges: () => {},
         afterCommit: (run) => this.#commits.push(run),
       }),
@@ -137,7 +138,7 @@ t.test(
     const early = new Retention({
       state: bench.state,
       journal: bench.journal,
-      logStarts: new LogStarts({ stageChanges: () => {}, afterCommit: () => {} }),
+      logStarts: new LogStarts({ stageChanges: () => {}, afterCommit: () => {}, moved: () => {} }),
       clock: bench.clock,
       log: () => {},
     });

@@ -34,6 +34,9 @@ import {
 /** How long `close` waits for a sync that is under way; a disk may hang for ever. */
 const CLOSE_TIMEOUT_MS = 10_000;
 
+/** It allocates next to nothing, and there is one a shard: memory that V8 would take to rest its collector is wasted. */
+const YOUNG_GENERATION_MIB = 1;
+
 /**
  * Syncs on a thread of its own, which sleeps in Atomics.wait between requests: a synchronous fdatasync there is faster and
  * steadier than one in libuv's pool, and while it runs the shard goes on. One a shard. The owner's thread calls all
@@ -67,6 +70,7 @@ export class SyncThread implements Syncer {
       workerData: data,
       // None of the process's own: a loader or agent given to it by --import would run in each thread.
       execArgv: [],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
       name: "millrace-sync",
       stdout: false,
       stderr: false,
