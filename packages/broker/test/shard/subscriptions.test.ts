@@ -269,19 +269,6 @@ t.test("dead letters are redriven once, to whom they belong", async (t) => {
   t.equal(s.rig.answer("redrive", [TOPIC, [[0, 0, 1]]]), 0);
 });
 
-t.test(
-  "letters are redriven together, also one whose offset is the number of its subscription",
-  async (t) => {
-    const s = new Subscribed();
-    s.subscribe(opening(1, MODE_QUEUE), [[0, 0]]);
-    s.publish(["a", "b", "c"]);
-    s.consume(1, 3, () => DEAD_LETTER);
-    const letters = [0, 1, 2].map((offset) => [0, offset, 1] as const);
-    t.equal(s.rig.answer("redrive", [LETTERS, letters]), 3);
-    t.same(s.rig.answer("deadLetters", [LETTERS, 0, 0, 10]), []);
-  },
-);
-
 t.test("a seek gives up what is leased, and fences off who has committed before", async (t) => {
   const s = new Subscribed();
   s.subscribe(opening(1, MODE_QUEUE), [[0, 0]]);
