@@ -219,23 +219,6 @@ t.test("a dead letter and its record are one, whenever the crash comes", async (
   t.equal(s.state(1)[0]?.[1], 2);
 });
 
-t.test("what a full disk keeps from being redriven can be redriven later", async (t) => {
-  const s = new Subscribed();
-  s.subscribe(opening(1, MODE_QUEUE), [[0, 0]]);
-  s.publish(["a"]);
-  s.consume(1, 1, () => DEAD_LETTER);
-  s.rig.storage.capacityBytes = 20_000;
-  for (let batch = 0; !s.rig.journal.isFull; batch += 1) s.publish([`${batch}`.padEnd(500, ".")]);
-  t.throws(() => s.rig.answer("redrive", [LETTERS, [[0, 0, 1]]]), { message: "DISK_FULL" });
-  s.rig.storage.capacityBytes = Number.POSITIVE_INFINITY;
-  s.rig.clock.advance(s.rig.shard.nextTimerMs());
-  s.rig.settle();
-  t.equal(s.rig.answer("redrive", [LETTERS, [[0, 0, 1]]]), 1);
-  s.crash();
-  const topicIds = s.consume(1, 100).map(([topicId]) => topicId);
-  t.ok(topicIds.includes(LETTERS));
-});
-
 t.test("dead letters are redriven once, to whom they belong", async (t) => {
   const s = new Subscribed();
   s.subscribe(opening(1, MODE_QUEUE), [[0, 0]]);
