@@ -5,11 +5,16 @@ import { type LimitContext, type RowBroker, withBroker } from "../limits/limit-c
 import type { LoadCommands, LoadMode } from "./generators/raw-load.ts";
 import { LoadSubject } from "./load-subject.ts";
 
+const GENERATORS = {
+  raw: new URL("./generators/raw-load.js", import.meta.url),
+  client: new URL("./generators/client-load.js", import.meta.url),
+} as const;
+
 interface ThroughputRow {
   readonly name: string;
   readonly description: string;
   readonly target: number;
-  readonly generator: "raw-load" | "client-load";
+  readonly generator: keyof typeof GENERATORS;
   readonly durability: "memory" | "fsynced";
   /** The ratio is the second one's records per second over the first one's. */
   readonly modes: readonly [LoadMode, LoadMode];
@@ -25,7 +30,7 @@ const ROWS: readonly ThroughputRow[] = [
     name: "queue-vs-stream",
     description: "queue over stream, raw consumer, leases acked as ranges, fsynced",
     target: 0.3,
-    generator: "raw-load",
+    generator: "raw",
     durability: "fsynced",
     modes: ["stream", "queue"],
   },
@@ -33,7 +38,7 @@ const ROWS: readonly ThroughputRow[] = [
     name: "queue-vs-stream-client",
     description: "queue over stream, consume() of the client with a handler that returns at once, fsynced",
     target: 0.3,
-    generator: "client-load",
+    generator: "client",
     durability: "fsynced",
     modes: ["stream", "queue"],
   },
@@ -41,7 +46,7 @@ const ROWS: readonly ThroughputRow[] = [
     name: "keyed-vs-queue",
     description: "keyed over queue, 1,000 keys, raw consumer, leases acked as ranges, fsynced",
     target: 0.5,
-    generator: "raw-load",
+    generator: "raw",
     durability: "fsynced",
     modes: ["queue", "keyed"],
     keys: KEYS,
@@ -50,7 +55,7 @@ const ROWS: readonly ThroughputRow[] = [
     name: "keyed-vs-queue-client",
     description: "keyed over queue, 1,000 keys, consume() of the client, fsynced",
     target: 0.5,
-    generator: "client-load",
+    generator: "client",
     durability: "fsynced",
     modes: ["queue", "keyed"],
     keys: KEYS,
@@ -70,8 +75,7 @@ async function runRow(context: LimitContext, row: ThroughputRow, broker: RowBrok
   const loads: CommandedChild<LoadCommands>[] = [];
   try {
     for (const mode of row.modes) {
-      const module = new URL(`./generators/${row.generator}.js`, import.meta.url);
-      const load = await children.fork<LoadCommands>(module);
+      const load = await children.fork<LoadCommands>(GENERATORS[row.generator]);
       loads.push(load);
       const spec = {
         url: broker.process.url,

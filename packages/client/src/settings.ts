@@ -93,7 +93,7 @@ const CONCURRENCY_MAX = 65_535;
 const BATCH_BYTES_MIN = KIB;
 const BATCH_BYTES_MAX = MIB;
 /** setTimeout turns a longer pause into none. */
-const TIMER_MS_MAX = 2_147_483_647;
+export const TIMER_MS_MAX = 2_147_483_647;
 
 /** @throws RangeError for a value out of its range */
 export function connectSettings(url: string, options: ConnectOptions): ConnectSettings {
@@ -159,8 +159,8 @@ export function consumeSettings(options: ConsumeOptions, more: HandlerOptions = 
     commitIntervalMs: options.commitIntervalMs ?? CONSUME_DEFAULTS.commitIntervalMs,
     verifyChecksums: options.verifyChecksums ?? CONSUME_DEFAULTS.verifyChecksums,
   };
-  checkRange("concurrency", concurrency, 1, CONCURRENCY_MAX);
-  checkRange("prefetch", settings.prefetch, 1, LIMITS.slotsMax);
+  checkInteger("concurrency", concurrency, 1, CONCURRENCY_MAX);
+  checkInteger("prefetch", settings.prefetch, 1, LIMITS.slotsMax);
   checkRange("maxLeaseMs", settings.maxLeaseMs, 1, Number.MAX_SAFE_INTEGER);
   checkRange("commitIntervalMs", settings.commitIntervalMs, 1, TIMER_MS_MAX);
   windowBytesOf(settings.windowBytes, 0);
@@ -180,9 +180,16 @@ export function windowBytesOf(windowBytes: number | undefined, frameBytesMax: nu
   return Math.max(wanted, frameBytesMax);
 }
 
-function checkRange(name: string, value: number, min: number, max: number): void {
+/** @throws RangeError for a value out of its range */
+export function checkRange(name: string, value: number, min: number, max: number): void {
   if (!(value >= min && value <= max)) {
     throw new RangeError(`${name} must be a number of ${min}..${max}: ${name}=${value}`);
+  }
+}
+
+function checkInteger(name: string, value: number, min: number, max: number): void {
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw new RangeError(`${name} must be an integer of ${min}..${max}: ${name}=${value}`);
   }
 }
 

@@ -208,6 +208,10 @@ t.test("extend by hand; a refused renewal aborts the signal", async (t) => {
   const { script, handler } = await startConsumer({ mode: "queue" });
   await lease(script, [{ base: 0, values: ["a"] }]);
   const message = handler.messages[0] as Message;
+  void message.extend();
+  const byDefault = await settles(script);
+  t.match(byDefault, [{ argument: 30_000 }], "the subscription's leaseMs");
+  await settled(script, byDefault);
   const extended = message.extend(90_000);
   await settled(script, await settles(script));
   await extended;
@@ -300,6 +304,8 @@ t.test("options that cannot be", async (t) => {
   const script = await ScriptedClient.connected();
   const { client } = script;
   t.throws(() => client.consume("t", { mode: "queue" }), RangeError);
+  t.throws(() => client.consume("t", { mode: "live", subscription: "s" }), /mode live has no subscription/);
+  t.throws(() => client.consume("t", { mode: "live", from: "earliest" }), /mode live has no subscription/);
   t.throws(() => client.consume("t", { subscription: "s", mode: "queue", prefetch: 0 }), RangeError);
   t.throws(() => client.consume("t", { subscription: "s", mode: "fifo" as "queue" }), RangeError);
   t.throws(() => client.consume("t.*", { subscription: "s", mode: "queue" }), { code: "INVALID_PATTERN" });
@@ -307,6 +313,13 @@ t.test("options that cannot be", async (t) => {
     () => client.consume("t", { subscription: "s", mode: "queue" }, () => {}, { concurrency: 0 }),
     RangeError,
   );
+  t.throws(
+    () => client.consume("t", { subscription: "s", mode: "queue" }, () => {}, { concurrency: 1.5 }),
+    /concurrency must be an integer/,
+  );
+  t.throws(() => client.consume("t", { subscription: "s", mode: "queue", from: { time: "noon" as never } }), {
+    code: "INVALID_FROM",
+  });
   const handled = client.consume(
     "t",
     { subscription: "s", mode: "queue" },

@@ -198,6 +198,20 @@ t.test("a producer that the broker has forgotten begins anew under another id", 
   t.equal(await codeOf(third), "UNKNOWN_PRODUCER");
 });
 
+t.test("refused until its time is over: TIMEOUT tells of the last refusal", async (t) => {
+  const script = await ScriptedClient.connected();
+  const producer = await script.readyProducer("t", { lingerMs: 0, deliveryTimeoutMs: 2_000 });
+  const sent = producer.send({ partition: 0, value: "a" });
+  script.clock.advance(0);
+  await script.refuse(await script.publish(), 67, "TOPIC_FULL", true);
+  script.clock.advance(4_000);
+  await t.rejects(sent, {
+    code: "TIMEOUT",
+    message: /last refused as TOPIC_FULL/,
+    cause: { code: "TOPIC_FULL" },
+  });
+});
+
 t.test("no acknowledgement in time: TIMEOUT, and the sequence stays whole", async (t) => {
   const script = await ScriptedClient.connected();
   const producer = await script.readyProducer("t", { lingerMs: 0, deliveryTimeoutMs: 2_000 });

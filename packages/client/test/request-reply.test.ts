@@ -91,6 +91,38 @@ t.test("a request and its reply", async (t) => {
   await closing;
 });
 
+t.test("the inbox is deleted also where a consumer keeps the client from closing at once", async (t) => {
+  const script = await ScriptedClient.connected();
+  const answer = script.client.request("t", "x");
+  const publish = await published(script);
+  await script.ack(publish, 0);
+  await reply(script, 0, { "correlation-id": "1" }, "y");
+  await answer;
+  const consumer = script.client.consume("t", { subscription: "s", mode: "queue" }, () => {});
+  await consuming(script, await script.expect("CONSUME"));
+  await consumer.ready();
+  const closing = script.client.close();
+  const names: string[] = [];
+  for (let turns = 0; turns < 20 && !names.includes("DELETE_TOPIC"); turns += 1) {
+    await microtasks();
+    script.clock.advance(0);
+    const frame = await script.next();
+    if (frame === undefined) continue;
+    names.push(frame.name);
+    if (frame.name === "STOP_CONSUMING") {
+      const { requestId, consumerId } = frame.value as FrameValues["STOP_CONSUMING"];
+      await script.reply("CONSUMING_STOPPED", { requestId, consumerId });
+    } else if (frame.name === "DELETE_TOPIC") {
+      const { requestId, topic } = frame.value as FrameValues["DELETE_TOPIC"];
+      t.equal(topic, headersOf(publish)["reply-to"]);
+      await script.reply("TOPIC_DELETED", { requestId, name: topic, catalogPosition: 1 });
+    }
+  }
+  t.ok(names.includes("STOP_CONSUMING"));
+  t.ok(names.includes("DELETE_TOPIC"));
+  await closing;
+});
+
 t.test("nobody answers: at once, or after the time", async (t) => {
   const script = await ScriptedClient.connected();
   const nobody = script.client.request("t", "x");
@@ -105,6 +137,7 @@ t.test("nobody answers: at once, or after the time", async (t) => {
   const aborted = script.client.request("t", "x", { signal: controller.signal });
   controller.abort();
   await t.rejects(aborted, { code: "ABORTED" });
+  await t.rejects(script.client.request("t", "x", { timeoutMs: -1 }), RangeError);
 });
 
 t.test("a topic is believed to have responders for a second", async (t) => {

@@ -58,7 +58,7 @@ export const GATEWAY_LIMITS = {
   fanOutTotalBytesMax: 67_108_864,
   /** Messages and bytes of a consumer's credit that one shard has at once; of several consumers each gets shorter turns. */
   lendMessagesMax: 8_192,
-  lendSharedMessagesMax: 64,
+  lendSharedMessagesMax: 256,
   lendBytesMax: 1_048_576,
   /** Bytes of a turn of small messages: what is lent takes room in its session's output, which others wait for. */
   lendBytesMin: 16_384,

@@ -39,6 +39,8 @@ export class QueueLending {
   readonly #onFull: (lending: QueueLending) => void;
   readonly #sources: readonly Source[];
   readonly #ready: Fifo<QueueConsumer> = new Fifo();
+  /** Consumers that shards have messages of, and too few bytes for them. */
+  readonly #short: Set<QueueConsumer> = new Set();
   #nextSource = 0;
   /** Stands in the list of those to be pumped. */
   planned = false;
@@ -67,12 +69,15 @@ export class QueueLending {
 
   add(consumer: QueueConsumer): void {
     this.consumers.add(consumer);
+    // It may ask at once: those that lend already may have too few bytes for what is next.
+    for (const source of this.#sources) source.width = Math.max(source.width, source.lenders + 1);
     this.wake(consumer);
   }
 
   /** The consumer is over; the caller tells its shards. */
   remove(consumer: QueueConsumer): void {
     this.consumers.delete(consumer);
+    this.#short.delete(consumer);
     for (const stake of consumer.stakes.values()) {
       const source = this.#source(stake.shardId);
       if (stake.lentMessages > 0 && source !== undefined) source.lenders -= 1;
@@ -93,6 +98,7 @@ export class QueueLending {
    * them when it has room.
    */
   pump(blocked: Set<QueueConsumer>): void {
+    for (const consumer of this.#short) this.#topUp(consumer, blocked);
     const sources = this.#sources;
     for (let idle = 0; idle < sources.length && this.#ready.length > 0; ) {
       const source = sources[this.#nextSource] as Source;
@@ -120,7 +126,10 @@ export class QueueLending {
 
   onAvailable(shardId: number): void {
     const source = this.#source(shardId);
-    if (source !== undefined) source.backlog = true;
+    if (source === undefined) return;
+    source.backlog = true;
+    // Nobody who lends there can have it.
+    source.width = Math.max(source.width, source.lenders + 1);
   }
 
   onEmpty(consumer: QueueConsumer, shardId: number, messages: number, bytes: number): void {
@@ -149,6 +158,7 @@ export class QueueLending {
     if (lent && stake.lentMessages === 0) source.lenders -= 1;
     // Without bytes the shard can do nothing with the messages that it has left.
     if (stake.lentMessages > 0 && stake.lentBytes <= 0) this.#recall(consumer, stake);
+    if (this.#missingBytes(consumer, stake) > 0) this.#short.add(consumer);
     if (source.width < this.consumers.size) source.width += 1;
     this.wake(consumer);
   }
@@ -237,6 +247,36 @@ export class QueueLending {
     return false;
   }
 
+  /** Lends bytes where a shard has messages and too few bytes for them: or it would wait until all are settled that it gave. */
+  #topUp(consumer: QueueConsumer, blocked: Set<QueueConsumer>): void {
+    let isShort = false;
+    for (const stake of consumer.stakes.values()) {
+      const missing = this.#missingBytes(consumer, stake);
+      if (missing <= 0) continue;
+      isShort = true;
+      const source = this.#source(stake.shardId);
+      const bytes = Math.min(missing, consumer.freeBytes);
+      if (source === undefined || source.down || source.full || bytes <= 0) continue;
+      if (this.#hasRoom(consumer, bytes)) this.#lend(source, consumer, stake, 0, bytes);
+      else {
+        consumer.isBlocked = true;
+        blocked.add(consumer);
+      }
+    }
+    if (!isShort) this.#short.delete(consumer);
+  }
+
+  /** Bytes that the messages which the shard may still lease will take as a rule, beyond those it has. */
+  #missingBytes(consumer: QueueConsumer, { lentMessages, lentBytes, recalls }: Stake): number {
+    if (lentMessages === 0 || lentBytes <= 0 || recalls > 0) return 0;
+    const expected = Math.ceil(lentMessages * consumer.messageBytes);
+    return Math.min(this.#shareBytes(consumer), expected) - lentBytes;
+  }
+
+  #shareBytes(consumer: QueueConsumer): number {
+    return Math.min(Math.ceil(consumer.creditLimit / this.#activeSources()), GATEWAY_LIMITS.lendBytesMax);
+  }
+
   #lend(source: Source, consumer: QueueConsumer, stake: Stake, messages: number, bytes: number): boolean {
     const { shardId } = source;
     const outcome = this.#port.lend(shardId, consumer.consumerId, this.subscriptionId, messages, bytes);
@@ -259,11 +299,9 @@ export class QueueLending {
 
   /** Bytes to lend for a turn, at least 1; 0 when there are too few for the shard to do anything. */
   #turnBytes(consumer: QueueConsumer, stake: Stake, messages: number): number {
-    const { lendBytesMin, lendBytesMax } = GATEWAY_LIMITS;
-    const share = Math.ceil(consumer.creditLimit / this.#activeSources());
     // Twice what they take as a rule, since some are larger. What is not used is missing for others of the session.
     const expected = Math.ceil(2 * (stake.lentMessages + messages) * consumer.messageBytes);
-    const turn = Math.min(share, lendBytesMax, Math.max(lendBytesMin, expected));
+    const turn = Math.min(this.#shareBytes(consumer), Math.max(GATEWAY_LIMITS.lendBytesMin, expected));
     const bytes = Math.min(turn - stake.lentBytes, consumer.freeBytes);
     // What a shard has left of an earlier turn, without messages to use it for, is of use again.
     if (stake.lentBytes > 0) return Math.max(bytes, 1);

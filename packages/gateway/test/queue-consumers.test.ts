@@ -93,6 +93,35 @@ t.test("bytes are lent as messages are, and a message larger than all credit com
   t.equal(small.leased, 11);
 });
 
+t.test("bytes are lent on while a shard has messages and too few bytes for them", async (t) => {
+  const it = setUp(1, 1);
+  const model = connect(it);
+  const large = await consumer(it, model, 20, 100_000);
+  const big = "x".repeat(9_000);
+  put(it, 0, 0, ...Array.from({ length: 40 }, () => big));
+  await it.bench.settle();
+  t.equal(large.unsettled, 11, "as many as there is credit for");
+  for (let settled = 0; settled < 29; settled += 1) {
+    const [oldest] = large.leases;
+    if (oldest !== undefined) model.settle(large, oldest, SETTLE_ACTION.ACK, 1);
+    await it.bench.settle();
+    t.ok(large.unsettled >= 10, `${large.unsettled} at work`);
+  }
+});
+
+t.test("a consumer with too few bytes for the next message leaves it to others", async (t) => {
+  const it = setUp(1, 1);
+  const model = connect(it);
+  const small = await consumer(it, model, 10, 12_000);
+  const big = "x".repeat(9_000);
+  put(it, 0, 0, big, big);
+  await it.bench.settle();
+  t.equal(small.unsettled, 1);
+  const other = await consumer(it, model, 10, 1_000_000);
+  await it.bench.settle();
+  t.equal(other.unsettled, 1);
+});
+
 t.test("less credit than a byte for each shard is credit", async (t) => {
   const it = setUp(4, 4);
   const model = connect(it);

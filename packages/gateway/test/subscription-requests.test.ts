@@ -312,6 +312,23 @@ t.test("peeking shows unfinished records", async (t) => {
   t.equal(errorOf(await ask(it, peek("board", 0, 5)))?.[0], "SUBSCRIPTION_MODE");
 });
 
+t.test("peeking without a name shows what of a dead-letter topic was not redriven", async (t) => {
+  const it = setUp();
+  const dlq = it.node.addTopic("orders.dlq", { partitions: 3, deadLetterOf: it.topic.topicId } as object);
+  it.node.handler?.onTopicCreated(dlq);
+  it.node.peeked = [[dlq.topicId, 1, 4, 0, 0, 0]];
+  const peek = (topic: string, partition: number): Frame => ({
+    name: "PEEK",
+    value: { requestId: 3, topic, name: "", partition, fromOffset: 2, limit: 5 },
+  });
+  t.match(await ask(it, peek("orders.dlq", 1)), [
+    { name: "PEEKED", value: { requestId: 3, records: [{ topicId: dlq.topicId, partition: 1, offset: 4 }] } },
+  ]);
+  t.same(it.node.asked, [["deadLetters", "orders.dlq", 1, 2, 5]]);
+  t.equal(errorOf(await ask(it, peek("orders.dlq", 3)))?.[0], "UNKNOWN_PARTITION");
+  t.equal(errorOf(await ask(it, peek("orders", 0)))?.[0], "UNKNOWN_SUBSCRIPTION");
+});
+
 t.test("dead letters are redriven to subscriptions of the topic that they came from", async (t) => {
   const it = setUp();
   await ask(it, create(1, "billing", QUEUE), create(1, "board", { mode: "stream" }));

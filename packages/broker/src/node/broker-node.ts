@@ -143,7 +143,11 @@ export class BrokerNode extends NodePort {
     for (const shard of recovered) this.#options.logger.log("info", "shard-recovered", { ...shard });
     this.turn.schedule();
     await this.loadCatalog();
+    // Nobody was told of them, and what shards do not know of them they would begin at the end.
+    const unmade = [...this.catalog.subscriptions()].filter(({ isOpening }) => isOpening);
+    for (const subscription of unmade) this.catalog.removeSubscription(subscription);
     await Promise.all(recovered.map((shard) => this.#reconcile(shard)));
+    for (const { subscriptionId } of unmade) await this.ask(0, "deleteSubscription", [subscriptionId]);
     await this.#upkeep.start();
     this.#ready = true;
     this.#lock.receive(

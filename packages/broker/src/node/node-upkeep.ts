@@ -1,5 +1,5 @@
 import type { Logger } from "../logger.ts";
-import type { DroppedFiles } from "../shard/retention.ts";
+import type { DroppableFile, DroppedFiles } from "../shard/retention.ts";
 import type { ShardStatus } from "../shard/upkeep-requests.ts";
 import { type DiskLook, DiskWatch } from "./disk-watch.ts";
 import { TotalRetention } from "./total-retention.ts";
@@ -15,7 +15,7 @@ export interface NodeUpkeepOptions {
   /** Of all shards that are up. */
   readonly statuses: () => Promise<readonly ShardStatus[]>;
   /** See ShardRequestMap. */
-  readonly oldest: (shardId: number, limit: number) => Promise<readonly (readonly [number, number])[]>;
+  readonly oldest: (shardId: number, limit: number) => Promise<readonly DroppableFile[]>;
   readonly drop: (shardId: number, files: number) => Promise<DroppedFiles>;
   /** Tells every shard. */
   readonly onDiskRoom: (look: DiskLook) => void;

@@ -76,6 +76,7 @@ export class SubscriptionAdmin {
     catalog.addSubscription(subscription);
     this.#unfinished.add(subscription.subscriptionId);
     const opening = openingOf(subscription, topic.name);
+    let made = subscription;
     try {
       await Promise.all(
         [...shardsOf(topic)].map(([shardId, partitions]) => {
@@ -83,8 +84,11 @@ export class SubscriptionAdmin {
           return ask(shardId, "subscribe", [opening, own]);
         }),
       );
+      made = await ask(0, "alterSubscription", [subscription.subscriptionId, {}]);
+      catalog.addSubscription(made);
     } catch (error) {
-      // A shard that restarts would begin at the end: better none than one that begins elsewhere than it was told.
+      // A shard that restarts would begin at the end: better none than one that begins elsewhere than it was told. A node
+      // that does not come to it finds at its start that it is still opening.
       await this.delete(subscription).catch(() => {});
       throw error;
     } finally {
@@ -92,7 +96,7 @@ export class SubscriptionAdmin {
     }
     const { subscriptionId, mode } = subscription;
     log("subscription-created", { topic: topic.name, subscription: name, subscriptionId, mode });
-    return subscription;
+    return made;
   }
 
   async alter({ subscriptionId }: Subscription, changes: SubscriptionChanges): Promise<Subscription> {
@@ -107,7 +111,7 @@ export class SubscriptionAdmin {
     return { ...subscription, catalogPosition };
   }
 
-  /** As TopicAdmin.adopt, and behind it. What was never answered begins at the end, as after a start of the node. */
+  /** As TopicAdmin.adopt, and behind it. What was never made in full is dropped, as at a start of the node. */
   async adopt(found: CatalogView): Promise<void> {
     const { catalog, ask } = this.#context;
     for (const subscription of [...catalog.subscriptions()]) {
@@ -118,6 +122,10 @@ export class SubscriptionAdmin {
       if (known?.catalogPosition === subscription.catalogPosition) continue;
       if (known !== undefined) {
         await this.#altered(subscription);
+        continue;
+      }
+      if (subscription.isOpening) {
+        await unlessRestarted(ask(0, "deleteSubscription", [subscription.subscriptionId]));
         continue;
       }
       catalog.addSubscription(subscription);

@@ -1,5 +1,5 @@
 import { BROKER_LIMITS } from "../limits.ts";
-import type { DroppedFiles } from "../shard/retention.ts";
+import type { DroppableFile, DroppedFiles } from "../shard/retention.ts";
 import type { ShardStatus } from "../shard/upkeep-requests.ts";
 
 export interface TotalRetentionOptions {
@@ -7,8 +7,8 @@ export interface TotalRetentionOptions {
   readonly boundBytes: number;
   /** Of all shards that are up. */
   readonly statuses: () => Promise<readonly Pick<ShardStatus, "shardId" | "storedBytes">[]>;
-  /** A shard's oldest settled files, [greatest append time, bytes] each; and drops the first of them. */
-  readonly oldest: (shardId: number, limit: number) => Promise<readonly (readonly [number, number])[]>;
+  /** A shard's settled files in the order in which they may go; and drops the first of them. */
+  readonly oldest: (shardId: number, limit: number) => Promise<readonly DroppableFile[]>;
   readonly drop: (shardId: number, files: number) => Promise<DroppedFiles>;
   readonly onDropped: (shardId: number, dropped: DroppedFiles) => void;
   /** The bound is exceeded and there is nothing that may be dropped, or (false) no longer so. */
@@ -19,11 +19,12 @@ interface OldFile {
   readonly shardId: number;
   readonly lastTimeMs: number;
   readonly sizeBytes: number;
+  readonly hasUnfinished: boolean;
 }
 
 /**
  * Keeps what all shards of a node store together below a bound, whatever the topics' own retention says: the oldest
- * settled files of all go first. What is not settled and the catalog are exempt. Main thread.
+ * settled files of all go first, those with records that somebody has yet to finish last. What is not settled and the catalog are exempt. Main thread.
  */
 export class TotalRetention {
   readonly #options: TotalRetentionOptions;
@@ -77,10 +78,14 @@ export class TotalRetention {
     await Promise.all(
       shards.map(async ({ shardId }) => {
         const oldest = await this.#options.oldest(shardId, BROKER_LIMITS.retentionDropFilesMax);
-        for (const [lastTimeMs, sizeBytes] of oldest) files.push({ shardId, lastTimeMs, sizeBytes });
+        for (const [lastTimeMs, sizeBytes, hasUnfinished] of oldest) {
+          files.push({ shardId, lastTimeMs, sizeBytes, hasUnfinished });
+        }
       }),
     );
-    files.sort((left, right) => left.lastTimeMs - right.lastTimeMs);
+    files.sort((left, right) => {
+      return Number(left.hasUnfinished) - Number(right.hasUnfinished) || left.lastTimeMs - right.lastTimeMs;
+    });
     const chosen = new Map<number, number>();
     let rest = excess;
     for (const { shardId, sizeBytes } of files) {

@@ -69,14 +69,15 @@ export class FileLooks {
     return due;
   }
 
-  /** The oldest files that may be dropped before their time. */
-  droppable(limit: number): FileLook[] {
-    const droppable: FileLook[] = [];
+  /** The oldest files that may be dropped before their time; behind them all those that are to go last. */
+  droppable(limit: number, goesLast: (file: SettledFile) => boolean): FileLook[] {
+    const first: FileLook[] = [];
+    const last: FileLook[] = [];
     for (const look of this.#looks) {
-      if (droppable.length === limit) break;
-      if (isDroppable(look)) droppable.push(look);
+      if (first.length === limit) break;
+      if (isDroppable(look)) (goesLast(look.file) ? last : first).push(look);
     }
-    return droppable;
+    return [...first, ...last].slice(0, limit);
   }
 }
 

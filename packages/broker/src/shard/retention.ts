@@ -39,6 +39,9 @@ export interface RetentionContext {
   readonly checkMs?: number;
 }
 
+/** A file that may be dropped before its time. */
+export type DroppableFile = readonly [lastTimeMs: number, sizeBytes: number, hasUnfinished: boolean];
+
 /** What a forced drop took away. */
 export interface DroppedFiles {
   readonly files: number;
@@ -115,9 +118,15 @@ export class Retention {
     return this.#files.bytes;
   }
 
-  /** The oldest files that may be dropped before their time: [greatest append time, bytes] each. */
-  oldest(limit: number): [lastTimeMs: number, sizeBytes: number][] {
-    return this.#files.droppable(limit).map(({ file }) => [file.lastTime, file.sizeBytes]);
+  /**
+   * The files that may be dropped before their time, in the order in which they would be: the oldest first, and last those that
+   * may hold records which somebody has yet to finish.
+   */
+  oldest(limit: number): DroppableFile[] {
+    const hasUnfinished = this.#unfinished();
+    return this.#files.droppable(limit, hasUnfinished).map(({ file }) => {
+      return [file.lastTime, file.sizeBytes, hasUnfinished(file)];
+    });
   }
 
   /** The topic was altered, truncated or deleted. */
@@ -186,7 +195,8 @@ export class Retention {
     const drop = this.#drop;
     if (drop !== undefined) {
       this.#drop = undefined;
-      const oldest = this.#files.droppable(Math.min(drop.files, BROKER_LIMITS.retentionFilesMax));
+      const limit = Math.min(drop.files, BROKER_LIMITS.retentionFilesMax);
+      const oldest = this.#files.droppable(limit, this.#unfinished());
       if (oldest.length === 0) drop.done(NOTHING_DROPPED);
       else this.#plan(oldest, new Set(), drop);
       return;
@@ -197,6 +207,17 @@ export class Retention {
     if (due.length === limit) this.#checkSoon();
     const beyond = this.#beyondBytes();
     if (due.length > 0 || beyond.size > 0) this.#plan(this.#withFilesOf(due, beyond), beyond, undefined);
+  }
+
+  /** Tells files that may hold unfinished records of topics that retain until acknowledged. */
+  #unfinished(): (file: SettledFile) => boolean {
+    const { state } = this.#context;
+    const topicIds = [...state.overflows.keys()].filter((topicId) => {
+      return [...state.ofTopic(topicId)].some((partition) => {
+        return state.finishersOf(partition).some((queue) => queue.state.floor < partition.highWatermark);
+      });
+    });
+    return (file) => topicIds.some((topicId) => mayHold(file, topicId));
   }
 
   /** Partitions that have more than their share, unless that was looked at and they have hardly grown since. */

@@ -23,6 +23,7 @@ interface SubscriptionValue {
   paused: boolean;
   createdMs: number;
   snapshots: readonly string[];
+  isOpening?: boolean | undefined;
 }
 
 const packr = new Packr({ useRecords: false });
@@ -102,11 +103,12 @@ export class SubscriptionCatalog {
       paused,
       createdMs,
       snapshots: [],
+      isOpening: true,
       catalogPosition,
     };
   }
 
-  /** The subscription with other settings. Throws UNKNOWN_SUBSCRIPTION, TOO_MANY_SUBSCRIPTIONS for snapshots. */
+  /** The subscription with other settings, and made. Throws UNKNOWN_SUBSCRIPTION, TOO_MANY_SUBSCRIPTIONS for snapshots. */
   planChange(
     subscriptionId: number,
     changes: SubscriptionChanges & { readonly snapshots?: readonly string[] },
@@ -119,8 +121,9 @@ export class SubscriptionCatalog {
         details: { subscription: before.name },
       });
     }
+    const { isOpening: _, ...made } = before;
     return {
-      ...before,
+      ...made,
       leaseMs: changes.leaseMs ?? before.leaseMs,
       maxDeliveries: changes.maxDeliveries ?? before.maxDeliveries,
       backoffMinMs: changes.backoffMinMs ?? before.backoffMinMs,

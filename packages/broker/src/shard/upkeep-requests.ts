@@ -5,7 +5,7 @@ import { CATALOG_TOPIC_ID } from "./catalog-state.ts";
 import type { CatalogWriter } from "./catalog-writer.ts";
 import type { Partition } from "./partition.ts";
 import type { Done, RequestContext, RequestHandlers } from "./request-context.ts";
-import type { DroppedFiles } from "./retention.ts";
+import type { DroppableFile, DroppedFiles } from "./retention.ts";
 import type { StateChange } from "./shard-state.ts";
 import type { PartitionOpening, TopicRequests } from "./topic-requests.ts";
 import type { TopicTraits } from "./topic-traits.ts";
@@ -40,8 +40,8 @@ export interface UpkeepRequestMap {
   };
   /** A durable position behind everything taken so far; while the disk is full, the one reached before. */
   commit: { args: []; reply: number };
-  /** The oldest settled files that may be dropped before their time: [greatest append time, bytes] each. */
-  oldest: { args: [limit: number]; reply: [lastTimeMs: number, sizeBytes: number][] };
+  /** The settled files that may be dropped before their time, in the order in which they would be. */
+  oldest: { args: [limit: number]; reply: readonly DroppableFile[] };
   /** The volume is full: drops so many of those files. Answered when that is durable. */
   drop: { args: [files: number]; reply: DroppedFiles };
   status: { args: []; reply: ShardStatus };

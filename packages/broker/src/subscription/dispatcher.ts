@@ -241,7 +241,11 @@ export class Dispatcher {
 
   /** Milliseconds until there is something to do by time alone. */
   nextTimerMs(nowMs: number): number {
-    const atMs = Math.min(this.#leases.nextDeadlineMs(), this.#ready.nextMs());
+    // Leases do not end while their end cannot be journaled.
+    const deadlineMs = this.#context.journal.isFull
+      ? Number.POSITIVE_INFINITY
+      : this.#leases.nextDeadlineMs();
+    const atMs = Math.min(deadlineMs, this.#ready.nextMs());
     return Math.min(Math.max(0, atMs - nowMs), this.#deadLetters.nextMs);
   }
 

@@ -35,6 +35,8 @@ export interface Subscription extends SubscriptionConfig {
   readonly catalogPosition: number;
   /** Names of the snapshots that were taken of its position, oldest first. */
   readonly snapshots: readonly string[];
+  /** It is being made: not all shards know where it starts, and nobody was told of it. A node that finds it at its start drops it. */
+  readonly isOpening?: boolean | undefined;
 }
 
 /** Where partitions are to be read from. A partition that is left out begins at the end of its log. */

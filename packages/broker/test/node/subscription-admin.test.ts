@@ -106,7 +106,7 @@ t.test("subscriptions outlive their node, and a clean end and a crash alike", as
     ...work,
     leaseMs: 5_000,
     paused: true,
-    catalogPosition: 5,
+    catalogPosition: 8,
   });
   t.match(second.node.subscriptionById(feed.subscriptionId), { name: "feed", snapshots: ["before"] });
   t.same(

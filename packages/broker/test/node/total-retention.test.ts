@@ -1,7 +1,7 @@
 import t from "tap";
 import { TotalRetention } from "../../src/node/total-retention.ts";
 
-/** A shard with files of 100 bytes, oldest first, and `unsettled` bytes. */
+/** A shard with files of 100 bytes, oldest first, behind them (below zero) those that hold unfinished records, and `unsettled` bytes. */
 interface FakeShard {
   readonly files: number[];
   readonly unsettled: number;
@@ -28,7 +28,9 @@ function retentionOf(
       ),
     oldest: (shardId, limit) =>
       Promise.resolve(
-        (shards[shardId] as FakeShard).files.slice(0, limit).map((time) => [time, 100] as const),
+        (shards[shardId] as FakeShard).files.slice(0, limit).map((time) => {
+          return [Math.abs(time), 100, time < 0] as const;
+        }),
       ),
     drop: (shardId, files) => {
       const dropped = (shards[shardId] as FakeShard).files.splice(0, files).length;
@@ -39,6 +41,18 @@ function retentionOf(
   });
   return { retention, drops, stuck };
 }
+
+t.test("files with records that somebody has yet to finish go last", async (t) => {
+  const shards = [
+    { files: [40, -10], unsettled: 0 },
+    { files: [30, -20], unsettled: 0 },
+  ];
+  await retentionOf(shards, 150).retention.check();
+  t.same(
+    shards.map(({ files }) => files),
+    [[], [-20]],
+  );
+});
 
 t.test("the oldest files of all shards go, until the sum is below the bound", async (t) => {
   const shards = [

@@ -1,5 +1,6 @@
 import type { SimulatedStorage, Storage } from "@millrace/journal/internal";
 import t from "tap";
+import { MODE_QUEUE } from "../../src/subscription/subscription.ts";
 import { DURABILITY_FSYNCED, DURABILITY_MEMORY, DURABILITY_WRITTEN } from "../../src/topic.ts";
 import { batchOf, valuesOf } from "../harness/batches.ts";
 import { ShardRig } from "../harness/shard-rig.ts";
@@ -267,4 +268,23 @@ t.test("publishes go on by themselves after indexing had lagged behind", async (
   }
   t.ok(rig.shard.nextTimerMs() > 100, "nothing but settling");
   t.equal(readAll(rig, TOPIC, refused + 1).length, refused + 1);
+});
+
+t.test("a dead letter that a full disk keeps from being redriven can be redriven later", async (t) => {
+  const rig = ShardRig.started([
+    [TOPIC, 0, DURABILITY_FSYNCED],
+    [WRITTEN, 0, DURABILITY_FSYNCED],
+  ]);
+  rig.shard.state.deadLetterTopics.set(TOPIC, WRITTEN);
+  const settings = [30_000, 5, 1_000, 60_000, false, "workers", "jobs", []] as const;
+  rig.answer("subscribe", [[1, TOPIC, MODE_QUEUE, ...settings], [[0, 0]]]);
+  rig.gateway.publish({ topicId: WRITTEN, count: 1, stored: batchOf(["dead"]) });
+  rig.settle();
+  rig.storage.capacityBytes = 20_000;
+  fillDisk(rig);
+  t.throws(() => rig.answer("redrive", [WRITTEN, [[0, 0, 1]]]), { message: "DISK_FULL" });
+  rig.storage.capacityBytes = Number.POSITIVE_INFINITY;
+  rig.clock.advance(rig.shard.nextTimerMs());
+  rig.settle();
+  t.equal(rig.answer("redrive", [WRITTEN, [[0, 0, 1]]]), 1);
 });

@@ -10,6 +10,8 @@ import { BROKER_LIMITS } from "../../src/limits.ts";
 import { LogStarts } from "../../src/shard/log-starts.ts";
 import { type DroppedFiles, Retention } from "../../src/shard/retention.ts";
 import { ShardState } from "../../src/shard/shard-state.ts";
+import { OVERFLOW_REFUSE } from "../../src/shard/topic-traits.ts";
+import { MODE_QUEUE } from "../../src/subscription/subscription.ts";
 import { DURABILITY_FSYNCED } from "../../src/topic.ts";
 import { ManualClock } from "../harness/manual-clock.ts";
 
@@ -320,6 +322,20 @@ t.test("a forced drop takes the oldest files but never the catalog's", async (t)
   ]);
   t.match(bench.retention.oldest(1), [[9]], "the next one drops others, even if these are still there");
   t.equal(bench.retention.settledBytes, 2 * (FILE_BYTES + 100));
+});
+
+t.test("a forced drop takes what somebody has yet to finish last", async (t) => {
+  const bench = new Bench();
+  bench.settle(fileOf(0, TOPIC, 1), fileOf(1000, OTHER, 2), fileOf(2000, TOPIC, 3));
+  bench.run();
+  bench.plan(Array.from({ length: 3 }, () => [FILE_BYTES, 0] as const));
+  const times = (): number[] => bench.retention.oldest(3).map(([lastTimeMs]) => lastTimeMs);
+  bench.state.applyChange(["subscribe", 1, TOPIC, 0, MODE_QUEUE, 0, 1]);
+  t.same(times(), [1, 2, 3]);
+  bench.state.overflows.set(TOPIC, OVERFLOW_REFUSE);
+  t.same(times(), [2, 1, 3]);
+  bench.state.applyChange(["acks", 1, TOPIC, 0, [0, 1000]]);
+  t.same(times(), [1, 2, 3]);
 });
 
 t.test("a forced drop without any file is answered", async (t) => {

@@ -60,6 +60,14 @@ t.test("the record is a plain MessagePack map under a key that no topic can have
     ...CONFIG,
     createdMs: 7,
     snapshots: [],
+    isOpening: true,
+  });
+  const made = catalog.subscriptions.planChange(1, {}, 10);
+  t.same(unpack(catalog.subscriptions.encode(made)), {
+    subscriptionId: 1,
+    ...CONFIG,
+    createdMs: 7,
+    snapshots: [],
   });
   t.same(catalog.subscriptions.get(1), work);
   t.same([...catalog.subscriptions.ofTopic(topic.topicId)], [work]);

@@ -1,6 +1,6 @@
 import { SETTLE_ACTION } from "@millrace/protocol/internal";
 import t from "tap";
-import { QueueRig, SUBSCRIPTION, TOPIC } from "../harness/queue-rig.ts";
+import { LETTERS, QueueRig, SUBSCRIPTION, TOPIC } from "../harness/queue-rig.ts";
 
 const { ACK, NACK } = SETTLE_ACTION;
 
@@ -50,6 +50,24 @@ t.test("a record that retention took does not hold back what is a span behind it
   t.equal(q.rig.gateway.take("available").length, 1);
   q.lend(3, 1);
   t.match(q.lease(), { offset: 4, values: ["e"] });
+});
+
+t.test("leases that cannot end while the disk is full keep nobody awake", async (t) => {
+  const q = new QueueRig({ leaseMs: 1_000 });
+  const { rig } = q;
+  q.publish(["a"]);
+  q.lend(1, 1);
+  q.lease();
+  rig.storage.capacityBytes = 20_000;
+  while (!rig.journal.isFull) q.publish(["x".repeat(500)], 0, LETTERS);
+  q.advance(2_000);
+  t.ok(rig.shard.nextTimerMs() > 100, `${rig.shard.nextTimerMs()} ms`);
+  q.lend(2, 1);
+  t.same(q.leases(), []);
+  rig.storage.capacityBytes = Number.POSITIVE_INFINITY;
+  q.advance(rig.shard.nextTimerMs());
+  q.lend(2, 1);
+  t.match(q.lease(), { values: ["a"], deliveries: 2 });
 });
 
 t.test("credit of a consumer whose subscription was opened anew is used", async (t) => {

@@ -89,13 +89,13 @@ function checkCombination(options: SubOptions): void {
     throw new CommandError("USAGE", text);
   };
   if (subscription === undefined) {
-    if (mode !== undefined && mode !== "live") refuse(`--mode ${mode} needs --subscription.`);
-    if (!options.ack) refuse("--no-ack needs --subscription.");
+    if (mode !== undefined && mode !== "live") refuse(`--mode ${mode} needs --subscription`);
+    if (!options.ack) refuse("--no-ack needs --subscription");
     return;
   }
-  if (mode === "live") refuse("--mode live has no subscription.");
-  if (partition !== undefined) refuse("--partition cannot be chosen with --subscription.");
-  if (untilEnd === true) refuse("--until-end cannot be used with --subscription.");
+  if (mode === "live") refuse("--mode live has no subscription");
+  if (partition !== undefined) refuse("--partition cannot be chosen with --subscription");
+  if (untilEnd === true) refuse("--until-end cannot be used with --subscription");
 }
 
 async function printRecords(

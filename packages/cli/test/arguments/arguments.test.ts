@@ -3,6 +3,7 @@ import { beforeArgument } from "../../src/arguments/before-argument.ts";
 import { fromArgument } from "../../src/arguments/from-argument.ts";
 import { headerArgument } from "../../src/arguments/header-argument.ts";
 import { byteSizeArgument, durationArgument, integerArgument } from "../../src/arguments/numeric-argument.ts";
+import { seekArgument } from "../../src/arguments/seek-argument.ts";
 import { urlArgument } from "../../src/arguments/url-argument.ts";
 import { byteLimitText, durationText } from "../../src/output/unit-text.ts";
 
@@ -64,6 +65,16 @@ t.test("where a subscription begins", async (t) => {
   }
   for (const text of ["time:", "time:yesterday", "time:1700000000", "time:2026-13-01", "time:2026"]) {
     t.throws(() => fromArgument(text), INVALID, JSON.stringify(text));
+  }
+});
+
+t.test("where a subscription is moved to", async (t) => {
+  t.equal(seekArgument("earliest"), "earliest");
+  t.same(seekArgument("offset:7"), { offset: 7 });
+  t.same(seekArgument("snapshot:half"), { snapshot: "half" });
+  t.throws(() => seekArgument("half"), { ...INVALID, message: /or snapshot:NAME/ });
+  for (const text of ["", "snapshot:", "earliest ", "time:2h", "offset:-1"]) {
+    t.throws(() => seekArgument(text), INVALID, JSON.stringify(text));
   }
 });
 

@@ -29,8 +29,8 @@ export interface Message extends ReceivedRecord {
   release(): Promise<void>;
   /** Not to be tried again: it goes to the dead-letter topic with this reason, of at most 256 bytes. */
   deadLetter(reason: string): Promise<void>;
-  /** The lease ends so many ms from now instead. Renewal goes on from there. Rejects with LEASE_EXPIRED. */
-  extend(ms: number): Promise<void>;
+  /** The lease ends so many ms from now instead, by default the subscription's `leaseMs`. Renewal goes on from there. Rejects with LEASE_EXPIRED. */
+  extend(ms?: number): Promise<void>;
 }
 
 export interface NackOptions {

@@ -59,7 +59,7 @@ export abstract class ConsumedMessage implements Message {
   abstract nack(options?: NackOptions): Promise<void>;
   abstract release(): Promise<void>;
   abstract deadLetter(reason: string): Promise<void>;
-  abstract extend(ms: number): Promise<void>;
+  abstract extend(ms?: number): Promise<void>;
 }
 
 /** For what only messages of a queue can do. */

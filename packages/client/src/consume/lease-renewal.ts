@@ -48,7 +48,7 @@ export class LeaseRenewal {
   }
 
   /** The lease ends `ms` from now, by its holder's wish or a renewal. */
-  extend(lease: Lease, ms: number): Promise<void> {
+  extend(lease: Lease, ms: number = this.#leaseMs): Promise<void> {
     lease.renewAtMs = this.#clock.now() + ms * RENEW_AFTER;
     this.#schedule(lease.renewAtMs);
     const extended = this.#settlements.settle(lease, SETTLE_ACTION.EXTEND, lease.heldOffset, ms);

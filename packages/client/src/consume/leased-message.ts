@@ -8,7 +8,8 @@ import type { Lease } from "./lease.ts";
 /** Whoever can settle a leased message. */
 export interface Settler {
   settle(message: LeasedMessage, action: SettleAction, argument?: number | string): Promise<void>;
-  extend(message: LeasedMessage, ms: number): Promise<void>;
+  /** By `ms` from now, or by the subscription's `leaseMs`. */
+  extend(message: LeasedMessage, ms: number | undefined): Promise<void>;
 }
 
 const { ACK, NACK, RELEASE, DEAD_LETTER } = SETTLE_ACTION;
@@ -48,13 +49,13 @@ export class LeasedMessage extends ConsumedMessage {
   }
 
   deadLetter(reason: string): Promise<void> {
-    return this.#settle(DEAD_LETTER, withinBytes(String(reason), LIMITS.deadLetterReasonBytesMax));
+    return this.#settle(DEAD_LETTER, withinBytes(String(reason ?? ""), LIMITS.deadLetterReasonBytesMax));
   }
 
-  extend(ms: number): Promise<void> {
-    checkMs("ms", ms, 1, LIMITS.leaseMsMax);
+  extend(ms?: number): Promise<void> {
+    if (ms !== undefined) checkMs("ms", ms, 1, LIMITS.leaseMsMax);
     if (this.#settled !== undefined) return refusal(settledError(this));
-    return this.#settler.extend(this, Math.round(ms));
+    return this.#settler.extend(this, ms === undefined ? undefined : Math.round(ms));
   }
 
   #settle(action: SettleAction, argument?: number | string): Promise<void> {

@@ -108,7 +108,7 @@ export class QueuePart implements ConsumerPart, SessionHandlers, Settler {
     return this.#settlements.settle(lease, action, offset, argument);
   }
 
-  extend(message: LeasedMessage, ms: number): Promise<void> {
+  extend(message: LeasedMessage, ms: number | undefined): Promise<void> {
     const { gone, lease } = message;
     return gone === undefined ? this.#renewal.extend(lease, ms) : refusal(gone);
   }

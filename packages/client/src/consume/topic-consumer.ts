@@ -263,6 +263,11 @@ function checkOptions(topic: string, options: ConsumeOptions, isPattern: boolean
   if (mode !== undefined && !MODES.has(mode)) {
     throw new RangeError(`mode must be stream, queue, keyed or live: mode=${String(mode)}`);
   }
+  if (mode === "live" && (options.subscription !== undefined || options.from !== undefined)) {
+    throw new RangeError(
+      "mode live has no subscription, and no from: replay and lastValuePerKey lead into the past",
+    );
+  }
   if (mode !== "live" && options.subscription === undefined) {
     throw new RangeError(`a consumer of mode ${mode ?? "stream, queue or keyed"} needs a subscription`);
   }

@@ -23,6 +23,8 @@ export class OutgoingBatch {
   attempts = 0;
   /** Answered in this session, with an error that leads to another attempt. */
   answer: MillraceError | undefined;
+  /** The last such error, of whichever attempt. */
+  refusal: MillraceError | undefined;
   /** Its time is over and its promises are rejected, but the broker's word on it is still to come. */
   abandoned = false;
   /** Bytes that count against the producer's buffer. */

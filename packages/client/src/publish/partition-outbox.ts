@@ -202,8 +202,8 @@ export class PartitionOutbox {
     if (this.#batches.length > 0 || this.building?.due === true) this.#owner.schedule(this);
   }
 
-  /** Rejects the batches created before `createdBefore`. */
-  expire(createdBefore: number, error: () => MillraceError): void {
+  /** Rejects the batches created before `createdBefore`, with an error that may tell the broker's last refusal. */
+  expire(createdBefore: number, error: (refusal?: MillraceError) => MillraceError): void {
     const building = this.building;
     if (building !== undefined && building.createdAt < createdBefore) this.closeBuilding();
     for (let i = 0; i < this.#batches.length; ) {
@@ -217,7 +217,7 @@ export class PartitionOutbox {
       if (!batch.abandoned) {
         // Its sequence has to stay until the broker has spoken: a successor might be stored with or without it.
         batch.abandoned = true;
-        batch.reject(error());
+        batch.reject(error(batch.refusal));
       }
       i += 1;
     }
@@ -253,6 +253,7 @@ export class PartitionOutbox {
     const isRetried = error.retriable || error.code === "UNKNOWN_PRODUCER";
     if (isRetried && !(batch.abandoned && isCertainlyNotStored(batch, error))) {
       batch.answer = error;
+      batch.refusal = error;
       this.#countUnanswered(-1);
       return;
     }

@@ -265,14 +265,11 @@ export class TopicProducer implements Producer, OutboxOwner {
       () => {
         this.#isSweeping = false;
         const createdBefore = this.clock.now() - deliveryTimeoutMs;
-        const error = (): MillraceError =>
-          new MillraceError(
-            "TIMEOUT",
-            `no acknowledgement within ${deliveryTimeoutMs} ms; the outcome is unknown`,
-            {
-              details: { topic: this.topic },
-            },
-          );
+        const error = (refusal?: MillraceError): MillraceError => {
+          const last = refusal === undefined ? "" : ` (last refused as ${refusal.code})`;
+          const message = `no acknowledgement within ${deliveryTimeoutMs} ms${last}; the outcome is unknown`;
+          return new MillraceError("TIMEOUT", message, { details: { topic: this.topic }, cause: refusal });
+        };
         for (const outbox of this.#outboxes) outbox.expire(createdBefore, error);
         this.#waiting.reject(error, createdBefore);
         this.#dropFormerOutboxes();

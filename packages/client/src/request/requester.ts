@@ -7,7 +7,7 @@ import type { Subscriptions } from "../api/subscriptions.ts";
 import type { Topics } from "../api/topics.ts";
 import { Deferred } from "../deferred.ts";
 import type { Entropy } from "../entropy.ts";
-import { abortedError, closedError } from "../settings.ts";
+import { abortedError, checkRange, closedError, TIMER_MS_MAX } from "../settings.ts";
 import type { Clock } from "../system-clock.ts";
 import { REQUEST_HEADER, RESPONDERS } from "./request-headers.ts";
 
@@ -52,6 +52,7 @@ export class Requester {
   async request(topic: string, value: unknown, options: AskOptions): Promise<Reply> {
     const { clock } = this.#context;
     const { timeoutMs = TIMEOUT_MS, signal } = options;
+    checkRange("timeoutMs", timeoutMs, 1, TIMER_MS_MAX);
     if (this.#isClosed) throw closedError("client");
     if (signal?.aborted === true) throw abortedError(signal);
     const id = String(++this.#lastId);
@@ -151,9 +152,10 @@ export class Requester {
       for await (const record of subscription) this.#onReply(record);
     } catch (error) {
       failure = error;
+      // The next request makes another one. Ended without an error it is the client that closes, which deletes it then.
+      this.#inbox = undefined;
     }
     // Whoever waits for a reply there waits in vain.
-    this.#inbox = undefined;
     for (const reply of this.#pending.values()) reply.reject(failure);
   }
 

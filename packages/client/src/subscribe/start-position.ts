@@ -31,7 +31,7 @@ export function startPositionOf(
   if (typeof from !== "object" || from === null)
     return refuse(`from is not a start position: ${String(from)}`);
   if ("time" in from) {
-    const timeMs = typeof from.time === "number" ? from.time : from.time.getTime();
+    const timeMs = from.time instanceof Date ? from.time.getTime() : from.time;
     checkCount("time", Math.floor(timeMs));
     return { wire: { kind: "time", timeMs: Math.floor(timeMs) }, own: undefined, partitions };
   }

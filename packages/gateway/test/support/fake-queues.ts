@@ -39,6 +39,8 @@ interface Consumer {
   readonly subscriptionId: number;
   messages: number;
   bytes: number;
+  /** Its bytes do not suffice for the next record, until it lends more or has settled all it holds. */
+  isShort: boolean;
 }
 
 interface Lease {
@@ -145,14 +147,15 @@ export class FakeQueues {
   // ---- the port ----
 
   lend(shardId: number, consumerId: number, subscriptionId: number, messages: number, bytes: number): number {
-    if (messages < 1 || bytes < 1) throw new Error(`lend of messages=${messages} bytes=${bytes}`);
+    if (messages < 0 || bytes < 1) throw new Error(`lend of messages=${messages} bytes=${bytes}`);
     this.lends += 1;
     return this.#record(shardId, () => {
       const { consumers } = this.#memory[shardId] as ShardMemory;
-      const consumer = consumers.get(consumerId) ?? { subscriptionId, messages: 0, bytes: 0 };
+      const consumer = consumers.get(consumerId) ?? { subscriptionId, messages: 0, bytes: 0, isShort: false };
       consumers.set(consumerId, consumer);
       consumer.messages += messages;
       consumer.bytes += bytes;
+      consumer.isShort = false;
     });
   }
 
@@ -269,14 +272,26 @@ export class FakeQueues {
       const [shard, id] = key.split("/").map(Number);
       if (shard !== shardId) continue;
       for (;;) {
+        for (const [consumerId, consumer] of consumers) {
+          if (consumer.isShort && !this.#holds(shardId, consumerId)) consumer.isShort = false;
+        }
         const lenders = [...consumers].filter(
-          ([, { subscriptionId, messages, bytes }]) => subscriptionId === id && messages > 0 && bytes > 0,
+          ([, { subscriptionId, messages, bytes, isShort }]) =>
+            subscriptionId === id && messages > 0 && bytes > 0 && !isShort,
         );
         const available = queue.paused ? [] : queue.records.filter(({ done, lease }) => !done && lease === 0);
         const [first] = available;
         if (first === undefined) {
           for (const [consumerId] of lenders) this.#giveBack(shardId, consumerId);
           break;
+        }
+        const short = lenders.filter(
+          ([consumerId, { bytes }]) => first.value.length + 104 > bytes && this.#holds(shardId, consumerId),
+        );
+        if (short.length > 0) {
+          for (const [, consumer] of short) consumer.isShort = true;
+          queue.awaited = true;
+          continue;
         }
         const lender = lenders[Math.floor(this.#random() * lenders.length)];
         if (lender === undefined) {
@@ -289,6 +304,11 @@ export class FakeQueues {
         this.#lease(shardId, lender[0], lender[1], available);
       }
     }
+  }
+
+  #holds(shardId: number, consumerId: number): boolean {
+    const leases = [...(this.#memory[shardId]?.leases.values() ?? [])];
+    return leases.some((lease) => lease.consumerId === consumerId);
   }
 
   #lease(shardId: number, consumerId: number, consumer: Consumer, available: readonly FakeRecord[]): void {

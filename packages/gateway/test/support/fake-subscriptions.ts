@@ -19,10 +19,6 @@ import {
 import { ERROR_CODES, MillraceError } from "@millrace/protocol";
 import type { FakePartition } from "./fake-partition.ts";
 
-function unsupported(): Promise<never> {
-  return Promise.reject(new MillraceError("UNSUPPORTED_FEATURE", "the double does not know how"));
-}
-
 /** Where a stream subscription stands in one partition, and for whom. */
 export interface FakeCursor {
   offset: number;
@@ -176,7 +172,10 @@ export abstract class FakeSubscriptions implements SubscriptionPort {
     throw new MillraceError("SHARD_RESTARTED", "shard 0 is down");
   }
 
-  readonly deadLetters: SubscriptionPort["deadLetters"] = unsupported;
+  async deadLetters(topic: Topic, partition: number, fromOffset: number, limit: number): Promise<number[]> {
+    this.asked.push(["deadLetters", topic.name, partition, fromOffset, limit]);
+    return this.peeked.map(([, , offset]) => offset);
+  }
 
   // ---- cursors ----
 
