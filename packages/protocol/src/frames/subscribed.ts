@@ -3,20 +3,16 @@ import { FRAME_TYPE } from "../frame-type.ts";
 import type { FrameWriter } from "../frame-writer.ts";
 import { LIMITS } from "../limits.ts";
 import { readRow, skipRest } from "./element.ts";
-import { type RestorePoint, readRestores, writeRestores } from "./restores.ts";
+import {
+  positionElements,
+  readStreamPosition,
+  type StreamPosition,
+  writeStreamPosition,
+} from "./stream-position.ts";
 
 /** One partition of a subscription. */
-export interface SubscribedStream {
+export interface SubscribedStream extends StreamPosition {
   readonly partition: number;
-  /** Chosen by the server; DELIVER and PROGRESS name it. */
-  readonly streamId: number;
-  /** Offset that the subscription starts at; records below it are to be discarded. */
-  readonly startOffset: number;
-  readonly logStartOffset: number;
-  readonly highWatermark: number;
-  readonly logEpoch: number;
-  /** What the log has been through, for resuming; absent = none. */
-  readonly restores?: readonly RestorePoint[] | undefined;
 }
 
 /**
@@ -30,6 +26,8 @@ export interface SubscribedFrame {
   readonly streams: readonly SubscribedStream[];
 }
 
+/** Elements in front of the position. */
+const HEAD_ELEMENTS = 1;
 const STREAM_ELEMENTS = 6;
 
 export function encodeSubscribed(writer: FrameWriter, frame: SubscribedFrame): void {
@@ -40,15 +38,9 @@ export function encodeSubscribed(writer: FrameWriter, frame: SubscribedFrame): v
   writer.uint(frame.topicId);
   writer.arrayHeader(frame.streams.length);
   for (const stream of frame.streams) {
-    const { restores = [] } = stream;
-    writer.arrayHeader(STREAM_ELEMENTS + (restores.length > 0 ? 1 : 0));
+    writer.arrayHeader(HEAD_ELEMENTS + positionElements(stream));
     writer.uint(stream.partition);
-    writer.uint(stream.streamId);
-    writer.uint(stream.startOffset);
-    writer.uint(stream.logStartOffset);
-    writer.uint(stream.highWatermark);
-    writer.uint(stream.logEpoch);
-    if (restores.length > 0) writeRestores(writer, restores);
+    writeStreamPosition(writer, stream);
   }
 }
 
@@ -59,15 +51,8 @@ export function decodeSubscribed(reader: FrameReader): SubscribedFrame {
   const streams: SubscribedStream[] = [];
   for (let left = reader.required("streams").arrayHeader(LIMITS.partitionsMax); left > 0; left -= 1) {
     const elements = readRow(reader, STREAM_ELEMENTS);
-    const stream = {
-      partition: reader.uint(),
-      streamId: reader.uint(),
-      startOffset: reader.uint(),
-      logStartOffset: reader.uint(),
-      highWatermark: reader.uint(),
-      logEpoch: reader.uint(),
-    };
-    streams.push(elements > STREAM_ELEMENTS ? { ...stream, ...readRestores(reader) } : stream);
+    const partition = reader.uint();
+    streams.push({ partition, ...readStreamPosition(reader, elements - HEAD_ELEMENTS) });
     skipRest(reader, elements, STREAM_ELEMENTS + 1);
   }
   reader.close();
