@@ -81,8 +81,8 @@ export class SubscriptionReports {
     const { logStartOffset, highWatermark, partition: number } = partition;
     const { clock } = this.#context;
     const nowMs = clock.monotonicMs();
-    // What retention has taken is not there to be had.
-    if (!state.selected && state.floor < logStartOffset) state.skip(state.floor, logStartOffset);
+    // A queue that nobody consumes has not looked yet.
+    state.skipBelow(logStartOffset);
     const { available, leased, waiting } = state.counts(nowMs, highWatermark);
     const blockedOffset = state.blockedOffset();
     let oldest = -1;

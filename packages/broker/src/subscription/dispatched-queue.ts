@@ -59,7 +59,7 @@ export class DispatchedQueue implements Timed {
   next(nowMs: number): number {
     const { state, partition } = this;
     const { logStartOffset, highWatermark } = partition;
-    if (state.floor < logStartOffset && !state.selected) state.skip(state.floor, logStartOffset);
+    state.skipBelow(logStartOffset);
     return state.next(nowMs, highWatermark);
   }
 

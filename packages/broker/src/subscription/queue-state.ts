@@ -137,6 +137,11 @@ export class QueueState {
     this.#finish(from, bounded ? Math.min(to, this.floor + this.#spanMax) : to);
   }
 
+  /** Retention has taken what is below `logStartOffset`: it holds nothing back. Selected queues keep what was selected. */
+  skipBelow(logStartOffset: number): void {
+    if (!this.selected && this.floor < logStartOffset) this.skip(this.floor, logStartOffset);
+  }
+
   /** Finishes records, in whatever state they are; how many were not finished. Frees their keys. */
   ack(offset: number, count: number): number {
     return this.#finish(offset, offset + count);
