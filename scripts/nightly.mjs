@@ -1,8 +1,10 @@
 // What takes too long for `npm test`, or needs the network: the stress tests of core for minutes, its tests on the other versions of
-// Node, and its check program on every runtime. A runtime that cannot be had is skipped, with a message. Needs the build.
+// Node, and its check program on every runtime; brokers that are killed and stopped for minutes, and data that goes round many
+// times. A runtime that cannot be had is skipped, with a message. Needs the build.
 //
-// MILLRACE_STRESS_SECONDS: how long a stress test file runs, 120 by default, 3600 at most. Arguments: only the lanes whose names
-// contain one of them, as in `npm run test:nightly -- bun deno`.
+// MILLRACE_STRESS_SECONDS: how long a stress test file runs, 120 by default, 240 at most. MILLRACE_CHAOS_SECONDS: how long each kind of
+// broker is ill-treated, 300 by default. MILLRACE_ROTATION_GB: how much is written while it expires, 2 by default. Arguments: only
+// the lanes whose names contain one of them, as in `npm run test:nightly -- bun deno`.
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -24,6 +26,11 @@ if (!(stressSeconds > 0 && stressSeconds <= 240)) {
     `MILLRACE_STRESS_SECONDS must be above 0 and at most 240: ${process.env.MILLRACE_STRESS_SECONDS}`,
   );
 }
+
+const chaosSeconds = Number(process.env.MILLRACE_CHAOS_SECONDS ?? 300);
+const rotationGigabytes = Number(process.env.MILLRACE_ROTATION_GB ?? 2);
+/** What a test of brokers does besides the time that it is told to take. */
+const INTEGRITY_EXTRA_SECONDS = 600;
 
 /** A runtime as its package in the registry; `args` come before the file to run. */
 const RUNTIMES = [
@@ -114,6 +121,24 @@ async function stress() {
   return code === 0 ? `passed: ${lastLine(output)}` : `failed: ${lastLine(output)}`;
 }
 
+/** Integrity tests whose file names match, one after the other, for as long as `env` says. */
+async function integrity(pattern, seconds, env) {
+  const folder = join(root, "test", "dist", "src", "integrity");
+  const files = readdirSync(folder).filter((file) => pattern.test(file) && file.endsWith(".integrity.js"));
+  const limitSeconds = seconds + INTEGRITY_EXTRA_SECONDS;
+  const { code, output } = await run(
+    process.execPath,
+    [
+      runner,
+      "--jobs=1",
+      `--timeout=${limitSeconds}`,
+      ...files.map((file) => relative(root, join(folder, file))),
+    ],
+    { limitMs: files.length * limitSeconds * 1000, env, show: true },
+  );
+  return code === 0 ? `passed: ${lastLine(output)}` : `failed: ${lastLine(output)}`;
+}
+
 async function coreTests(runtime) {
   const skipped = await missing(runtime);
   if (skipped !== undefined) return skipped;
@@ -136,6 +161,15 @@ async function check(runtime) {
 
 const lanes = [
   { name: `stress, ${stressSeconds} s a file, node ${process.versions.node}`, run: stress },
+  {
+    name: `chaos, ${chaosSeconds} s a file`,
+    run: () => integrity(/^chaos-/, chaosSeconds, { MILLRACE_CHAOS_SECONDS: String(chaosSeconds) }),
+  },
+  {
+    name: `rotation, ${rotationGigabytes} GB`,
+    run: () =>
+      integrity(/^rotation/, rotationGigabytes * 180, { MILLRACE_ROTATION_GB: String(rotationGigabytes) }),
+  },
   ...RUNTIMES.filter(({ name }) => name === "node 22" || name === "node 24").map((runtime) => ({
     name: `tests of core, ${runtime.name}`,
     run: () => coreTests(runtime),

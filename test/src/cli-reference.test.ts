@@ -1,15 +1,19 @@
-import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import t from "tap";
+import t, { type Test } from "tap";
+import { runCommand } from "./harness/millrace-command.ts";
 import { REPOSITORY } from "./tidy/source-file.ts";
 
 const PAGE = readFileSync(join(REPOSITORY, "docs/reference/cli.md"), "utf8");
-const COMMON = new Set(["--help", "--version", "--url", "--json"]);
+const COMMON = new Set(["--help", "--version", "--url", "--tls-ca", "--json"]);
 
 /** What a command's help and its section of the page say. */
 const COMMANDS: readonly { readonly args: readonly string[]; readonly section: string }[] = [
   { args: ["serve"], section: "millrace serve" },
+  { args: ["restart"], section: "millrace restart" },
+  { args: ["shard", "move"], section: "millrace shard" },
+  { args: ["config", "check"], section: "millrace config" },
+  { args: ["status"], section: "millrace status" },
   { args: ["topic", "create"], section: "millrace topic" },
   { args: ["topic", "list"], section: "millrace topic" },
   { args: ["topic", "describe"], section: "millrace topic" },
@@ -29,6 +33,10 @@ const COMMANDS: readonly { readonly args: readonly string[]; readonly section: s
   { args: ["inspect"], section: "millrace inspect" },
   { args: ["backup"], section: "millrace backup" },
   { args: ["restore"], section: "millrace restore" },
+  ...["pub", "sub", "e2e", "queue", "keyed", "rpc"].map((kind) => ({
+    args: ["bench", kind],
+    section: "millrace bench",
+  })),
 ];
 
 t.test("docs/reference/cli.md has every option of every command, and no other", async (t) => {
@@ -37,7 +45,7 @@ t.test("docs/reference/cli.md has every option of every command, and no other", 
   for (const { args, section } of COMMANDS) {
     documented.set(section, new Set(optionRows(sectionOf(section))));
     const known = offered.get(section) ?? new Set<string>();
-    for (const option of optionsOf(helpOf(args))) known.add(option);
+    for (const option of optionsOf(await helpOf(t, args))) known.add(option);
     offered.set(section, known);
   }
   for (const [section, options] of offered) {
@@ -53,15 +61,14 @@ t.test("docs/reference/cli.md has every option of every command, and no other", 
 });
 
 t.test("millrace alone names its commands", async (t) => {
-  const help = helpOf([]);
+  const help = await helpOf(t, []);
   for (const { args } of COMMANDS) t.match(help, new RegExp(`^  ${args[0]} `, "m"));
 });
 
-function helpOf(args: readonly string[]): string {
-  const command = join(REPOSITORY, "packages/cli/bin/millrace.js");
-  const result = spawnSync(process.execPath, [command, ...args, "--help"], { encoding: "utf8" });
-  if (result.status !== 0) throw new Error(`--help ended with ${result.status}: ${result.stderr}`);
-  return result.stdout;
+async function helpOf(t: Test, args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await runCommand(t, [...args, "--help"]);
+  if (code !== 0) throw new Error(`--help ended with ${code}: ${stderr}`);
+  return stdout;
 }
 
 /** `--name <argument>` of each option in a help text. */

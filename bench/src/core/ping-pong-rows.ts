@@ -1,5 +1,5 @@
+import { type Spread, spreadOf } from "@millrace/load/internal";
 import type { BenchRow, RowOutcome } from "../harness/bench-row.ts";
-import { type Spread, spreadOf } from "../harness/statistics.ts";
 import { type CoreContext, takenOnce } from "./core-context.ts";
 import type { PingPongCommands } from "./ping-pong/ping-pong-process.ts";
 import type { PingPongResult, WaitingBy } from "./ping-pong/ping-pong-spec.ts";

@@ -1,8 +1,11 @@
 import { availableParallelism } from "node:os";
+import {
+  type CommandedChild,
+  type CommandTable,
+  disturbanceBetween,
+  snapshotCpu,
+} from "@millrace/load/internal";
 import type { RunContext } from "../harness/bench-row.ts";
-import type { CommandTable } from "../harness/child-commands.ts";
-import type { CommandedChild } from "../harness/child-processes.ts";
-import { disturbanceBetween, snapshotCpu } from "../harness/cpu-accounting.ts";
 
 /** Something that is measured in processes of its own, one a sample. */
 export interface SampledSubject<T> {

@@ -1,5 +1,5 @@
+import { type Spread, spreadOf } from "@millrace/load/internal";
 import type { RowOutcome } from "../harness/bench-row.ts";
-import { type Spread, spreadOf } from "../harness/statistics.ts";
 import { formatSpread } from "../harness/terminal.ts";
 import type { CoreContext } from "./core-context.ts";
 import { type CpuReport, inFreshProcess, type SampledSubject, sampleInTurn } from "./samples-in-turn.ts";

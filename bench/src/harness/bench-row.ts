@@ -1,4 +1,4 @@
-import type { ChildProcesses } from "./child-processes.ts";
+import type { ChildProcesses } from "@millrace/load/internal";
 import type { BenchResult } from "./result.ts";
 import type { SamplingPlan } from "./sampling.ts";
 import type { Progress } from "./terminal.ts";

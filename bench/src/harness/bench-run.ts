@@ -1,13 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { ChildProcesses, describeMachine, monotonicMs } from "@millrace/load/internal";
 import type { BenchRow, RunContext } from "./bench-row.ts";
-import { ChildProcesses } from "./child-processes.ts";
-import { describeMachine } from "./machine.ts";
 import type { BenchOptions } from "./options.ts";
 import { type BenchResult, isMet } from "./result.ts";
 import type { SamplingPlan } from "./sampling.ts";
-import { monotonicMs } from "./system-clock.ts";
 import { formatResult, formatSummary, Progress } from "./terminal.ts";
 
 /** A command of benchmarks: its rows and what they share. */

@@ -1,14 +1,17 @@
 import type { ChildProcess } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import type { ChildProcesses } from "./child-processes.ts";
-import type { MeasuredProcess } from "./cpu-accounting.ts";
+import {
+  type ChildProcesses,
+  type MeasuredProcess,
+  readThreadNames,
+  THREAD_NAMES_MODULE,
+  THREAD_NAMES_VARIABLE,
+} from "@millrace/load/internal";
 
 /** From bench/dist/src/harness to the repository's root. */
 const EXECUTABLE = fileURLToPath(new URL("../../../../packages/cli/bin/millrace.js", import.meta.url));
-const THREAD_NAMES = new URL("./thread-names.js", import.meta.url).href;
 const START_TIMEOUT_MS = 30_000;
 /** What is kept of the broker's output, to be shown with an error. */
 const OUTPUT_LINES_MAX = 10;
@@ -29,14 +32,21 @@ export class BrokerProcess {
     this.#output = output;
   }
 
-  /** @throws Error with the broker's own output when it ends or stays silent instead of listening */
-  static async start(children: ChildProcesses, folder: string): Promise<BrokerProcess> {
+  /**
+   * `options` are further ones of `millrace serve`.
+   * @throws Error with the broker's own output when it ends or stays silent instead of listening
+   */
+  static async start(
+    children: ChildProcesses,
+    folder: string,
+    options: readonly string[] = [],
+  ): Promise<BrokerProcess> {
     const threadFile = join(folder, "threads.ndjson");
-    const args = ["serve", "--port", "0", "--data", join(folder, "data"), "--log-format", "json"];
+    const args = ["serve", "--port", "0", "--data", join(folder, "data"), "--log-format", "json", ...options];
     const child = children.spawn(process.execPath, [EXECUTABLE, ...args], {
       ...process.env,
-      NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ""} --import=${THREAD_NAMES}`.trim(),
-      MILLRACE_BENCH_THREADS: threadFile,
+      NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ""} --import=${THREAD_NAMES_MODULE}`.trim(),
+      [THREAD_NAMES_VARIABLE]: threadFile,
     });
     const output: string[] = [];
     const keep = (line: string): void => {
@@ -75,12 +85,8 @@ export class BrokerProcess {
 
   /** For CPU accounting. Threads that start later (a restarted shard) count as unnamed. */
   measured(): MeasuredProcess {
-    const threadNames = new Map<number, string>();
-    for (const line of readFileSync(this.#threadFile, "utf8").trim().split("\n")) {
-      const thread = JSON.parse(line) as { pid: number; tid: number; name: string };
-      if (thread.pid !== this.pid) continue;
-      threadNames.set(thread.tid, thread.name === "main" ? "main (gateway)" : thread.name);
-    }
+    const threadNames = readThreadNames(this.#threadFile, this.pid);
+    if (threadNames.has(this.pid)) threadNames.set(this.pid, "main (gateway)");
     return { role: "broker", label: "broker", pid: this.pid, threadNames };
   }
 }

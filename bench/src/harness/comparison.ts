@@ -1,7 +1,7 @@
+import { spreadOf } from "@millrace/load/internal";
 import { GENERATOR_SHARE_MAX, type RowOutcome, type RunContext } from "./bench-row.ts";
 import { flushFileSystem } from "./file-system.ts";
 import { type SampleSet, type Subject, sampleAlternating } from "./sampling.ts";
-import { spreadOf } from "./statistics.ts";
 import { formatCosts, formatDisturbance, formatSpread } from "./terminal.ts";
 
 export interface ComparisonOptions {

@@ -1,5 +1,4 @@
-import type { CommandedChild } from "./child-processes.ts";
-import { type MeasuredProcess, plainProcess } from "./cpu-accounting.ts";
+import { type CommandedChild, type MeasuredProcess, plainProcess } from "@millrace/load/internal";
 import type { DiskArgs, DiskCommands } from "./disk-writer.ts";
 import type { Counters, Subject } from "./sampling.ts";
 

@@ -2,12 +2,12 @@
  * Yardstick `disk`: a bare process that writes so many bytes at a time to a growing file, with an fdatasync after
  * each write or without. It is what the journal would reach if there were no broker around it.
  */
+
 import { closeSync, fdatasyncSync, openSync, unlinkSync, writeSync } from "node:fs";
+import { monotonicMs, serveCommands } from "@millrace/load/internal";
 import { buildPublishBlock } from "../wire/publish-block.ts";
 import { BATCH_BYTES, VALUE_BYTES } from "./bench-row.ts";
-import { serveCommands } from "./child-commands.ts";
 import type { Counters } from "./sampling.ts";
-import { monotonicMs } from "./system-clock.ts";
 
 export interface DiskArgs {
   readonly path: string;

@@ -1,6 +1,6 @@
 import { readdirSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { ChildProcesses } from "./child-processes.ts";
+import type { ChildProcesses } from "@millrace/load/internal";
 
 /** How the page cache was emptied; "not": what is read next may come from memory. */
 export type CacheEviction = "drop_caches" | "fadvise" | "not";
@@ -32,6 +32,12 @@ export async function dropPageCache(run: {
   } catch {
     // Not root, or a container that must not.
   }
+  return await evictFiles(run);
+}
+
+/** The same with posix_fadvise alone, which leaves the rest of the page cache in peace. */
+export async function evictFiles(run: { children: ChildProcesses; folder: string }): Promise<CacheEviction> {
+  await flushFileSystem(run);
   for (const path of filesUnder(run.folder)) {
     const code = await runProgram(run.children, "dd", [
       `if=${path}`,

@@ -1,5 +1,5 @@
 import { get } from "node:http";
-import { delay, monotonicMs } from "./system-clock.ts";
+import { delay, monotonicMs } from "@millrace/load/internal";
 
 const POLL_MS = 5;
 

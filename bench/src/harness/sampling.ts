@@ -1,13 +1,14 @@
 import {
   cpuBetween,
   type Disturbance,
+  delay,
   disturbanceBetween,
   type MeasuredProcess,
+  type Spread,
   snapshotCpu,
+  spreadOf,
   type ThreadUsage,
-} from "./cpu-accounting.ts";
-import { type Spread, spreadOf } from "./statistics.ts";
-import { delay } from "./system-clock.ts";
+} from "@millrace/load/internal";
 
 /** What a subject has got done so far, at a moment of the shared monotonic clock. */
 export interface Counters {

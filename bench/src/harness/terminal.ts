@@ -1,6 +1,7 @@
+import type { Spread } from "@millrace/load/internal";
+import { threeDigits } from "@millrace/load/internal";
 import type { BenchResult } from "./result.ts";
 import type { SampleSet, ThreadCost } from "./sampling.ts";
-import type { Spread } from "./statistics.ts";
 
 /** Progress on one line of the terminal; one line a step where standard error is not a terminal. */
 export class Progress {
@@ -84,9 +85,3 @@ export function formatDisturbance(sets: readonly SampleSet[]): string[] {
 
 /** Cores. */
 const DISTURBANCE_MIN = 0.1;
-
-function threeDigits(value: number): string {
-  if (value === 0) return "0";
-  const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
-  return value.toFixed(Math.min(4, digits));
-}

@@ -1,8 +1,8 @@
 import { createRequire } from "node:module";
+import { delay } from "@millrace/load/internal";
 import { BATCH_BYTES, type RowOutcome, VALUE_BYTES } from "../harness/bench-row.ts";
 import { flushFileSystem } from "../harness/file-system.ts";
 import { type SampleSet, sampleAlternating } from "../harness/sampling.ts";
-import { delay } from "../harness/system-clock.ts";
 import { formatCosts, formatDisturbance, formatSpread } from "../harness/terminal.ts";
 import type { ClientLoadCommands, ClientMode } from "./generators/client-load.ts";
 import type { PublisherCommands } from "./generators/publisher.ts";

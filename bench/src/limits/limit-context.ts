@@ -1,8 +1,8 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { ResidentMemoryWatch } from "@millrace/load/internal";
 import type { RunContext } from "../harness/bench-row.ts";
 import { BrokerProcess } from "../harness/broker-process.ts";
-import { ResidentMemoryWatch } from "../harness/resident-memory.ts";
 
 /** Resident memory of the broker of one row. */
 export interface RowMemory {

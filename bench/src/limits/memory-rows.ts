@@ -1,8 +1,6 @@
 import { statfsSync } from "node:fs";
+import { delay, monotonicMs, type ResidentSample, spreadOf } from "@millrace/load/internal";
 import type { RowOutcome } from "../harness/bench-row.ts";
-import type { ResidentSample } from "../harness/resident-memory.ts";
-import { spreadOf } from "../harness/statistics.ts";
-import { delay, monotonicMs } from "../harness/system-clock.ts";
 import { type LimitContext, type RowBroker, withBroker } from "./limit-context.ts";
 import type { LimitRow } from "./limit-row.ts";
 import { connectTail } from "./tail-rows.ts";

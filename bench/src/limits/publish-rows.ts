@@ -1,8 +1,7 @@
 import { join } from "node:path";
+import { type CommandedChild, plainProcess } from "@millrace/load/internal";
 import { BATCH_BYTES, type RowOutcome, VALUE_BYTES } from "../harness/bench-row.ts";
-import type { CommandedChild } from "../harness/child-processes.ts";
 import { type ComparisonOptions, compare } from "../harness/comparison.ts";
-import { plainProcess } from "../harness/cpu-accounting.ts";
 import { DiskSubject } from "../harness/disk-subject.ts";
 import type { DiskCommands } from "../harness/disk-writer.ts";
 import type { Subject } from "../harness/sampling.ts";

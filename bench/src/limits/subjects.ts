@@ -1,7 +1,5 @@
-import type { CommandedChild } from "../harness/child-processes.ts";
-import { type MeasuredProcess, plainProcess } from "../harness/cpu-accounting.ts";
+import { type CommandedChild, delay, type MeasuredProcess, plainProcess } from "@millrace/load/internal";
 import type { Counters, Subject } from "../harness/sampling.ts";
-import { delay } from "../harness/system-clock.ts";
 import type { ClientLoadCommands } from "./generators/client-load.ts";
 import type { ConsumeFrom, ConsumerCommands } from "./generators/consumer.ts";
 import type { PublisherCommands, PublishTo } from "./generators/publisher.ts";

@@ -1,7 +1,6 @@
+import { type CommandedChild, plainProcess } from "@millrace/load/internal";
 import { BATCH_BYTES, type RowOutcome, VALUE_BYTES } from "../harness/bench-row.ts";
-import type { CommandedChild } from "../harness/child-processes.ts";
 import { compare } from "../harness/comparison.ts";
-import { plainProcess } from "../harness/cpu-accounting.ts";
 import type { ConsumerCommands } from "./generators/consumer.ts";
 import type { PublisherCommands } from "./generators/publisher.ts";
 import { type LimitContext, type RowBroker, withBroker } from "./limit-context.ts";

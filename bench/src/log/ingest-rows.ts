@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { spreadOf } from "@millrace/load/internal";
 import { BATCH_BYTES, type BenchRow, type RowOutcome, VALUE_BYTES } from "../harness/bench-row.ts";
 import { outcomeOf } from "../harness/comparison.ts";
 import { DiskSubject } from "../harness/disk-subject.ts";
@@ -6,7 +7,6 @@ import type { DiskCommands } from "../harness/disk-writer.ts";
 import { flushFileSystem, freeBytes } from "../harness/file-system.ts";
 import { type DirtyLimits, dirtyLimits } from "../harness/kernel-memory.ts";
 import { type SampleSet, sampleAlternating } from "../harness/sampling.ts";
-import { spreadOf } from "../harness/statistics.ts";
 import { formatSpread } from "../harness/terminal.ts";
 import { buildPublishBlock } from "../wire/publish-block.ts";
 import { IngestSubject, type IngestWindow, SlicedDiskSubject } from "./ingest-subjects.ts";

@@ -1,11 +1,14 @@
 import { rmSync } from "node:fs";
+import {
+  type CommandedChild,
+  type LatencySummary,
+  type MeasuredProcess,
+  plainProcess,
+  ResidentMemoryWatch,
+} from "@millrace/load/internal";
 import { BATCH_BYTES, VALUE_BYTES } from "../harness/bench-row.ts";
-import type { CommandedChild } from "../harness/child-processes.ts";
-import { type MeasuredProcess, plainProcess } from "../harness/cpu-accounting.ts";
 import type { DiskSubject } from "../harness/disk-subject.ts";
 import { writtenBytes } from "../harness/kernel-memory.ts";
-import type { LatencySummary } from "../harness/latency.ts";
-import { ResidentMemoryWatch } from "../harness/resident-memory.ts";
 import type { Counters, Subject } from "../harness/sampling.ts";
 import type { IngestCommands } from "./generators/ingest.ts";
 import { type LogContext, RestartableBroker } from "./log-context.ts";

@@ -1,8 +1,6 @@
+import { type CommandedChild, delay, type Spread, spreadOf } from "@millrace/load/internal";
 import type { BenchRow, RowOutcome } from "../harness/bench-row.ts";
-import type { CommandedChild } from "../harness/child-processes.ts";
 import { type CacheEviction, dropPageCache } from "../harness/file-system.ts";
-import { type Spread, spreadOf } from "../harness/statistics.ts";
-import { delay } from "../harness/system-clock.ts";
 import type { PacedCommands, PacedResult } from "./generators/paced-publisher.ts";
 import type { ReplayerCommands } from "./generators/replayer.ts";
 import type { LogContext } from "./log-context.ts";

@@ -1,5 +1,5 @@
+import { spreadOf } from "@millrace/load/internal";
 import type { BenchRow, RowOutcome } from "../harness/bench-row.ts";
-import { spreadOf } from "../harness/statistics.ts";
 import { formatSpread } from "../harness/terminal.ts";
 import type { LogContext } from "./log-context.ts";
 import { type RecoveryCase, type RecoveryFigures, type RecoverySample, recoveryFigures } from "./recovery.ts";

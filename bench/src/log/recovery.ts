@@ -1,5 +1,4 @@
-import { residentBytes } from "../harness/resident-memory.ts";
-import { delay, monotonicMs } from "../harness/system-clock.ts";
+import { delay, monotonicMs, residentBytes } from "@millrace/load/internal";
 import type { LogContext } from "./log-context.ts";
 import { INTERLEAVED_TOPICS } from "./log-plan.ts";
 import { interleavedData, type RetainedData, retain, startIngest, untilIngested } from "./retained-data.ts";

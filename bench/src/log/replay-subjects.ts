@@ -1,8 +1,12 @@
-import type { CommandedChild } from "../harness/child-processes.ts";
-import { type MeasuredProcess, plainProcess } from "../harness/cpu-accounting.ts";
+import {
+  type CommandedChild,
+  delay,
+  type MeasuredProcess,
+  monotonicMs,
+  plainProcess,
+} from "@millrace/load/internal";
 import { type CacheEviction, dropPageCache } from "../harness/file-system.ts";
 import type { Counters, Subject } from "../harness/sampling.ts";
-import { delay, monotonicMs } from "../harness/system-clock.ts";
 import type { ReplayerCommands } from "./generators/replayer.ts";
 import type { LogContext } from "./log-context.ts";
 import type { RetainedData } from "./retained-data.ts";

@@ -1,8 +1,7 @@
+import { type CommandedChild, delay, monotonicMs } from "@millrace/load/internal";
 import { BATCH_BYTES, VALUE_BYTES } from "../harness/bench-row.ts";
-import type { CommandedChild } from "../harness/child-processes.ts";
 import { freeBytes } from "../harness/file-system.ts";
 import type { Counters } from "../harness/sampling.ts";
-import { delay, monotonicMs } from "../harness/system-clock.ts";
 import type { IngestCommands } from "./generators/ingest.ts";
 import { type LogContext, RestartableBroker } from "./log-context.ts";
 import { INGEST_CONNECTIONS, INTERLEAVED_TOPICS, topicNames } from "./log-plan.ts";

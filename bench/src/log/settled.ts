@@ -1,6 +1,6 @@
 import { join } from "node:path";
+import { delay, monotonicMs } from "@millrace/load/internal";
 import { filesUnder } from "../harness/file-system.ts";
-import { delay, monotonicMs } from "../harness/system-clock.ts";
 
 const POLL_MS = 250;
 /** So long nothing may change. */

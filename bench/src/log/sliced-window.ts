@@ -1,6 +1,6 @@
+import { delay, monotonicMs } from "@millrace/load/internal";
 import { freeBytes } from "../harness/file-system.ts";
 import type { Counters } from "../harness/sampling.ts";
-import { delay, monotonicMs } from "../harness/system-clock.ts";
 import { FREE_BYTES_MIN } from "./log-plan.ts";
 
 const SLICE_MS = 5_000;

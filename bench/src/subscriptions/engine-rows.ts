@@ -1,6 +1,6 @@
 import { AckLedger, LeaseTable, QueueState } from "@millrace/broker/internal";
+import { spreadOf } from "@millrace/load/internal";
 import type { BenchRow, RowOutcome } from "../harness/bench-row.ts";
-import { spreadOf } from "../harness/statistics.ts";
 import { formatSpread } from "../harness/terminal.ts";
 import type { LimitContext } from "../limits/limit-context.ts";
 

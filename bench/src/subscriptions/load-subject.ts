@@ -1,5 +1,4 @@
-import type { CommandedChild } from "../harness/child-processes.ts";
-import { type MeasuredProcess, plainProcess } from "../harness/cpu-accounting.ts";
+import { type CommandedChild, type MeasuredProcess, plainProcess } from "@millrace/load/internal";
 import type { Counters, Subject } from "../harness/sampling.ts";
 import type { LoadCommands } from "./generators/raw-load.ts";
 

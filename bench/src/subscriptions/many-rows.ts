@@ -1,9 +1,13 @@
+import {
+  type CommandedChild,
+  cpuBetween,
+  residentBytes,
+  type Spread,
+  snapshotCpu,
+  spreadOf,
+} from "@millrace/load/internal";
 import { type BenchRow, type RowOutcome, VALUE_BYTES } from "../harness/bench-row.ts";
-import type { CommandedChild } from "../harness/child-processes.ts";
-import { cpuBetween, snapshotCpu } from "../harness/cpu-accounting.ts";
 import { flushFileSystem } from "../harness/file-system.ts";
-import { residentBytes } from "../harness/resident-memory.ts";
-import { type Spread, spreadOf } from "../harness/statistics.ts";
 import { formatSpread } from "../harness/terminal.ts";
 import { type LimitContext, type RowBroker, withBroker } from "../limits/limit-context.ts";
 import type { ManyConsumersCommands } from "./generators/many-consumers.ts";

@@ -1,5 +1,5 @@
+import { type Spread, spreadOf } from "@millrace/load/internal";
 import type { BenchRow, RowOutcome } from "../harness/bench-row.ts";
-import { type Spread, spreadOf } from "../harness/statistics.ts";
 import { formatSpread } from "../harness/terminal.ts";
 import { type LimitContext, type RowBroker, withBroker } from "../limits/limit-context.ts";
 import type { MembersCommands, Rebalance } from "./generators/members.ts";

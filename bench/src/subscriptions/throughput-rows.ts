@@ -1,5 +1,5 @@
+import type { CommandedChild } from "@millrace/load/internal";
 import { BATCH_BYTES, type BenchRow, type RowOutcome, VALUE_BYTES } from "../harness/bench-row.ts";
-import type { CommandedChild } from "../harness/child-processes.ts";
 import { compare } from "../harness/comparison.ts";
 import { type LimitContext, type RowBroker, withBroker } from "../limits/limit-context.ts";
 import type { LoadCommands, LoadMode } from "./generators/raw-load.ts";

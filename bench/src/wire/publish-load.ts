@@ -1,5 +1,5 @@
+import { monotonicMs } from "@millrace/load/internal";
 import type { Counters } from "../harness/sampling.ts";
-import { monotonicMs } from "../harness/system-clock.ts";
 import type { PublishBlock } from "./publish-block.ts";
 
 /** Where a load goes: something with room for so many more bytes of frames. */

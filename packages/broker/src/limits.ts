@@ -61,7 +61,10 @@ export const BROKER_LIMITS = {
   queueSpanMax: 1_048_576,
   /** 7 days. */
   producerIdleMsMax: 604_800_000,
-  /** Runs of acknowledged sequences kept per producer and partition: a batch in flight is at most one run. */
+  /**
+   * Runs of acknowledged sequences kept per producer and partition. A batch is at most one run, so that whoever has no
+   * more in flight than this learns all offsets when it sends them again.
+   */
   producerRunsMax: 64,
   topicsMax: 10_000,
   /** Members that share the partitions of one stream subscription, those without any included. */
@@ -152,13 +155,73 @@ export const BROKER_LIMITS = {
   /** A publish refused because of a full disk or a restarting shard may be tried again after so long. */
   retryAfterMs: 500,
   controlTimeoutMs: 30_000,
+  /** A shard looks at least so often whether it has another owner, while it works and while it is idle. */
+  fenceLookMs: 50,
+  fenceIdleLookMs: 1_000,
+  /** Shards and threads that die are started again, unless so many have died within this time. */
   shardRestartsMax: 10,
+  shardRestartsWindowMs: 60_000,
+  /** Memory of the links of closed shards is kept for others: of so many, and not used again before it has rested. */
+  linksKeptMax: 16,
+  linkRestsMs: 5_000,
+  /** A shard that is closed is let go of if it could not commit and answer everything in so long … */
+  shardFinishMsMax: 4_000,
+  /** … and write its checkpoint in so long. Both together stay below the ten seconds that a process has to end. */
+  shardCheckpointMsMax: 4_000,
   /** On the control channel: connections at a time, bytes of a line, and how long somebody may take to ask. */
   controlConnectionsMax: 16,
   controlLineBytesMax: 16_384,
   controlRequestTimeoutMs: 1_000,
+  /** On a node's control channel: bytes of a line, which may hold a map of all nodes and shards … */
+  nodeControlLineBytesMax: 524_288,
+  /** … requests of one connection under way, bytes that it does not read, and how long it may say nothing. */
+  nodeControlPendingMax: 2_048,
+  nodeControlUnreadBytesMax: 4_194_304,
+  nodeControlSilenceMsMax: 30_000,
   /** A backup whose command says nothing for so long is given up. */
   backupSilenceMsMax: 60_000,
+  /** Links between nodes: a record, header included, and the first one, which says who speaks. */
+  peerRecordBytesMax: 8_388_608,
+  peerHelloBytesMax: 4_096,
+  /** Memory into which a link reads, and pieces of memory from which it writes; both grow for a record that is larger. */
+  peerReceiveBytes: 262_144,
+  peerChunkBytes: 262_144,
+  /** Pieces that a link keeps while it does not need them. */
+  peerChunksKept: 4,
+  /** Bytes that a gateway may have on their way to one shard, by ring: so much waits at its owner while the shard is full. */
+  peerBatchWindowBytes: 4_194_304,
+  peerReadsWindowBytes: 65_536,
+  peerConsumersWindowBytes: 262_144,
+  /** What waited for room in a shard's ring goes on in such parts, those of all guests and the own gateway in turn. */
+  peerResumeBytes: 262_144,
+  /** Credit is given back once this part of the window was used. */
+  peerCreditPart: 0.25,
+  /** A gateway hands no batch to a link whose socket has not taken so much of what came before. */
+  peerOutputBytesMax: 16_777_216,
+  /** A guest whose socket has not taken so much from turn to turn gets no tail deliveries … */
+  peerTailBytesMax: 16_777_216,
+  /** … no reads are passed on while this and what they may bring is more, nor leases given … */
+  peerAnswerBytesMax: 16_777_216,
+  /** … and here its link is closed. */
+  peerBacklogBytesMax: 268_435_456,
+  /** Bytes that a read counts at least, towards that. */
+  peerReadBytesMin: 4_096,
+  peerHeartbeatMs: 1_000,
+  /** A link without a byte for so long is dead. */
+  peerDeadMs: 4_000,
+  /** From the connection to its welcome. */
+  peerHandshakeMs: 4_000,
+  /** Connections at a time that have not said who they are. */
+  peerHandshakesMax: 64,
+  peerReconnectMsMin: 10,
+  peerReconnectMsMax: 1_000,
+  /** A lane that was refused is asked for again. */
+  peerLaneRetryMsMin: 20,
+  peerLaneRetryMsMax: 1_000,
+  /** Calls of one link that are not answered yet. */
+  peerCallsMax: 1_024,
+  /** Lines about connections of strangers: one in so long. */
+  peerStrangerLogMs: 1_000,
 } as const;
 
 /** Bytes of a journal entry's header; asserted against the journal package where the entry is read. */
@@ -176,12 +239,27 @@ if (LIMITS.frameBytesMax + FRAME_OVERHEAD > BROKER_LIMITS.fetchedRingBytes / 8) 
 if (LIMITS.frameBytesMax + BROKER_LIMITS.fetchBytesMax > BROKER_LIMITS.fetchedBytesMax / 4) {
   throw new RangeError("fetchedBytesMax must hold several of the largest batches");
 }
-if (BROKER_LIMITS.producerRunsMax < LIMITS.inFlightBatchesMax) {
-  throw new RangeError("the runs kept per producer must cover the batches that may be in flight");
-}
 if (BROKER_LIMITS.tailCacheBytes > BROKER_LIMITS.inboundRingBytes / 2) {
   throw new RangeError("tailCacheBytes must leave half of the inbound ring to what arrives");
 }
 if (BROKER_LIMITS.drainBytesMax > BROKER_LIMITS.inboundRingBytes - BROKER_LIMITS.tailCacheBytes) {
   throw new RangeError("drainBytesMax must fit into the inbound ring beside the tail cache");
+}
+if (
+  BROKER_LIMITS.inboundRingBytes / 8 >
+  BROKER_LIMITS.peerBatchWindowBytes * (1 - BROKER_LIMITS.peerCreditPart)
+) {
+  throw new RangeError("what is left of a window before credit comes back must hold the largest record");
+}
+if (BROKER_LIMITS.outboundRingBytes / 8 > BROKER_LIMITS.peerRecordBytesMax) {
+  throw new RangeError("peerRecordBytesMax must hold the largest record of a ring");
+}
+if (
+  BROKER_LIMITS.peerReadsWindowBytes > BROKER_LIMITS.readsRingBytes ||
+  BROKER_LIMITS.peerConsumersWindowBytes > BROKER_LIMITS.consumersRingBytes
+) {
+  throw new RangeError("one guest's window must not be more than the ring");
+}
+if (BROKER_LIMITS.peerDeadMs < 3 * BROKER_LIMITS.peerHeartbeatMs) {
+  throw new RangeError("peerDeadMs must leave room for a lost heartbeat and one that is late");
 }

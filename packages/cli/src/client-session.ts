@@ -1,4 +1,6 @@
-import type { Client } from "@millrace/client";
+import { readFileSync } from "node:fs";
+import { type Client, MillraceError } from "@millrace/client";
+import type { BrokerAddress } from "./arguments/url-argument.ts";
 import type { CommandContext } from "./command-context.ts";
 import { describeError } from "./command-error.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
@@ -15,12 +17,12 @@ const CLOSE_TIMEOUT_MS = 5_000;
  */
 export async function withClient(
   context: CommandContext,
-  url: string,
+  address: BrokerAddress,
   work: (client: Client, interruption: Interruption) => Promise<ExitCode>,
 ): Promise<ExitCode> {
   const interruption = new Interruption(context.signals, context.clock);
   try {
-    const client = await connect(context, url, interruption);
+    const client = await connect(context, address, interruption);
     if (client === undefined) return EXIT.INTERRUPTED;
     const stopListening = tellOutages(context, client, interruption);
     const hurry = closeWhenInterrupted(client, interruption.signal);
@@ -74,9 +76,10 @@ function closeWhenInterrupted(client: Client, signal: AbortSignal): { dispose():
 
 async function connect(
   context: CommandContext,
-  url: string,
+  { url, tlsCa }: BrokerAddress,
   interruption: Interruption,
 ): Promise<Client | undefined> {
+  const tls = tlsCa === undefined ? undefined : { ca: readCertificates(tlsCa) };
   // The client would close itself on a later abort, in the middle of what `work` still has to do in order: so it
   // gets a signal that stops following the interruption once the connection stands.
   const controller = new AbortController();
@@ -87,6 +90,7 @@ async function connect(
       name: "millrace-cli",
       closeTimeoutMs: CLOSE_TIMEOUT_MS,
       signal: controller.signal,
+      tls,
     });
   } catch (error) {
     if (interruption.interrupted) return undefined;
@@ -94,4 +98,17 @@ async function connect(
   } finally {
     interruption.signal.removeEventListener("abort", abort);
   }
+}
+
+/** @throws MillraceError TLS_FILE_UNREADABLE or TLS_FILE_INVALID */
+export function readCertificates(file: string): string {
+  let pem: string;
+  try {
+    pem = readFileSync(file, "latin1");
+  } catch (error) {
+    throw new MillraceError("TLS_FILE_UNREADABLE", `cannot read ${file}: ${(error as Error).message}`);
+  }
+  // Node would take a file without any for "trust nobody", and blame the broker.
+  if (pem.includes("-----BEGIN CERTIFICATE-----")) return pem;
+  throw new MillraceError("TLS_FILE_INVALID", `${file} holds no PEM certificate`);
 }

@@ -1,6 +1,6 @@
 import type { Readable, Writable } from "node:stream";
 import type { Client, ConnectOptions } from "@millrace/client";
-import type { CreateBroker } from "./commands/serve.ts";
+import type { CreateBroker, CreateCluster } from "./commands/serve-broker.ts";
 import type { ExitCode } from "./exit-code.ts";
 import type { SignalSource } from "./interruption.ts";
 import type { Terminal } from "./output/progress-bar.ts";
@@ -14,10 +14,15 @@ export interface CommandContext {
   readonly stdout: Writable;
   readonly stderr: Terminal;
   readonly clock: Clock;
+  /** Environment variables. */
+  readonly env: Readonly<Record<string, string | undefined>>;
   readonly signals: SignalSource;
   connect(url: string, options: ConnectOptions): Promise<Client>;
   /** Loads the broker only when it is wanted: its native module takes time, and not every platform has it. */
   loadBroker(): Promise<CreateBroker>;
+  loadCluster(): Promise<CreateCluster>;
+  /** What runs side by side on this machine. */
+  readonly cores: number;
 }
 
 /** How a command hands its work over to the program, which turns its outcome into an exit code. */

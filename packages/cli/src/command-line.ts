@@ -3,6 +3,8 @@ import { Command, CommanderError } from "commander";
 import type { CommandContext, RunCommand } from "./command-context.ts";
 import { describeError, exitCodeOf } from "./command-error.ts";
 import { registerBackup } from "./commands/backup.ts";
+import { registerBench } from "./commands/bench.ts";
+import { registerConfig } from "./commands/config.ts";
 import { registerDlq } from "./commands/dlq.ts";
 import { registerDoctor } from "./commands/doctor.ts";
 import { registerInspect } from "./commands/inspect.ts";
@@ -10,13 +12,17 @@ import { registerPeek } from "./commands/peek.ts";
 import { registerPub } from "./commands/pub.ts";
 import { registerRestore } from "./commands/restore.ts";
 import { registerServe } from "./commands/serve.ts";
+import { registerStatus } from "./commands/status.ts";
 import { registerSub } from "./commands/sub.ts";
 import { registerSubscription } from "./commands/subscription.ts";
+import { registerRestart, registerShard } from "./commands/supervised.ts";
 import { registerTopic } from "./commands/topic.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { LineWriter } from "./output/line-writer.ts";
 
 const HELP = `
+Each command explains itself: millrace serve --help.
+
 Exit codes: 0 done; 1 refused by the broker, the network or the input ("error CODE: message" says what);
 2 the command line is wrong; 3, 4, 5 what "doctor" found; 130 interrupted before the work was complete.
 
@@ -75,17 +81,27 @@ function createProgram(context: CommandContext, run: RunCommand, explain: (text:
       outputError: (text, write) => write(text.replace(/^error: /, "error USAGE: ")),
     })
     .addHelpText("after", HELP);
+  program.commandsGroup("A broker:");
   registerServe(program, run);
+  registerRestart(program, run);
+  registerShard(program, run);
+  registerConfig(program, run);
+  registerStatus(program, run);
+  program.commandsGroup("Topics and subscriptions, of a broker that runs:");
   registerTopic(program, run);
   registerPub(program, run);
   registerSub(program, run);
   registerSubscription(program, run);
   registerPeek(program, run);
   registerDlq(program, run);
+  program.commandsGroup("Its data:");
   registerDoctor(program, run);
   registerInspect(program, run);
   registerBackup(program, run);
   registerRestore(program, run);
+  program.commandsGroup("More:");
+  registerBench(program, run);
+  program.helpCommand(true);
   return program;
 }
 

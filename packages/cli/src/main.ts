@@ -1,4 +1,5 @@
 import { fstatSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { connect } from "@millrace/client";
 import type { CommandContext } from "./command-context.ts";
 import { runCommandLine } from "./command-line.ts";
@@ -20,12 +21,18 @@ const context: CommandContext = {
   stdout: process.stdout,
   stderr: process.stderr,
   clock: SYSTEM_CLOCK,
+  env: process.env,
   signals: process,
   connect,
   async loadBroker() {
     const { createBroker } = await import("@millrace/gateway");
     return createBroker;
   },
+  async loadCluster() {
+    const { createCluster } = await import("@millrace/gateway/internal");
+    return createCluster;
+  },
+  cores: availableParallelism(),
 };
 
 function die(error: unknown): never {

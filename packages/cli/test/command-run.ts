@@ -21,9 +21,13 @@ export interface CommandRunOptions {
   /** The reader of standard output goes away after so many writes. */
   readonly stdoutClosesAfter?: number;
   /** Called with each write to standard output; `signal` delivers a signal to the command. */
-  readonly onStdout?: (text: string, signal: (name: "SIGINT" | "SIGTERM") => void) => void;
+  readonly onStdout?: (text: string, signal: (name: "SIGINT" | "SIGTERM" | "SIGHUP") => void) => void;
   readonly refuseConnection?: boolean;
   readonly loadBroker?: CommandContext["loadBroker"];
+  readonly loadCluster?: CommandContext["loadCluster"];
+  /** Default 2. */
+  readonly cores?: number;
+  readonly env?: CommandContext["env"];
 }
 
 /** Runs the command line in this process, against a broker in memory. */
@@ -59,6 +63,7 @@ export async function runCommand(
         stderr += text;
       },
     },
+    env: options.env ?? {},
     clock: { wallMs: () => NOW_MS, monotonicMs: () => 0 },
     signals,
     async connect(url) {
@@ -70,6 +75,12 @@ export async function runCommand(
       (async () => {
         throw new Error("this test has no broker to serve");
       }),
+    loadCluster:
+      options.loadCluster ??
+      (async () => {
+        throw new Error("this test has no cluster to serve");
+      }),
+    cores: options.cores ?? 2,
   };
   const exitCode = await runCommandLine(args, context);
   return { exitCode, stdout, stderr };

@@ -80,6 +80,7 @@ export class MemoryBroker {
   client(url: string): Client {
     const client: Omit<Client, "subscriptions" | "deadLetters" | "consume" | "request" | "respond"> = {
       url,
+      serverName: "millrace/test",
       state: "connected",
       topics: {
         create: async (name, config) => this.create(name, config),

@@ -43,6 +43,7 @@ import { RequestTable } from "./connection/request-table.ts";
 import { ServerClock } from "./connection/server-clock.ts";
 import { Consumers } from "./consume/consumers.ts";
 import { TopicConsumer } from "./consume/topic-consumer.ts";
+import { clusterIdOf, DirectLinks } from "./direct/direct-links.ts";
 import { EventEmitter } from "./event-emitter.ts";
 import { Publisher } from "./publish/publisher.ts";
 import { TopicProducer } from "./publish/topic-producer.ts";
@@ -67,6 +68,7 @@ export class BrokerClient implements Client, LinkHandlers {
   readonly #link: Link;
   readonly #requests: RequestTable;
   readonly #publisher: Publisher;
+  readonly #direct: DirectLinks | undefined;
   readonly #subscriber: Subscriber = new Subscriber();
   readonly #producers: Set<TopicProducer> = new Set();
   readonly #serverClock: ServerClock;
@@ -77,6 +79,8 @@ export class BrokerClient implements Client, LinkHandlers {
   readonly #requester: Requester;
   readonly #responders: Responders;
   #connection: Connection | undefined;
+  #serverName: string | undefined;
+  #clusterId: string | undefined;
   #closing: Promise<void> | undefined;
   #closed: MillraceError | undefined;
 
@@ -86,6 +90,7 @@ export class BrokerClient implements Client, LinkHandlers {
     this.#settings = connectSettings(url, options);
     this.#platform = platform;
     this.#requests = new RequestTable(platform.clock, this.#settings.requestTimeoutMs);
+    this.#requests.keep((id) => this.#subscriber.has(id) || this.#watches.has(id));
     this.#serverClock = new ServerClock(platform.clock);
     this.topics = new BrokerTopics(this.#requests);
     this.#reading = {
@@ -116,6 +121,9 @@ export class BrokerClient implements Client, LinkHandlers {
       consume: (topic, options, handler, more) => this.consume(topic, options, handler, more),
     });
     this.#link = new Link(this.#settings, platform, this);
+    this.#direct = this.#settings.direct
+      ? new DirectLinks(this.#settings, platform, () => this.#clusterId)
+      : undefined;
     this.#publisher = new Publisher(
       () => this.#link.checkDrained(),
       () =>
@@ -130,6 +138,10 @@ export class BrokerClient implements Client, LinkHandlers {
     return this.#link.open();
   }
 
+  get serverName(): string | undefined {
+    return this.#serverName;
+  }
+
   get state(): ClientState {
     return this.#link.state;
   }
@@ -138,6 +150,7 @@ export class BrokerClient implements Client, LinkHandlers {
     this.#checkOpen();
     const producer = new TopicProducer(topic, producerSettings(options), {
       publisher: this.#publisher,
+      direct: this.#direct,
       topics: this.topics,
       clock: this.#platform.clock,
       entropy: this.#platform.entropy,
@@ -207,6 +220,8 @@ export class BrokerClient implements Client, LinkHandlers {
     this.#router.onConnected(connection, welcome);
     this.#watches.onConnected(connection);
     const { serverName, sessionId } = welcome;
+    this.#serverName = serverName;
+    this.#clusterId = clusterIdOf(welcome);
     this.#events.emit("connected", { serverName, sessionId });
   }
 
@@ -238,6 +253,7 @@ export class BrokerClient implements Client, LinkHandlers {
     const cause = error === undefined ? undefined : { cause: error };
     const closed = new MillraceError("CLOSED", "the client is closed", cause);
     for (const producer of [...this.#producers]) producer.abort(closed);
+    this.#direct?.close();
     this.#subscriber.abort(error);
     for (const consumer of [...this.#consumers]) consumer.end(closed);
     this.#requests.abort(closed);

@@ -60,6 +60,7 @@ export type {
 export type {
   PartitionInfo,
   RequestOptions,
+  ShardOwner,
   Topic,
   TopicChanges,
   TopicConfig,

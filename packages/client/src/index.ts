@@ -60,6 +60,7 @@ export type {
 export type {
   PartitionInfo,
   RequestOptions,
+  ShardOwner,
   Topic,
   TopicChanges,
   TopicConfig,
@@ -71,6 +72,7 @@ export type {
   TruncatedPartition,
   Truncation,
 } from "./api/topics.ts";
+export type { TlsOptions } from "./connection/transport.ts";
 
 const platform: Platform = {
   connectTransport: connectNodeTransport,

@@ -22,10 +22,16 @@ export class ReadyTurns<S> {
   /** What the next one that has something gives; undefined when none has. */
   take<T>(take: (one: S) => T | undefined): T | undefined {
     for (const one of this.#ready) {
-      this.#ready.delete(one);
       const taken = take(one);
-      if (taken === undefined) continue;
-      this.#ready.add(one);
+      if (taken === undefined) {
+        this.#ready.delete(one);
+        continue;
+      }
+      // To the end of the line, where there is one.
+      if (this.#ready.size > 1) {
+        this.#ready.delete(one);
+        this.#ready.add(one);
+      }
       return taken;
     }
     return undefined;

@@ -3,13 +3,14 @@ import type { ConnectOptions } from "./api/client.ts";
 import type { CloseConsumerOptions, ConsumeOptions, HandlerOptions } from "./api/consumer.ts";
 import type { ProducerOptions } from "./api/producer.ts";
 import type { SubscribeOptions } from "./api/subscription.ts";
+import type { TlsOptions } from "./connection/transport.ts";
 
 // Every default of the public options; the README's tables are tested against these.
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-type WithoutDefault = "headers" | "signal";
+type WithoutDefault = "headers" | "signal" | "tls";
 type Defaults<O> = { readonly [K in keyof O]-?: NonNullable<O[K]> };
 
 /** Options of `connect` that have a default. */
@@ -28,6 +29,7 @@ export interface ConnectSettings extends ConnectDefaults {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>> | undefined;
   readonly signal: AbortSignal | undefined;
+  readonly tls: TlsOptions | undefined;
 }
 
 /** Options of `client.consume` that have a default of the client's. */
@@ -56,6 +58,7 @@ export const CONNECT_DEFAULTS: ConnectDefaults = {
   pingIntervalMs: LIMITS.pingIntervalMs,
   deadAfterMs: LIMITS.deadAfterMs,
   closeTimeoutMs: 10_000,
+  direct: true,
 };
 
 export const PRODUCER_DEFAULTS: ProducerSettings = {
@@ -90,6 +93,11 @@ export const CONSUME_DEFAULTS: ConsumeDefaults = {
 const CLOSE_CONSUMER_TIMEOUT_MS = 30_000;
 const CONCURRENCY_MAX = 65_535;
 
+/** Of a partition: as many as a broker remembers the offsets of, should they have to be sent again. */
+export const IN_FLIGHT_BATCHES_MAX = 64;
+/** The same of single records, where each is a batch: 64 would be the records of one round trip. */
+export const IN_FLIGHT_RECORDS_MAX = 4_096;
+
 const BATCH_BYTES_MIN = KIB;
 const BATCH_BYTES_MAX = MIB;
 /** setTimeout turns a longer pause into none. */
@@ -109,8 +117,10 @@ export function connectSettings(url: string, options: ConnectOptions): ConnectSe
     pingIntervalMs: options.pingIntervalMs ?? CONNECT_DEFAULTS.pingIntervalMs,
     deadAfterMs: options.deadAfterMs ?? CONNECT_DEFAULTS.deadAfterMs,
     closeTimeoutMs: options.closeTimeoutMs ?? CONNECT_DEFAULTS.closeTimeoutMs,
+    direct: options.direct ?? CONNECT_DEFAULTS.direct,
     headers: options.headers,
     signal: options.signal,
+    tls: options.tls,
   };
   checkRange("connectTimeoutMs", settings.connectTimeoutMs, 1, TIMER_MS_MAX);
   checkRange("reconnectBackoffMinMs", settings.reconnectBackoffMinMs, 1, TIMER_MS_MAX);
@@ -134,7 +144,9 @@ export function producerSettings(options: ProducerOptions): ProducerSettings {
     retryBackoffMaxMs: options.retryBackoffMaxMs ?? PRODUCER_DEFAULTS.retryBackoffMaxMs,
   };
   checkRange("lingerMs", settings.lingerMs, 0, TIMER_MS_MAX);
-  checkRange("batchBytes", settings.batchBytes, BATCH_BYTES_MIN, BATCH_BYTES_MAX);
+  if (settings.batchBytes !== 0) {
+    checkRange("batchBytes", settings.batchBytes, BATCH_BYTES_MIN, BATCH_BYTES_MAX);
+  }
   checkRange("maxBufferedBytes", settings.maxBufferedBytes, 1, Number.MAX_SAFE_INTEGER);
   checkRange("maxWaitingSends", settings.maxWaitingSends, 0, Number.MAX_SAFE_INTEGER);
   checkRange("deliveryTimeoutMs", settings.deliveryTimeoutMs, 1, TIMER_MS_MAX);

@@ -27,6 +27,8 @@ export interface FakeBrokerOptions {
   readonly publishCredit?: number;
   /** Limits stated in WELCOME, over those of the protocol. */
   readonly limits?: Readonly<Record<string, number>>;
+  /** Of the data, as WELCOME says it. */
+  readonly clusterId?: string;
   /** Whether HELLO is answered by WELCOME. */
   readonly welcomes?: boolean;
 }
@@ -241,7 +243,7 @@ export class FakeSession {
         serverTimeMs: 1,
         serverName: "fake",
         publishCredit: this.publishLimit,
-        extensions: {},
+        extensions: { clusterId: this.#options.clusterId ?? "fake" },
       });
       return true;
     }

@@ -1,6 +1,7 @@
 import { LIMITS } from "@millrace/protocol";
 import t from "tap";
 import type { PublishResult } from "../src/index.ts";
+import { IN_FLIGHT_BATCHES_MAX } from "../src/settings.ts";
 import { topicInfo } from "./fake-broker.ts";
 import { microtasks } from "./manual-clock.ts";
 import { bytes, codeOf } from "./publish-outcomes.ts";
@@ -11,7 +12,7 @@ t.test(
   async (t) => {
     const script = await ScriptedClient.connected();
     const producer = await script.readyProducer("t");
-    const max = LIMITS.inFlightBatchesMax;
+    const max = IN_FLIGHT_BATCHES_MAX;
     const sent = [];
     for (let i = 0; i < max + 10; i += 1) {
       void producer.append({ partition: 0, value: `${i}` });

@@ -1,4 +1,4 @@
-import { partitionForKey } from "@millrace/protocol";
+import { LIMITS, partitionForKey } from "@millrace/protocol";
 import t from "tap";
 import type { BatchResult, PublishResult } from "../src/index.ts";
 import { topicInfo } from "./fake-broker.ts";
@@ -265,4 +265,49 @@ t.test("options out of their range are refused by name", async (t) => {
   t.throws(() => client.producer("t", { batchBytes: 10 }), /batchBytes/);
   t.throws(() => client.producer("t", { batchBytes: Number.NaN }), /batchBytes/);
   t.throws(() => client.producer("t", { deliveryTimeoutMs: 0 }), /deliveryTimeoutMs/);
+});
+
+t.test("without batches each record is a frame of its own, and leaves before append returns", async (t) => {
+  const script = await ScriptedClient.connected();
+  script.topics.set("wide", topicInfo("wide", 2));
+  const producer = await script.readyProducer("wide", { batchBytes: 0, lingerMs: 1_000 });
+  const appended: Promise<BatchResult>[] = [];
+  for (let i = 0; i < 100; i += 1) appended.push(producer.append({ partition: 0, value: `${i}` }));
+  const sent = producer.send({ partition: 0, key: "k", value: bytes(5_000) });
+  t.equal(script.session.unread, 101);
+  for (let i = 0; i < 100; i += 1) {
+    const { values, baseSequence } = await script.publish();
+    t.same([values, baseSequence], [[`${i}`], i]);
+  }
+  const last = await script.publish();
+  await script.ack({ ...last, baseSequence: 0 }, 7, 101);
+  const results = await Promise.all(appended);
+  t.same(
+    results.map(({ baseOffset, count }) => [baseOffset, count]),
+    results.map((_, i) => [7 + i, 1]),
+  );
+  t.equal((await sent).offset, 107);
+  t.equal(producer.bufferedBytes, 0);
+
+  const partitions: number[] = [];
+  for (let i = 0; i < 4; i += 1) {
+    void producer.append({ value: "x" });
+    partitions.push((await script.publish()).partition);
+  }
+  t.equal(partitions[0], partitions[2]);
+  t.not(partitions[0], partitions[1], "records without a key take turns");
+});
+
+t.test("without batches more may be under way, as many as the broker lets", async (t) => {
+  const script = await ScriptedClient.connected();
+  const producer = await script.readyProducer("t", { batchBytes: 0, maxBufferedBytes: 2 ** 30 });
+  const max = LIMITS.inFlightBatchesMax;
+  t.ok(max > 64);
+  for (let i = 0; i < max + 3; i += 1) void producer.append({ partition: 0, value: "x" });
+  t.equal(script.session.unread, max);
+  await script.reconnect();
+  t.equal(script.session.unread, max, "and all of them go again");
+  const sequences: number[] = [];
+  while (script.session.unread > 0) sequences.push((await script.publish()).baseSequence);
+  t.ok(sequences.every((sequence, i) => sequence === i));
 });

@@ -48,7 +48,7 @@ async function run(seed: number, dedup: boolean): Promise<string[]> {
   await settle();
   const producer = (await client).producer("t", {
     lingerMs: random.below(3),
-    batchBytes: 1024,
+    batchBytes: random.chance(0.3) ? 0 : 1024,
     deliveryTimeoutMs: 1_000_000_000,
     maxBufferedBytes: 20_000,
   });

@@ -23,7 +23,7 @@ function shown(value: unknown): string {
 }
 
 for (const [heading, defaults, without] of [
-  ["Options of `connect`", CONNECT_DEFAULTS, ["signal", "headers"]],
+  ["Options of `connect`", CONNECT_DEFAULTS, ["signal", "headers", "tls"]],
   ["Options of `client.producer`", PRODUCER_DEFAULTS, []],
   [
     "Options of `client.subscribe`",

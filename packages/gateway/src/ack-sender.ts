@@ -95,6 +95,8 @@ export class AckSender {
     retryAfterMs: number,
   ): void {
     settleInFlight(session, topicId, partition, count);
+    // An ERROR carries no limit, as an ACK does.
+    this.#credit.refill(session.credit);
     this.refuse(session, topicId, partition, producerId, firstSequence, count, errorNumber, retryAfterMs);
   }
 

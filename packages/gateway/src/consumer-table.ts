@@ -1,9 +1,9 @@
+import { GatewayIds, type GatewayPort } from "@millrace/broker/internal";
 import { LIMITS, MillraceError } from "@millrace/protocol";
 import type { Session } from "./session.ts";
 
-/** Far from the subscription ids that a client counts up from 1: STREAM frames name either. */
-const CONSUMER_ID_MIN = 0x4000_0000;
-const CONSUMER_ID_MAX = 0x7fff_ffff;
+/** Local parts of their ids begin far from the subscription ids that a client counts up from 1: STREAM frames name either. */
+const CONSUMER_LOCAL_MIN = 0x80_0000;
 
 /** One client's taking part in a subscription, of whatever mode, for as long as its session and its wish last. */
 export interface Consumer {
@@ -24,7 +24,13 @@ export class ConsumerTable {
   readonly #consumers: Map<number, Consumer> = new Map();
   /** How many each subscription has. */
   readonly #counts: Map<number, number> = new Map();
-  #lastId = CONSUMER_ID_MAX;
+  readonly #ids: GatewayIds;
+  readonly #isLive = (consumerId: number): boolean => this.#consumers.has(consumerId);
+
+  /** @param port says which ids are its gateway's */
+  constructor({ gateway, idStart }: Pick<GatewayPort, "gateway" | "idStart">) {
+    this.#ids = new GatewayIds(gateway, { first: CONSUMER_LOCAL_MIN, start: idStart });
+  }
 
   get size(): number {
     return this.#consumers.size;
@@ -37,10 +43,7 @@ export class ConsumerTable {
 
   /** Not used by any consumer, and by none for long: rings may still name those that have ended. */
   newId(): number {
-    do {
-      this.#lastId = this.#lastId === CONSUMER_ID_MAX ? CONSUMER_ID_MIN : this.#lastId + 1;
-    } while (this.#consumers.has(this.#lastId));
-    return this.#lastId;
+    return this.#ids.next(this.#isLive);
   }
 
   /** @throws MillraceError TOO_MANY_SUBSCRIPTIONS: the session has as many consumers as it may. */

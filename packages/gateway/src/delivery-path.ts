@@ -1,4 +1,4 @@
-import type { GatewayPort, PartitionBounds, Topic } from "@millrace/broker/internal";
+import { GatewayIds, type GatewayPort, type PartitionBounds, type Topic } from "@millrace/broker/internal";
 import {
   ERROR_CODES,
   encodeProgress,
@@ -53,7 +53,10 @@ export class DeliveryPath implements MemberSender {
     this.#report = report;
     this.#fanOut = new FanOut(clock, this);
     this.#groups = new TailGroups(port);
-    this.#streams = new StreamTable((streamId) => this.#groups.bySharedId(streamId) !== undefined);
+    this.#streams = new StreamTable(
+      new GatewayIds(port.gateway, { start: port.idStart }),
+      (streamId) => this.#groups.bySharedId(streamId) !== undefined,
+    );
     this.#scheduler = new ReadScheduler(port, clock, output);
     this.#recovery = new StreamRecovery(port, this.#groups, this.#scheduler, (subscription, error) =>
       this.#fail(subscription, error),

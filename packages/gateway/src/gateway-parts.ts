@@ -33,26 +33,27 @@ export class GatewayParts {
   readonly acks: AckSender;
   readonly publishPath: PublishPath;
   readonly delivery: DeliveryPath;
-  readonly consumers: ConsumerTable = new ConsumerTable();
+  readonly consumers: ConsumerTable;
   readonly streamConsumers: StreamConsumers;
   readonly queueConsumers: QueueConsumers;
   readonly subscriptionLookup: SubscriptionLookup;
   readonly watches: TopicWatches;
   readonly dispatch: FrameDispatch;
+  readonly topics: TopicRequests;
 
   constructor(options: GatewayOptions, host: SessionHost & DispatchHost) {
     const { port, clock, logger } = options;
     const { writer, output } = host;
     const report = (event: string, fields: Record<string, unknown>): void =>
       logger.log("warn", event, fields);
+    this.consumers = new ConsumerTable(port);
     this.credit = new PublishCreditPool(clock, options.creditPoolBytes);
     this.acks = new AckSender(writer, this.credit, clock);
     this.publishPath = new PublishPath(port, this.credit, this.acks, clock);
     this.delivery = new DeliveryPath(port, clock, writer, output, report);
     this.watches = new TopicWatches(port, writer, clock);
-    const topics = new TopicRequests(port, writer, options.autoCreate, (topic) =>
-      this.watches.onTopicChanged(topic),
-    );
+    const topics = new TopicRequests(port, writer, options.autoCreate);
+    this.topics = topics;
     const { consumers, delivery } = this;
     this.streamConsumers = new StreamConsumers({ port, clock, writer, delivery, consumers, report });
     this.queueConsumers = new QueueConsumers({

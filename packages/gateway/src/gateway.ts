@@ -1,4 +1,4 @@
-import { type GatewayPort, type Logger, VERSION } from "@millrace/broker/internal";
+import { GatewayIds, type GatewayPort, type Logger, VERSION } from "@millrace/broker/internal";
 import {
   ERROR_CODES,
   encodeGoaway,
@@ -13,15 +13,26 @@ import type { DispatchHost } from "./frame-dispatch.ts";
 import { type GatewayOptions, GatewayParts } from "./gateway-parts.ts";
 import { answerHealth } from "./health-routes.ts";
 import { checkHello, SERVER_FEATURES } from "./hello.ts";
-import { notFound } from "./http-reply.ts";
+import { HttpPublisher } from "./http-publish/http-publisher.ts";
+import { API_PREFIX, PublishRoute } from "./http-publish/publish-route.ts";
+import { errorBody, notFound } from "./http-reply.ts";
 import { GATEWAY_LIMITS } from "./limits.ts";
-import type { HttpReply, HttpRequest, ListenerHandler, Socket, SocketHandler } from "./listener.ts";
+import type {
+  HttpBody,
+  HttpExchange,
+  HttpReply,
+  HttpRequest,
+  ListenerHandler,
+  Socket,
+  SocketHandler,
+} from "./listener.ts";
 import { NodeEvents } from "./node-events.ts";
 import type { OriginPolicy } from "./origin-policy.ts";
 import { OutputMeter } from "./output-meter.ts";
 import { OPEN, Session, type SessionHost } from "./session.ts";
 import { SessionLog } from "./session-log.ts";
 import { SessionTable } from "./session-table.ts";
+import { STATUS_PATH, StatusRoute } from "./status-route.ts";
 
 /**
  * The sessions of one node and all that concerns them together: listener events come in on one side, the node's on the
@@ -38,6 +49,8 @@ export class Gateway implements ListenerHandler, SessionHost, DispatchHost {
   readonly #logger: Logger;
   readonly #parts: GatewayParts;
   readonly #sessions: SessionTable;
+  readonly #publishRoute: PublishRoute;
+  readonly #statusRoute: StatusRoute;
   #origins: OriginPolicy | undefined;
   #phase: "starting" | "serving" | "draining" = "starting";
 
@@ -48,10 +61,29 @@ export class Gateway implements ListenerHandler, SessionHost, DispatchHost {
     this.#logger = logger;
     this.log = new SessionLog(logger);
     this.#parts = new GatewayParts(options, this);
-    this.#sessions = new SessionTable(this, clock, () => {
-      this.#parts.credit.tick();
-      this.#parts.queueConsumers.tick();
+    this.#sessions = new SessionTable(
+      this,
+      clock,
+      new GatewayIds(port.gateway, { start: port.idStart }),
+      () => {
+        this.#parts.credit.tick();
+        this.#parts.queueConsumers.tick();
+      },
+    );
+    const publisher = new HttpPublisher(clock, (socket) => {
+      // Not one of those that sessionsMax is there for: there is one of its kind.
+      const session = this.#newSession(socket);
+      this.#sessions.add(session);
+      return session;
     });
+    this.#publishRoute = new PublishRoute(this.#parts.topics, publisher, clock, (error) =>
+      this.log.hookFailed("publish", error),
+    );
+    this.#statusRoute = new StatusRoute(
+      port,
+      (origin) => this.#origins?.allows(origin) ?? origin === "",
+      (error) => this.log.hookFailed("status", error),
+    );
     this.node = new NodeEvents(port, this.#parts, this.#sessions, logger);
   }
 
@@ -103,7 +135,11 @@ export class Gateway implements ListenerHandler, SessionHost, DispatchHost {
   // ---- listener ----
 
   upgrade(request: HttpRequest): HttpReply | undefined {
-    if (request.path !== "/") return notFound(request.path);
+    return request.path === "/" ? this.#refusal(request) : notFound(request.path);
+  }
+
+  /** Whether requests of this origin are served now; what answers those that are not. */
+  #refusal(request: HttpRequest): HttpReply | undefined {
     if (this.#phase !== "serving" || this.#origins === undefined) {
       return unavailable("SERVER_DRAINING", this.notReadyReason() ?? "the broker is not ready");
     }
@@ -111,14 +147,14 @@ export class Gateway implements ListenerHandler, SessionHost, DispatchHost {
       this.#logger.log("warn", "origin-refused", { origin: request.origin });
       return {
         status: 403,
-        body: { error: "NOT_AUTHORIZED", message: `pages from ${request.origin} may not connect` },
+        body: errorBody("NOT_AUTHORIZED", `pages from ${request.origin} may not connect`),
       };
     }
     return undefined;
   }
 
   open(socket: Socket): SocketHandler {
-    const session = new Session(this.#sessions.newId(), socket, this, this.#sessions.now);
+    const session = this.#newSession(socket);
     if (this.#sessions.size >= GATEWAY_LIMITS.sessionsMax) {
       session.fail(
         new MillraceError("TOO_MANY_SESSIONS", `there are ${GATEWAY_LIMITS.sessionsMax} sessions already`),
@@ -131,7 +167,13 @@ export class Gateway implements ListenerHandler, SessionHost, DispatchHost {
     return session;
   }
 
-  http(request: HttpRequest): HttpReply {
+  http(request: HttpRequest, exchange: HttpExchange): HttpReply | HttpBody {
+    // Also while it is not ready: that is when people ask.
+    if (request.path === STATUS_PATH) return this.#statusRoute.handle(request, exchange);
+    if (request.path.startsWith(API_PREFIX)) {
+      const refusal = this.#refusal(request);
+      return refusal ?? this.#publishRoute.handle(request, exchange);
+    }
     return answerHealth(
       request,
       () => this.notReadyReason(),
@@ -155,6 +197,10 @@ export class Gateway implements ListenerHandler, SessionHost, DispatchHost {
 
   // ---- sessions ----
 
+  #newSession(socket: Socket): Session {
+    return new Session(this.#sessions.newId(), socket, this, this.#sessions.now);
+  }
+
   onFrame(session: Session, bytes: Uint8Array): void {
     session.seenTick = this.#sessions.now;
     this.#parts.dispatch.onFrame(session, bytes);
@@ -174,7 +220,7 @@ export class Gateway implements ListenerHandler, SessionHost, DispatchHost {
       serverTimeMs: this.#clock.wallMs(),
       serverName: `millrace/${VERSION}`,
       publishCredit,
-      extensions: {},
+      extensions: { clusterId: this.#port.clusterId },
     });
     session.sendWritten();
     this.log.opened(session);
@@ -208,5 +254,5 @@ export class Gateway implements ListenerHandler, SessionHost, DispatchHost {
 }
 
 function unavailable(error: "SERVER_DRAINING", message: string): HttpReply {
-  return { status: 503, body: { error, message }, headers: { "retry-after": "1" } };
+  return { status: 503, body: errorBody(error, message), headers: { "retry-after": "1" } };
 }

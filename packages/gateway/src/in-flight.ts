@@ -13,6 +13,8 @@ export interface InFlight {
   readonly partition: number;
   readonly shardId: number;
   records: number;
+  /** Of their PUBLISH frames. */
+  bytes: number;
 }
 
 /**
@@ -25,20 +27,24 @@ export function addInFlight(
   partition: number,
   shardId: number,
   count: number,
+  bytes: number,
 ): void {
+  session.credit.unanswered += bytes;
   const last = session.lastInFlight;
   if (last !== undefined && last.partition === partition && last.topicId === topicId) {
     last.records += count;
+    last.bytes += bytes;
     return;
   }
   session.inFlight ??= new Map();
   const key = partitionKey(topicId, partition);
   let entry = session.inFlight.get(key);
   if (entry === undefined) {
-    entry = { key, topicId, partition, shardId, records: 0 };
+    entry = { key, topicId, partition, shardId, records: 0, bytes: 0 };
     session.inFlight.set(key, entry);
   }
   entry.records += count;
+  entry.bytes += bytes;
   session.lastInFlight = entry;
   if (last !== undefined && last.records === 0) session.inFlight.delete(last.key);
 }
@@ -47,12 +53,26 @@ export function addInFlight(
 export function settleInFlight(session: Session, topicId: number, partition: number, count: number): void {
   const last = session.lastInFlight;
   if (last !== undefined && last.partition === partition && last.topicId === topicId) {
-    last.records = Math.max(0, last.records - count);
+    answer(session, last, count);
     return;
   }
   const entry = session.inFlight?.get(partitionKey(topicId, partition));
   if (entry === undefined) return;
-  entry.records -= count;
-  // A retried batch is answered twice when its first answer was late, so the count may pass zero.
-  if (entry.records <= 0) session.inFlight?.delete(entry.key);
+  answer(session, entry, count);
+  if (entry.records === 0) session.inFlight?.delete(entry.key);
+}
+
+/** Notes that all records of the entry are lost or answered. */
+export function settleAllInFlight(session: Session, entry: InFlight): void {
+  answer(session, entry, entry.records);
+}
+
+function answer(session: Session, entry: InFlight, count: number): void {
+  // A retried batch is answered twice when its first answer was late, so the count may pass what is in flight.
+  const all = count >= entry.records;
+  // Batches differ in size; what is left when the last one is answered is all there is.
+  const bytes = all ? entry.bytes : Math.floor((entry.bytes * count) / entry.records);
+  entry.records = all ? 0 : entry.records - count;
+  entry.bytes -= bytes;
+  session.credit.unanswered -= bytes;
 }

@@ -1,1 +1,3 @@
-export { type Broker, type BrokerOptions, createBroker } from "./create-broker.ts";
+export type { BrokerOptions } from "./broker-options.ts";
+export { type Broker, createBroker } from "./create-broker.ts";
+export type { TlsFiles } from "./tls-files.ts";

@@ -25,10 +25,11 @@ export const GATEWAY_LIMITS = {
   /** The same while the unsent bytes of all sockets are past their bound. */
   readTightBytesMax: 32_768,
   /**
-   * A session's publish window doubles while it is active, up to this: half of what a shard's ring has free beside
-   * its tail cache, so that one session's window fits into the ring and need not be parked.
+   * A session's publish window, of which what a shard has not answered is a part, doubles while it is active, up to this: what
+   * a shard's ring has free beside its tail cache, so that one session's window fits into the ring and need not be parked.
+   * Half of it is enough where acks come at once; a group commit takes as much as has come while the one before was synced.
    */
-  publishWindowBytesMax: 4_194_304,
+  publishWindowBytesMax: 8_388_608,
   /** A session whose shard's ring is full keeps a window of this: more would only wait in copies. */
   publishWindowCongestedBytes: 1_048_576,
   /** Free part of the credit pool below which windows no longer grow and idle ones are taken back. */
@@ -39,11 +40,14 @@ export const GATEWAY_LIMITS = {
   /** A publish waits so long for room in its shard's ring before it is THROTTLED. */
   parkedMsMax: 1_000,
   throttleRetryAfterMs: 250,
+  /** Topics that this node may not have heard of yet, whose publishes wait until it is sure. */
+  unplacedTopicsMax: 1_024,
   shardRestartRetryAfterMs: 500,
   /** Runs of acks and publish errors that wait for a slow socket. */
   ackRunsMax: 16_384,
-  /** Deliveries to tail groups that one turn of the event loop sends before it lets others run. */
+  /** Deliveries to tail groups, and their bytes, that one turn of the event loop sends before it lets others run. */
   sendsPerTurn: 64,
+  sendBytesPerTurn: 1_048_576,
   /** Partitions that one session, and all together, may be subscribed to. */
   streamsPerSessionMax: 8_192,
   streamsMax: 1_000_000,
@@ -72,6 +76,18 @@ export const GATEWAY_LIMITS = {
   watchChangesMax: 16_384,
   /** Results in one SETTLED frame. */
   settledPerFrameMax: 32_768,
+  /** Of one HTTP request: bytes and records of its body. */
+  httpBodyBytesMax: 2_097_152,
+  httpRecordsMax: 10_000,
+  /** Bodies of all HTTP requests that are not answered, and how many those are; more are refused as THROTTLED. */
+  httpMemoryBytesMax: 33_554_432,
+  httpRequestsMax: 4_096,
+  /** How long a body may take to come, and its records to be acknowledged; looked at so often. */
+  httpBodyMsMax: 30_000,
+  httpAckMsMax: 10_000,
+  httpCheckMs: 500,
+  /** Stored payload of a batch of HTTP requests' records, unless a single one is larger. */
+  httpBatchBytes: 262_144,
   /** Characters of an error's message that go over the wire. */
   errorMessageCharsMax: 1_000,
   tickMs: 1_000,
@@ -94,6 +110,9 @@ if (GATEWAY_LIMITS.openSettlesMax <= LIMITS.slotsMax) {
 }
 if (GATEWAY_LIMITS.socketIdleSeconds * 1000 <= LIMITS.deadAfterMs) {
   throw new RangeError("socketIdleSeconds must lie above deadAfterMs");
+}
+if (GATEWAY_LIMITS.httpBodyBytesMax < LIMITS.recordBytesMax * 1.4) {
+  throw new RangeError("httpBodyBytesMax must hold the largest record in base64");
 }
 if (LIMITS.frameBytesMax > GATEWAY_LIMITS.publishWindowBytesMax) {
   throw new RangeError("a publish window must hold the largest frame");

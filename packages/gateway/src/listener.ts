@@ -1,3 +1,5 @@
+import type { TlsFiles } from "./tls-files.ts";
+
 /** Socket.send: everything went to the kernel. */
 export const SENT = 1;
 /** Socket.send: some bytes wait in the process; onDrain follows. */
@@ -38,12 +40,33 @@ export interface HttpRequest {
   readonly path: string;
   /** Empty when absent. */
   readonly origin: string;
+  /** A header field by its lower-case name, empty when absent. Only until the handler returns. */
+  header(name: string): string;
+  /** All header fields, names in lower case. Only until the handler returns. */
+  eachHeader(visit: (name: string, value: string) => void): void;
 }
 
 export interface HttpReply {
   readonly status: number;
-  readonly body: Readonly<Record<string, unknown>>;
+  /** undefined: none, for a status that has none. */
+  readonly body: Readonly<Record<string, unknown>> | undefined;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Close the connection behind it: the rest of the request is not wanted. */
+  readonly close?: boolean;
+}
+
+/** A request that is answered later. Gateway thread only; does not throw. */
+export interface HttpExchange {
+  /** Once; without effect when the client has gone. */
+  reply(reply: HttpReply): void;
+}
+
+/** Who takes the body of a request, and its end. What these throw is answered with 500. */
+export interface HttpBody {
+  /** `bytes` is valid until the call returns. Not called after the reply. */
+  onBody(bytes: Uint8Array, isLast: boolean): void;
+  /** The client went before it was answered. */
+  onAborted(): void;
 }
 
 /** What a listener asks of the gateway. */
@@ -51,7 +74,8 @@ export interface ListenerHandler {
   /** A reply refuses the upgrade, undefined accepts it. */
   upgrade(request: HttpRequest): HttpReply | undefined;
   open(socket: Socket): SocketHandler;
-  http(request: HttpRequest): HttpReply;
+  /** The answer, or who takes the body and answers later. */
+  http(request: HttpRequest, exchange: HttpExchange): HttpReply | HttpBody;
   /** A hook threw; the listener has answered 500 or closed that connection. */
   failed(hook: string, error: unknown): void;
 }
@@ -60,6 +84,13 @@ export interface ListenOptions {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
+  /**
+   * Other processes of the same broker listen there, too, and the system spreads connections over them. Default: alone. Not
+   * with port 0.
+   */
+  readonly shared?: boolean | undefined;
+  /** Checked already; TLS alone is spoken then. */
+  readonly tls?: TlsFiles | undefined;
 }
 
 export interface Listener {

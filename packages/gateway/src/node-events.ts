@@ -1,9 +1,11 @@
 import type {
   AssignmentNotice,
   GatewayHandler,
+  GatewayLoad,
   GatewayPort,
   Logger,
   Subscription as NamedSubscription,
+  SubscriptionConsumers,
   Topic,
 } from "@millrace/broker/internal";
 import { MillraceError, type ProgressReason } from "@millrace/protocol";
@@ -179,6 +181,11 @@ export class NodeEvents implements GatewayHandler {
     this.#logger.log("info", "topic-created", { topic: topic.name, topicId: topic.topicId });
     this.#parts.subscriptionLookup.onTopicCreated(topic);
     this.#parts.watches.onTopicChanged(topic);
+    this.#parts.publishPath.onTopicCreated(topic);
+  }
+
+  onTopicAltered(topic: Topic): void {
+    this.#parts.watches.onTopicChanged(topic);
   }
 
   onTopicDeleted(topic: Topic): void {
@@ -203,6 +210,18 @@ export class NodeEvents implements GatewayHandler {
 
   onSubscriptionChanged(subscription: NamedSubscription, sought: boolean): void {
     this.#parts.streamConsumers.onSubscriptionChanged(subscription, sought);
+  }
+
+  consumersOf(subscriptionId: number): SubscriptionConsumers {
+    const { consumers, streamConsumers } = this.#parts;
+    return {
+      count: consumers.countOf(subscriptionId),
+      holders: [...streamConsumers.holdersOf(subscriptionId)],
+    };
+  }
+
+  load(): GatewayLoad {
+    return { sessions: this.#sessions.size };
   }
 
   /** The shard that lacks it asks again if this comes to nothing. */

@@ -1,9 +1,24 @@
 import { isIPv4 } from "node:net";
+import { MillraceError } from "@millrace/protocol";
 
 /** Whether `host` can be reached from this machine only. */
 export function isLoopbackHost(host: string): boolean {
   const bare = host.replace(/^\[|\]$/g, "").toLowerCase();
   return bare === "localhost" || bare === "::1" || (isIPv4(bare) && bare.startsWith("127."));
+}
+
+/**
+ * Refuses to be open to other machines unless that is meant.
+ * @throws MillraceError INSECURE_HOST
+ */
+export function refuseOpenHost(host: string, insecure: boolean): void {
+  if (insecure || isLoopbackHost(host)) return;
+  throw new MillraceError(
+    "INSECURE_HOST",
+    `${host} can be reached by others, who could read and write everything: there is no authentication yet. ` +
+      "Say insecure if that is meant.",
+    { details: { host } },
+  );
 }
 
 /** `host` as it stands in a URL. */

@@ -27,11 +27,16 @@ export class CreditAccount {
   received = 0;
   /** Bytes of frames whose memory has been let go. */
   released = 0;
+  /**
+   * Bytes of frames that a shard has taken and not answered. They are the ring's memory, not the gateway's, but as much less
+   * credit is granted: a ring that is kept full parks frames, and what stands in it leaves the caches before it is read.
+   */
+  unanswered = 0;
   /** What the client has been told it may send in all. */
   limit = 0;
   /** The limit in the last frame that carried one; -1: tell it again. */
   told = 0;
-  /** How far `limit` should be ahead of `released` while the session is active. */
+  /** What should be unanswered, or be sent, at most while the session is active: how far `limit` is ahead of what is answered. */
   window: number = LIMITS.publishCreditInitialBytes;
   /** Headroom asked for by CREDIT_REQUEST that has not been granted yet. */
   wanted = 0;
@@ -111,9 +116,14 @@ export class PublishCreditPool {
       if (this.waiting > 0) this.#serve();
       return;
     }
+    this.refill(account);
+    if (this.waiting > 0) this.#serve();
+  }
+
+  /** Tells the account's owner of more credit at the end of this turn, if it has little left and there is more. */
+  refill(account: CreditAccount): void {
     // ACK frames carry the limit, so a frame of its own is due only when they do not come soon enough.
     if (!account.due && account.limit - account.received <= account.window / 2) this.#planCredit(account);
-    if (this.waiting > 0) this.#serve();
   }
 
   /** A frame of the account had to be parked: a wider window would fill memory, not the ring. */
@@ -130,7 +140,7 @@ export class PublishCreditPool {
   announce(account: CreditAccount): number {
     if (account.revokedMs !== 0) return account.revokeLimit;
     if (account.limit - account.received < account.window / 2) this.#grow(account);
-    const missing = account.released + account.window - account.limit;
+    const missing = account.released + account.window - account.unanswered - account.limit;
     if (missing > 0) {
       if (this.waiting === 0 && missing <= this.#available) {
         this.#grant(account, missing);

@@ -10,9 +10,9 @@ import { ERROR_CODES, LIMITS, MALFORMED, MillraceError, PublishHead, UNSUPPORTED
 import { CHECKSUM_TRAILER_BYTES } from "@millrace/protocol/internal";
 import type { AckSender } from "./ack-sender.ts";
 import type { Clock } from "./clock.ts";
-import { Fifo } from "./fifo.ts";
-import { addInFlight } from "./in-flight.ts";
+import { addInFlight, settleAllInFlight } from "./in-flight.ts";
 import { GATEWAY_LIMITS } from "./limits.ts";
+import { type ParkedFrame, ParkedFrames, ParkedMemory } from "./parked-frames.ts";
 import { CREDIT_EXCEEDED, type PublishCreditPool } from "./publish-credit.ts";
 import type { Session } from "./session.ts";
 
@@ -37,14 +37,8 @@ const HANDED_OVER = 0;
 const NO_ROOM = -1;
 /** The client has been told why not. */
 const REFUSED = -2;
-
-/** A PUBLISH frame that waits for room in its shard's ring. Every byte of it is reserved in the publish credit pool. */
-interface ParkedPublish {
-  readonly session: Session;
-  /** A copy of the whole frame. */
-  readonly frame: Uint8Array;
-  readonly parkedMs: number;
-}
+/** This node may not have heard of the topic yet: park the frame until it is sure. */
+const UNPLACED = -3;
 
 /**
  * The way of a publish from a message to the ring of its shard. Reads the frame's head only and copies the stored
@@ -56,7 +50,11 @@ export class PublishPath {
   readonly #acks: AckSender;
   readonly #clock: Clock;
   readonly #head: PublishHead = new PublishHead();
-  readonly #parked: Fifo<ParkedPublish>[] = [];
+  /** Frames that wait for room in their shard's ring. Every byte of them is reserved in the publish credit pool. */
+  readonly #parked: ParkedFrames[] = [];
+  readonly #parkedMemory: ParkedMemory = new ParkedMemory();
+  /** Frames of topics that this node may not have heard of yet, by the topic. */
+  readonly #unplaced: Map<number, ParkedFrames> = new Map();
   readonly #failed: boolean[] = [];
   #lastTopic: Topic | undefined;
   #parkedTimer = false;
@@ -94,9 +92,16 @@ export class PublishPath {
     }
     if (outcome === UNSUPPORTED) {
       this.#refuse(session, UNSUPPORTED_FEATURE, 0);
-    } else if (this.#offer(session, bytes, true) === NO_ROOM) {
-      this.#park(session, bytes);
-      return;
+    } else {
+      const outcome = this.#offer(session, bytes, 0, length, true);
+      if (outcome === NO_ROOM) {
+        this.#park(session, bytes);
+        return;
+      }
+      if (outcome === UNPLACED) {
+        this.#parkUnplaced(session, bytes);
+        return;
+      }
     }
     this.#credit.release(session.credit, length);
   }
@@ -106,13 +111,13 @@ export class PublishPath {
     const parked = this.#parked[shardId];
     if (parked === undefined) return;
     for (let first = parked.first; first !== undefined; first = parked.first) {
-      const { session, frame } = first;
+      const { session, bytes, start, end } = first;
       if (!session.isClosed) {
-        this.#head.parse(frame, 0, frame.length);
-        if (this.#offer(session, frame, false) === NO_ROOM) return;
+        this.#head.parse(bytes, start, end);
+        if (this.#offer(session, bytes, start, end, false) === NO_ROOM) return;
       }
       parked.shift();
-      this.#credit.release(session.credit, frame.length);
+      this.#credit.release(session.credit, end - start);
     }
   }
 
@@ -130,6 +135,11 @@ export class PublishPath {
     this.#failed[shardId] = false;
   }
 
+  onTopicCreated({ topicId }: Topic): void {
+    // At once: what is published from now on must not overtake them.
+    if (this.#unplaced.size > 0) this.#place(topicId, UNKNOWN_TOPIC);
+  }
+
   onTopicDeleted(topic: Topic): void {
     if (this.#lastTopic?.topicId === topic.topicId) this.#lastTopic = undefined;
   }
@@ -137,11 +147,14 @@ export class PublishPath {
   /** From now on publishes are refused; those that wait are given up. */
   drain(): void {
     this.#draining = true;
+    for (const topicId of [...this.#unplaced.keys()]) this.#place(topicId, SERVER_DRAINING);
     for (let shardId = 0; shardId < this.#parked.length; shardId += 1) {
       this.onSpace(shardId);
       const parked = this.#parked[shardId];
-      for (let first = parked?.shift(); first !== undefined; first = parked?.shift()) {
+      if (parked === undefined) continue;
+      for (let first = parked.first; first !== undefined; first = parked.first) {
         this.#refuseParked(first, SERVER_DRAINING, 0);
+        parked.shift();
       }
     }
   }
@@ -149,34 +162,39 @@ export class PublishPath {
   /** Tells each session which partitions' unanswered publishes are lost, once for each partition. */
   #lose(shardId: number, sessions: Iterable<Session>, errorNumber: number, retryAfterMs: number): void {
     const parked = this.#parked[shardId];
-    for (let first = parked?.shift(); first !== undefined; first = parked?.shift()) {
-      const { session, frame } = first;
+    for (let first = parked?.first; parked !== undefined && first !== undefined; first = parked.first) {
+      const { session, bytes, start, end } = first;
       if (!session.isClosed) {
         const head = this.#head;
-        head.parse(frame, 0, frame.length);
-        addInFlight(session, head.topicId, head.partition, shardId, head.count);
+        head.parse(bytes, start, end);
+        addInFlight(session, head.topicId, head.partition, shardId, head.count, end - start);
       }
-      this.#credit.release(session.credit, frame.length);
+      parked.shift();
+      this.#credit.release(session.credit, end - start);
     }
     for (const session of sessions) {
       if (session.inFlight === undefined) continue;
       for (const entry of session.inFlight.values()) {
         if (entry.shardId !== shardId || entry.records === 0) continue;
-        entry.records = 0;
+        settleAllInFlight(session, entry);
+        this.#credit.refill(session.credit);
         this.#acks.refuseAll(session, entry.topicId, entry.partition, errorNumber, retryAfterMs);
       }
     }
   }
 
   /** Checks the frame whose head was parsed, and copies it to its shard: HANDED_OVER, NO_ROOM or REFUSED. */
-  #offer(session: Session, bytes: Uint8Array, isNew: boolean): number {
+  #offer(session: Session, bytes: Uint8Array, start: number, end: number, isNew: boolean): number {
     const head = this.#head;
     const { topicId, partition } = head;
     let topic = this.#lastTopic;
     if (topic === undefined || topic.topicId !== topicId) {
       // Topic 0 is the catalog: the broker's own.
       topic = topicId === 0 ? undefined : this.#port.topicById(topicId);
-      if (topic === undefined) return this.#refuse(session, UNKNOWN_TOPIC, 0);
+      if (topic === undefined) {
+        if (isNew && topicId !== 0 && this.#mayBeMade(topicId)) return UNPLACED;
+        return this.#refuse(session, UNKNOWN_TOPIC, 0);
+      }
       this.#lastTopic = topic;
     }
     if (partition >= topic.partitions) return this.#refuse(session, UNKNOWN_PARTITION, 0);
@@ -200,10 +218,11 @@ export class PublishPath {
     }
     const target = port.batchBytes(shardId);
     const at = index + ENTRY_HEADER_BYTES;
-    if (head.tailIsStoredPayload && head.batchStart <= FRAME_HEAD_BYTES_MAX) {
+    const before = head.batchStart - start;
+    if (head.tailIsStoredPayload && before <= FRAME_HEAD_BYTES_MAX) {
       // The whole frame, so that the batch comes to lie at its place: a copy of a part would need a view of it, which
       // costs as much as the copy of a small frame. What precedes the batch is overwritten by the header below.
-      copyBytes(target, at - head.batchStart, bytes, 0, bytes.length);
+      copyBytes(target, at - before, bytes, start, end - start);
     } else {
       const batchBytes = stored - CHECKSUM_TRAILER_BYTES;
       copyBytes(target, at, bytes, head.batchStart, batchBytes);
@@ -223,8 +242,51 @@ export class PublishPath {
       head.hasChecksum,
     );
     port.commitBatch(shardId, index);
-    addInFlight(session, topicId, partition, shardId, count);
+    addInFlight(session, topicId, partition, shardId, count, end - start);
     return HANDED_OVER;
+  }
+
+  /** Whether this node may not have heard of the topic yet; then it is found out, and what waits for that is placed. */
+  #mayBeMade(topicId: number): boolean {
+    if (this.#draining) return false;
+    if (this.#unplaced.has(topicId)) return true;
+    if (this.#unplaced.size >= GATEWAY_LIMITS.unplacedTopicsMax) return false;
+    const caughtUp = this.#port.catchUp({ topicId });
+    if (caughtUp === undefined) return false;
+    const waiting = new ParkedFrames(this.#parkedMemory);
+    this.#unplaced.set(topicId, waiting);
+    const placed = (errorNumber: number) => (): void => {
+      if (this.#unplaced.get(topicId) === waiting) this.#place(topicId, errorNumber);
+    };
+    caughtUp.then(placed(UNKNOWN_TOPIC), placed(SHARD_RESTARTED));
+    return true;
+  }
+
+  #parkUnplaced(session: Session, bytes: Uint8Array): void {
+    this.#unplaced.get(this.#head.topicId)?.push(session, bytes, this.#clock.monotonicMs());
+  }
+
+  /** Offers what waited for this topic to its shards, or refuses it with that error if there is none. */
+  #place(topicId: number, errorNumber: number): void {
+    const waiting = this.#unplaced.get(topicId);
+    if (waiting === undefined) return;
+    this.#unplaced.delete(topicId);
+    const isKnown = this.#port.topicById(topicId) !== undefined;
+    const retryAfterMs = errorNumber === SHARD_RESTARTED ? GATEWAY_LIMITS.shardRestartRetryAfterMs : 0;
+    for (let first = waiting.first; first !== undefined; first = waiting.first) {
+      const { session, bytes, start, end } = first;
+      if (!isKnown || session.isClosed) {
+        this.#refuseParked(first, errorNumber, retryAfterMs);
+      } else {
+        this.#head.parse(bytes, start, end);
+        if (this.#offer(session, bytes, start, end, true) === NO_ROOM) {
+          this.#park(session, bytes.subarray(start, end));
+        } else {
+          this.#credit.release(session.credit, end - start);
+        }
+      }
+      waiting.shift();
+    }
   }
 
   /** Refuses the publish whose head was parsed. */
@@ -248,11 +310,11 @@ export class PublishPath {
     const shardId = topic.shards[this.#head.partition] as number;
     let parked = this.#parked[shardId];
     if (parked === undefined) {
-      parked = new Fifo();
+      parked = new ParkedFrames(this.#parkedMemory);
       this.#parked[shardId] = parked;
     }
     this.#credit.congested(session.credit);
-    parked.push({ session, frame: bytes.slice(), parkedMs: this.#clock.monotonicMs() });
+    parked.push(session, bytes, this.#clock.monotonicMs());
     this.#watchParked();
   }
 
@@ -264,6 +326,7 @@ export class PublishPath {
       this.#parkedTimer = false;
       this.throttleOverdue();
       if (this.parkedFrames > 0) this.#watchParked();
+      else this.#parkedMemory.trim();
     });
   }
 
@@ -274,18 +337,22 @@ export class PublishPath {
       const parked = this.#parked[shardId];
       if (parked === undefined) continue;
       for (let first = parked.first; first !== undefined && first.parkedMs <= before; first = parked.first) {
-        parked.shift();
         this.#refuseParked(first, THROTTLED, GATEWAY_LIMITS.throttleRetryAfterMs);
+        parked.shift();
       }
     }
   }
 
-  #refuseParked({ session, frame }: ParkedPublish, errorNumber: number, retryAfterMs: number): void {
+  #refuseParked(
+    { session, bytes, start, end }: ParkedFrame,
+    errorNumber: number,
+    retryAfterMs: number,
+  ): void {
     if (!session.isClosed) {
-      this.#head.parse(frame, 0, frame.length);
+      this.#head.parse(bytes, start, end);
       this.#refuse(session, errorNumber, retryAfterMs);
     }
-    this.#credit.release(session.credit, frame.length);
+    this.#credit.release(session.credit, end - start);
   }
 }
 

@@ -1,9 +1,9 @@
+import type { GatewayIds } from "@millrace/broker/internal";
 import { encodePing, LIMITS, MillraceError } from "@millrace/protocol";
 import type { Clock } from "./clock.ts";
 import { GATEWAY_LIMITS } from "./limits.ts";
 import { AWAITS_HELLO, type Session, type SessionHost } from "./session.ts";
 
-const SESSION_ID_MAX = 0x7fff_ffff;
 const PING_TICKS: number = LIMITS.pingIntervalMs / GATEWAY_LIMITS.tickMs;
 const DEAD_TICKS: number = LIMITS.deadAfterMs / GATEWAY_LIMITS.tickMs;
 const HELLO_TICKS: number = LIMITS.helloTimeoutMs / GATEWAY_LIMITS.tickMs;
@@ -16,13 +16,18 @@ export class SessionTable {
   readonly #clock: Clock;
   readonly #onTick: () => void;
   readonly #sessions: Map<number, Session> = new Map();
-  #lastSessionId = 0;
+  readonly #ids: GatewayIds;
+  readonly #isOpen = (sessionId: number): boolean => this.#sessions.has(sessionId);
   #tick = 0;
   #stopTicks: (() => void) | undefined;
 
-  /** @param onTick runs at the end of each tick. */
-  constructor(host: SessionHost, clock: Clock, onTick: () => void) {
+  /**
+   * @param ids of this gateway
+   * @param onTick runs at the end of each tick.
+   */
+  constructor(host: SessionHost, clock: Clock, ids: GatewayIds, onTick: () => void) {
     this.#host = host;
+    this.#ids = ids;
     this.#clock = clock;
     this.#onTick = onTick;
   }
@@ -53,10 +58,7 @@ export class SessionTable {
   }
 
   newId(): number {
-    do {
-      this.#lastSessionId = this.#lastSessionId === SESSION_ID_MAX ? 1 : this.#lastSessionId + 1;
-    } while (this.#sessions.has(this.#lastSessionId));
-    return this.#lastSessionId;
+    return this.#ids.next(this.#isOpen);
   }
 
   /** From now on there is a tick a second. */

@@ -82,6 +82,7 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
   readonly #held: Map<number, Held> = new Map();
   readonly #commits: Set<Promise<unknown>> = new Set();
   #ended = false;
+  #hasJoined = false;
 
   constructor(consume: StreamConsume, homeShard: number, parts: StreamConsumerParts) {
     const { consumerId, session, topic, subscription, creditLimit } = consume;
@@ -135,7 +136,8 @@ export class StreamConsumer implements Consumer, ReadingConsumer {
   async join(): Promise<void> {
     const held = [...this.#held.values()].map(({ partition, epoch }): Assignment => [partition, epoch]);
     try {
-      await this.#parts.port.groupJoin(this.#subscription, this.consumerId, held);
+      await this.#parts.port.groupJoin(this.#subscription, this.consumerId, held, this.#hasJoined);
+      this.#hasJoined = true;
     } catch (error) {
       // It joins when the shard is up again; one that is out of service may never be.
       const isLost = this.#parts.isDown(this.homeShard) && !isFailure(error);

@@ -1,16 +1,19 @@
+import type { GatewayIds } from "@millrace/broker/internal";
 import type { StreamReader } from "./stream-reader.ts";
-
-const STREAM_ID_MAX = 0xffff_ffff;
 
 /** The streams of all sessions, by the id that answers to their reads name. */
 export class StreamTable {
-  readonly #isTaken: (streamId: number) => boolean;
+  readonly #ids: GatewayIds;
+  readonly #isUsed: (streamId: number) => boolean;
   readonly #streams: Map<number, StreamReader> = new Map();
-  #lastId = 0;
 
-  /** @param isTaken whether the id is used for something else */
-  constructor(isTaken: (streamId: number) => boolean) {
-    this.#isTaken = isTaken;
+  /**
+   * @param ids of this gateway
+   * @param isTaken whether the id is used for something else
+   */
+  constructor(ids: GatewayIds, isTaken: (streamId: number) => boolean) {
+    this.#ids = ids;
+    this.#isUsed = (streamId) => this.#streams.has(streamId) || isTaken(streamId);
   }
 
   get size(): number {
@@ -36,10 +39,7 @@ export class StreamTable {
 
   /** An id that nobody uses. */
   newId(): number {
-    do {
-      this.#lastId = this.#lastId === STREAM_ID_MAX ? 1 : this.#lastId + 1;
-    } while (this.#streams.has(this.#lastId) || this.#isTaken(this.#lastId));
-    return this.#lastId;
+    return this.#ids.next(this.#isUsed);
   }
 }
 

@@ -21,8 +21,9 @@ export class SubscriptionLookup {
   }
 
   /** @throws MillraceError UNKNOWN_SUBSCRIPTION */
-  existing(topic: Topic, name: string): NamedSubscription {
-    const subscription = this.#port.subscription(topic.topicId, name);
+  async existing(topic: Topic, name: string): Promise<NamedSubscription> {
+    const subscription =
+      this.#port.subscription(topic.topicId, name) ?? (await this.#found(topic.topicId, name));
     if (subscription !== undefined) return subscription;
     throw new MillraceError(
       "UNKNOWN_SUBSCRIPTION",
@@ -50,9 +51,32 @@ export class SubscriptionLookup {
       requireMode(made, parseSubscriptionConfig(config).mode);
       return made;
     }
-    const making = this.create(topic, name, config).finally(() => this.#creating.delete(key));
+    const making = this.#foundOrNew(topic, name, config).finally(() => this.#creating.delete(key));
     this.#creating.set(key, making);
     return making;
+  }
+
+  async #foundOrNew(
+    topic: Topic,
+    name: string,
+    config: Readonly<Record<string, unknown>>,
+  ): Promise<NamedSubscription> {
+    try {
+      return await this.create(topic, name, config);
+    } catch (error) {
+      if (!(error instanceof MillraceError) || error.code !== "SUBSCRIPTION_EXISTS") throw error;
+      // Somebody else has made it, at another node.
+      const other = this.#port.subscription(topic.topicId, name) ?? (await this.#found(topic.topicId, name));
+      if (other === undefined) throw error;
+      requireMode(other, parseSubscriptionConfig(config).mode);
+      return other;
+    }
+  }
+
+  /** Once this node is sure to have heard of everything that anybody was told of. */
+  async #found(topicId: number, subscription: string): Promise<NamedSubscription | undefined> {
+    await this.#port.catchUp({ topicId, subscription });
+    return this.#port.subscription(topicId, subscription);
   }
 
   /**

@@ -3,6 +3,7 @@ import {
   type Subscription as NamedSubscription,
   PEEK_STATE,
   type PeekedRecord,
+  type SubscriptionConsumers,
   type SubscriptionPartitionState,
   type Topic,
 } from "@millrace/broker/internal";
@@ -75,19 +76,23 @@ export class SubscriptionRequests {
   }
 
   async describe(session: Session, frame: DescribeSubscriptionFrame): Promise<void> {
-    const { topic, subscription } = this.#existing(frame);
-    const rows = await this.#parts.port.subscriptionState(subscription);
-    const state = await this.#state(topic, subscription, rows);
+    const { topic, subscription } = await this.#existing(frame);
+    const { port } = this.#parts;
+    const [rows, elsewhere] = await Promise.all([
+      port.subscriptionState(subscription),
+      port.consumersElsewhere(subscription.subscriptionId),
+    ]);
+    const state = await this.#state(topic, subscription, rows, elsewhere);
     this.#answer(session, frame.requestId, topic, subscription, state);
   }
 
   /** One page: the first ones, by the names of topic and subscription, after the one that the client has already. */
-  list(session: Session, frame: ListSubscriptionsFrame): void {
+  async list(session: Session, frame: ListSubscriptionsFrame): Promise<void> {
     const { port, topics, subscriptions, writer } = this.#parts;
     const { requestId, after } = frame;
-    const topicId = frame.topic === undefined ? undefined : topics.existing(frame.topic).topicId;
+    const topic = frame.topic === undefined ? undefined : await topics.existing(frame.topic);
     const page = firstSubscriptionsAfter(
-      port.subscriptions(topicId),
+      port.subscriptions(topic?.topicId),
       (id) => visible(port.topicById(id)),
       after,
       LIMITS.subscriptionsPerPageMax,
@@ -101,7 +106,7 @@ export class SubscriptionRequests {
   }
 
   async alter(session: Session, frame: AlterSubscriptionFrame): Promise<void> {
-    const { topic, subscription } = this.#existing(frame);
+    const { topic, subscription } = await this.#existing(frame);
     const changes = parseSubscriptionChanges(frame.changes);
     const { backoffMinMs, backoffMaxMs } = { ...subscription, ...changes };
     if (backoffMinMs > backoffMaxMs) {
@@ -117,7 +122,7 @@ export class SubscriptionRequests {
 
   async seek(session: Session, frame: SeekSubscriptionFrame): Promise<void> {
     const { port } = this.#parts;
-    const { topic, subscription } = this.#existing(frame);
+    const { topic, subscription } = await this.#existing(frame);
     const { from } = frame;
     if (from.kind === "snapshot") await port.seekToSnapshot(subscription, from.name);
     else await port.seekSubscription(subscription, await subscriptionStarts(port, topic, from));
@@ -125,7 +130,7 @@ export class SubscriptionRequests {
   }
 
   async snapshot(session: Session, frame: SnapshotSubscriptionFrame): Promise<void> {
-    const { topic, subscription } = this.#existing(frame);
+    const { topic, subscription } = await this.#existing(frame);
     const { snapshot, action } = frame;
     if (action !== "create" && action !== "delete") {
       throw new MillraceError("MALFORMED_FRAME", `a snapshot cannot be told to ${JSON.stringify(action)}`);
@@ -142,7 +147,7 @@ export class SubscriptionRequests {
 
   async delete(session: Session, frame: DeleteSubscriptionFrame): Promise<void> {
     const { port, writer } = this.#parts;
-    const { topic, subscription } = this.#existing(frame);
+    const { topic, subscription } = await this.#existing(frame);
     await port.deleteSubscription(subscription);
     writer.reset();
     encodeSubscriptionDeleted(writer, {
@@ -174,7 +179,7 @@ export class SubscriptionRequests {
 
   async #unfinished(frame: PeekFrame, limit: number): Promise<readonly PeekedRecord[]> {
     const { port } = this.#parts;
-    const { topic, subscription } = this.#existing(frame);
+    const { topic, subscription } = await this.#existing(frame);
     if (subscription.mode === "stream") {
       throw new MillraceError(
         "SUBSCRIPTION_MODE",
@@ -190,7 +195,7 @@ export class SubscriptionRequests {
   async #deadLetters(frame: PeekFrame, limit: number): Promise<readonly PeekedRecord[]> {
     const { port, topics } = this.#parts;
     const { partition, fromOffset } = frame;
-    const topic = topics.existing(frame.topic);
+    const topic = await topics.existing(frame.topic);
     if (topic.deadLetterOf === undefined) {
       throw new MillraceError(
         "UNKNOWN_SUBSCRIPTION",
@@ -205,7 +210,7 @@ export class SubscriptionRequests {
 
   async redrive(session: Session, frame: RedriveFrame): Promise<void> {
     const { port, topics, writer } = this.#parts;
-    const topic = topics.existing(frame.topic);
+    const topic = await topics.existing(frame.topic);
     const origin = topic.deadLetterOf === undefined ? undefined : port.topicById(topic.deadLetterOf);
     if (origin === undefined) {
       throw new MillraceError(
@@ -216,9 +221,14 @@ export class SubscriptionRequests {
         { details: { topic: topic.name } },
       );
     }
+    const named = new Map<string, NamedSubscription>();
+    for (const { subscription } of frame.rows) {
+      if (named.has(subscription)) continue;
+      named.set(subscription, await this.#parts.subscriptions.existing(origin, subscription));
+    }
     const rows = frame.rows.map(({ partition, offset, subscription: name }) => {
       checkPartition(topic, partition);
-      const { mode, subscriptionId } = this.#parts.subscriptions.existing(origin, name);
+      const { mode, subscriptionId } = named.get(name) as NamedSubscription;
       if (mode === "stream") {
         throw new MillraceError("SUBSCRIPTION_MODE", `subscription ${name} is of mode stream`, {
           details: { subscription: name, mode },
@@ -233,13 +243,13 @@ export class SubscriptionRequests {
   }
 
   /** @throws MillraceError UNKNOWN_TOPIC, UNKNOWN_SUBSCRIPTION */
-  #existing(named: { readonly topic: string; readonly name: string }): {
+  async #existing(named: { readonly topic: string; readonly name: string }): Promise<{
     topic: Topic;
     subscription: NamedSubscription;
-  } {
+  }> {
     const { topics, subscriptions } = this.#parts;
-    const topic = topics.existing(named.topic);
-    return { topic, subscription: subscriptions.existing(topic, named.name) };
+    const topic = await topics.existing(named.topic);
+    return { topic, subscription: await subscriptions.existing(topic, named.name) };
   }
 
   /** As the catalog has it by now. */
@@ -268,16 +278,17 @@ export class SubscriptionRequests {
     topic: Topic,
     { subscriptionId }: NamedSubscription,
     rows: readonly SubscriptionPartitionState[],
+    elsewhere: SubscriptionConsumers | undefined,
   ): Promise<SubscriptionState> {
     const { consumers, holdersOf, keyOf } = this.#parts;
-    const holders = holdersOf(subscriptionId);
+    const holders = new Map([...(elsewhere?.holders ?? []), ...holdersOf(subscriptionId)]);
     const blocked = rows.find(({ blockedOffset }) => blockedOffset !== null);
     const ages = rows.map(({ oldestAgeMs }) => oldestAgeMs).filter((age) => age !== null);
     const available = sumOf(rows, (row) => row.available);
     const leased = sumOf(rows, (row) => row.leased);
     const waiting = sumOf(rows, (row) => row.waiting);
     return {
-      consumers: consumers.countOf(subscriptionId),
+      consumers: consumers.countOf(subscriptionId) + (elsewhere?.count ?? 0),
       available,
       leased,
       waiting,

@@ -1,12 +1,6 @@
 import type { Topic } from "@millrace/broker/internal";
+import type { PendingFrame } from "./pending-frame.ts";
 import { JOINED, type StreamReader } from "./stream-reader.ts";
-
-/** A copy of a shared frame that some members have not been sent. */
-export interface PendingFrame {
-  readonly bytes: Uint8Array;
-  readonly firstOffset: number;
-  readonly nextOffset: number;
-}
 
 /**
  * The streams of one partition on this gateway. Those at the end of the log are members and share one read and one
@@ -29,9 +23,12 @@ export class TailGroup {
   // For FanOut: frames that are served later, and how far the pass over the members has come.
   pending: PendingFrame[] = [];
   pendingBytes = 0;
+  /** The newest pending frame may take more: nobody has been sent it, and nobody has joined behind it. */
+  isOpen = false;
   pass: readonly StreamReader[] | undefined;
   passIndex = 0;
-  passFrames = 0;
+  /** The first of the pending frames: those that the pass hands out. */
+  passFrames: readonly Uint8Array[] = [];
   /** Stands in the line of groups that have frames to be served. */
   isServed = false;
 
@@ -48,6 +45,7 @@ export class TailGroup {
   }
 
   join(stream: StreamReader): void {
+    this.isOpen = false;
     stream.state = JOINED;
     stream.memberIndex = this.members.length;
     this.members.push(stream);

@@ -16,6 +16,7 @@ import {
   type PartitionInfo,
   parseTopicChanges,
   parseTopicConfig,
+  type ShardOwner,
   TOPIC_BYTES_MAX,
   type TopicInfo,
   type TruncateTopicFrame,
@@ -45,34 +46,38 @@ export class TopicRequests {
   readonly #port: GatewayPort;
   readonly #writer: FrameWriter;
   readonly #autoCreate: TopicConfig | undefined;
-  readonly #onAltered: (topic: Topic) => void;
+  /** Topics that are being made because somebody uses them, by name. */
+  readonly #creating: Map<string, Promise<Topic>> = new Map();
 
-  /** @param onAltered is told of topics whose settings have changed */
-  constructor(
-    port: GatewayPort,
-    writer: FrameWriter,
-    autoCreate: TopicConfig | undefined,
-    onAltered: (topic: Topic) => void,
-  ) {
+  constructor(port: GatewayPort, writer: FrameWriter, autoCreate: TopicConfig | undefined) {
     this.#port = port;
     this.#writer = writer;
     this.#autoCreate = autoCreate;
-    this.#onAltered = onAltered;
   }
 
   /** The topic of a SUBSCRIBE or DESCRIBE_TOPIC; made now when topics are made automatically. */
   async topic(name: string): Promise<Topic> {
-    // Internal topics have names that no client can use.
-    const topic = isValidTopicName(name) ? this.#port.topicByName(name) : undefined;
+    const topic = this.known(name) ?? (await this.#found(name));
     if (topic !== undefined) return topic;
     if (this.#autoCreate === undefined) throw unknownTopic(name);
+    // Whoever comes while it is being made waits for the same: the catalog would say only that it is there already.
+    let creating = this.#creating.get(name);
+    if (creating === undefined) {
+      creating = this.#autoCreated(name, this.#autoCreate).finally(() => this.#creating.delete(name));
+      this.#creating.set(name, creating);
+    }
+    return creating;
+  }
+
+  async #autoCreated(name: string, config: TopicConfig): Promise<Topic> {
     try {
-      return await this.#create(name, this.#autoCreate);
+      return await this.#create(name, config);
     } catch (error) {
-      const other = this.#port.topicByName(name);
-      if (error instanceof MillraceError && error.code === "TOPIC_EXISTS" && other !== undefined)
-        return other;
-      throw error;
+      if (!(error instanceof MillraceError) || error.code !== "TOPIC_EXISTS") throw error;
+      // Somebody else has used it, too, perhaps at another node.
+      const other = this.known(name) ?? (await this.#found(name));
+      if (other === undefined) throw error;
+      return other;
     }
   }
 
@@ -84,16 +89,15 @@ export class TopicRequests {
   }
 
   async alter(session: Session, frame: AlterTopicFrame): Promise<void> {
-    const before = this.existing(frame.topic);
+    const before = await this.existing(frame.topic);
     const topic = await this.#port.alterTopic(before.name, topicChanges(frame.config, before));
-    this.#onAltered(topic);
     this.#writer.reset();
     encodeTopic(this.#writer, { requestId: frame.requestId, topic: topicInfo(topic) });
     session.sendWritten();
   }
 
   async truncate(session: Session, frame: TruncateTopicFrame): Promise<void> {
-    const topic = this.existing(frame.topic);
+    const topic = await this.existing(frame.topic);
     const partitions = namedPartitions(topic, frame.partitions);
     const offsets = await this.#truncateOffsets(topic, partitions, frame.before);
     const bounds = await this.#port.truncateTopic(
@@ -117,13 +121,28 @@ export class TopicRequests {
       ...entry,
       shard: topic.shards[entry.partition] as number,
     }));
+    const owners = this.#owners(topic);
+    const described = {
+      ...topicInfo(topic),
+      partitionInfo,
+      ...(owners.length === 0 ? {} : { owners }),
+    };
     this.#writer.reset();
-    encodeTopic(this.#writer, { requestId: frame.requestId, topic: { ...topicInfo(topic), partitionInfo } });
+    encodeTopic(this.#writer, { requestId: frame.requestId, topic: described });
     session.sendWritten();
   }
 
+  #owners(topic: Topic): ShardOwner[] {
+    const owners: ShardOwner[] = [];
+    for (const shard of new Set(topic.shards)) {
+      const url = this.#port.ownerUrl(shard);
+      if (url !== undefined) owners.push({ shard, url });
+    }
+    return owners;
+  }
+
   async delete(session: Session, frame: DeleteTopicFrame): Promise<void> {
-    const { name } = this.existing(frame.topic);
+    const { name } = await this.existing(frame.topic);
     const topic = await this.#port.deleteTopic(name);
     this.#writer.reset();
     encodeTopicDeleted(this.#writer, {
@@ -150,10 +169,22 @@ export class TopicRequests {
   }
 
   /** Not made automatically: whoever changes a topic means one that is there. */
-  existing(name: string): Topic {
-    const topic = isValidTopicName(name) ? this.#port.topicByName(name) : undefined;
+  async existing(name: string): Promise<Topic> {
+    const topic = this.known(name) ?? (await this.#found(name));
     if (topic === undefined) throw unknownTopic(name);
     return topic;
+  }
+
+  known(name: string): Topic | undefined {
+    // Internal topics have names that no client can use.
+    return isValidTopicName(name) ? this.#port.topicByName(name) : undefined;
+  }
+
+  /** As known(), once this node is sure to have heard of everything that anybody was told of. */
+  async #found(name: string): Promise<Topic | undefined> {
+    if (!isValidTopicName(name)) return undefined;
+    await this.#port.catchUp({ topic: name });
+    return this.known(name);
   }
 
   async #truncateOffsets(

@@ -6,6 +6,8 @@ import { GATEWAY_LIMITS } from "./limits.ts";
 import {
   BUFFERED,
   DROPPED,
+  type HttpBody,
+  type HttpExchange,
   type HttpReply,
   type HttpRequest,
   type Listener,
@@ -17,6 +19,7 @@ import {
   type SocketHandler,
 } from "./listener.ts";
 import { probePort } from "./port-probe.ts";
+import { passphraseOf, type TlsFiles } from "./tls-files.ts";
 
 // The only file that knows uWebSockets.js. A throw in one of its HTTP callbacks aborts the process past
 // `uncaughtException`, and one in a WebSocket callback is uncaught: so every callback below does nothing but
@@ -26,6 +29,9 @@ type Connection = Uws.WebSocket<ConnectionData>;
 interface ConnectionData {
   socket: UwsSocket | null;
 }
+
+/** uWS shares a port (SO_REUSEPORT) unless it is told to have it alone. */
+const LISTEN_SHARED = 0;
 
 /** What both binaries have and the package's declarations lack. */
 interface ExclusiveListen {
@@ -51,13 +57,16 @@ const CLOSE_REASON_BYTES_MAX = 123;
  */
 export async function listenWithUws(options: ListenOptions, handler: ListenerHandler): Promise<Listener> {
   const uws = loadUws();
-  const app = uws.App();
+  const app = options.tls === undefined ? uws.App() : secureApp(uws, options.tls);
   app.ws<ConnectionData>("/*", webSocketBehavior(handler));
   app.any("/*", (res, req) => {
-    answerHttp(res, handler, "http", () => handler.http(requestOf(req, req.getMethod().toUpperCase())));
+    answerHttp(res, handler, "http", (exchange) =>
+      handler.http(requestOf(req, req.getMethod().toUpperCase()), exchange),
+    );
   });
   // A port of another program, or one of our own that is just being given up, is told apart by a probe: uWS
-  // says only `false`. The exclusive listen is what decides; without it two brokers would share the clients.
+  // says only `false`. The exclusive listen is what decides; without it two brokers would share the clients. Nodes of a cluster
+  // are meant to, and their supervisor holds a lock for the port.
   let token = await tryListen(uws, app, options);
   if (token === false) {
     await probePort(options);
@@ -69,6 +78,25 @@ export async function listenWithUws(options: ListenOptions, handler: ListenerHan
     });
   }
   return new UwsListener(uws, app, token);
+}
+
+function secureApp(uws: typeof Uws, files: TlsFiles): Uws.TemplatedApp {
+  const { certFile, keyFile } = files;
+  const passphrase = passphraseOf(files);
+  try {
+    return uws.SSLApp({
+      cert_file_name: certFile,
+      key_file_name: keyFile,
+      ...(passphrase === undefined ? {} : { passphrase }),
+      // OpenSSL would keep 34 KiB of buffers for each idle connection.
+      ssl_prefer_low_memory_usage: true,
+    });
+  } catch (cause) {
+    throw new MillraceError("TLS_FILE_INVALID", `${certFile} or ${keyFile} cannot be used`, {
+      cause,
+      details: { file: certFile },
+    });
+  }
 }
 
 class UwsListener implements Listener {
@@ -209,38 +237,120 @@ function answerHttp(
   res: Uws.HttpResponse,
   handler: ListenerHandler,
   hook: string,
-  make: () => HttpReply | undefined,
+  make: (exchange: HttpExchange) => HttpReply | HttpBody | undefined,
 ): void {
-  let aborted = false;
+  const exchange = new UwsExchange(res, handler, hook);
   try {
-    res.onAborted(() => {
-      aborted = true;
-    });
-    let reply: HttpReply | undefined;
+    // First of all: from an abort on nothing of the response may be touched.
+    res.onAborted(() => exchange.abort());
+    let made: HttpReply | HttpBody | undefined;
     try {
-      reply = make();
+      made = make(exchange);
     } catch (error) {
       report(handler, hook, error);
-      reply = INTERNAL_REPLY;
+      made = INTERNAL_REPLY;
     }
-    if (reply === undefined || aborted) return;
-    const body = JSON.stringify(reply.body);
-    res
-      .writeStatus(httpStatusLine(reply.status))
-      .writeHeader("content-type", "application/json; charset=utf-8");
-    for (const [name, value] of Object.entries(reply.headers ?? {})) res.writeHeader(name, value);
-    res.writeHeader("cache-control", "no-store").end(`${body}\n`);
+    if (made === undefined) return;
+    if ("status" in made) exchange.reply(made);
+    else exchange.receive(made);
   } catch (error) {
     // The response is gone; anything thrown further would abort the process.
-    report(handler, hook, error);
+    exchange.fail(error);
+  }
+}
+
+class UwsExchange implements HttpExchange {
+  readonly #handler: ListenerHandler;
+  readonly #hook: string;
+  /** Until it is answered or aborted. */
+  #res: Uws.HttpResponse | null;
+  #body: HttpBody | null = null;
+
+  constructor(res: Uws.HttpResponse, handler: ListenerHandler, hook: string) {
+    this.#res = res;
+    this.#handler = handler;
+    this.#hook = hook;
+  }
+
+  reply(reply: HttpReply): void {
+    const res = this.#res;
+    if (res === null) return;
+    this.#res = null;
+    this.#body = null;
     try {
-      if (!aborted) res.close();
+      // Answers of later turns are not corked by themselves: each header would be a system call.
+      res.cork(() => this.#write(res, reply));
+    } catch (error) {
+      this.#failed(res, error);
+    }
+  }
+
+  receive(body: HttpBody): void {
+    const res = this.#res;
+    if (res === null) return;
+    this.#body = body;
+    res.onData((chunk, isLast) => {
+      const taker = this.#body;
+      if (taker === null) return;
+      try {
+        taker.onBody(new Uint8Array(chunk), isLast);
+      } catch (error) {
+        report(this.#handler, "body", error);
+        this.reply({ ...INTERNAL_REPLY, close: true });
+      }
+    });
+  }
+
+  abort(): void {
+    const body = this.#body;
+    this.#res = null;
+    this.#body = null;
+    if (body === null) return;
+    try {
+      body.onAborted();
+    } catch (error) {
+      report(this.#handler, "aborted", error);
+    }
+  }
+
+  fail(error: unknown): void {
+    const res = this.#res;
+    this.#res = null;
+    this.#body = null;
+    this.#failed(res, error);
+  }
+
+  /** Called back by uWS, through which nothing may be thrown. */
+  #write(res: Uws.HttpResponse, { status, body, headers, close = false }: HttpReply): void {
+    try {
+      res.writeStatus(httpStatusLine(status));
+      if (body !== undefined) res.writeHeader("content-type", "application/json; charset=utf-8");
+      for (const name in headers) res.writeHeader(name, headers[name] as string);
+      res.writeHeader("cache-control", "no-store");
+      // Any argument, also undefined, would be stated as a length.
+      if (body === undefined) res.endWithoutBody();
+      else res.end(`${JSON.stringify(body)}\n`, close);
+    } catch (error) {
+      this.#failed(res, error);
+    }
+  }
+
+  #failed(res: Uws.HttpResponse | null, error: unknown): void {
+    report(this.#handler, this.#hook, error);
+    try {
+      res?.close();
     } catch {}
   }
 }
 
 function requestOf(req: Uws.HttpRequest, method: string): HttpRequest {
-  return { method, path: req.getUrl(), origin: req.getHeader("origin") };
+  return {
+    method,
+    path: req.getUrl(),
+    origin: req.getHeader("origin"),
+    header: (name) => req.getHeader(name),
+    eachHeader: (visit) => req.forEach(visit),
+  };
 }
 
 function failSocket(handler: ListenerHandler, socket: UwsSocket, hook: string, error: unknown): void {
@@ -273,8 +383,14 @@ function tryListen(
 ): Promise<Uws.us_listen_socket | false> {
   return new Promise((resolve) => {
     const exclusive = (uws as unknown as ExclusiveListen).LIBUS_LISTEN_EXCLUSIVE_PORT;
-    (app as unknown as ExclusiveListen).listen(options.host, options.port, exclusive, resolve);
+    const how = options.shared === true ? LISTEN_SHARED : exclusive;
+    (app as unknown as ExclusiveListen).listen(options.host, options.port, how, resolve);
   });
+}
+
+/** @throws MillraceError NATIVE_MODULE_MISSING where this platform has none. */
+export function requireNativeModule(): void {
+  loadUws();
 }
 
 function loadUws(): typeof Uws {

@@ -218,3 +218,20 @@ t.test("only what the Node 20 binary exports is used", async (t) => {
     t.notOk(source.includes(name), name);
   }
 });
+
+t.test("a port can be shared by those who mean to, and by nobody else", async (t) => {
+  const handler = new ThrowingHandler();
+  // uWS shares no port that it was left to choose.
+  const chosen = await listenWithUws({ host: "127.0.0.1", port: 0 }, handler);
+  const { port } = chosen;
+  chosen.close();
+  const first = await listenWithUws({ host: "127.0.0.1", port, shared: true }, handler);
+  t.teardown(() => first.close());
+  const second = await listenWithUws({ host: "127.0.0.1", port, shared: true }, handler);
+  t.equal(second.port, port);
+  second.close();
+  await t.rejects(listenWithUws({ host: "127.0.0.1", port }, handler), { code: "PORT_IN_USE" });
+  const own = await listenWithUws({ host: "127.0.0.1", port: 0 }, handler);
+  t.teardown(() => own.close());
+  t.not(own.port, port, "one handler on two ports");
+});

@@ -73,13 +73,13 @@ t.test("a session starts with 16 KiB, and an active one is given more and more",
   t.end();
 });
 
-t.test("the window of a session whose frames are parked does not grow, and shrinks to 4 MiB", (t) => {
+t.test("the window of a session whose frames are parked does not grow, and shrinks to 1 MiB", (t) => {
   const { clock, pool, open } = poolOf();
   const { account } = open();
   pool.spend(account, INITIAL);
   pool.congested(account);
   pool.announce(account);
-  t.equal(account.window, INITIAL, "no growth while a frame waits, no shrinking below 4 MiB");
+  t.equal(account.window, INITIAL, "no growth while a frame waits, no shrinking below 1 MiB");
   pool.release(account, INITIAL);
   for (let i = 0; i < 20; i += 1) {
     const bytes = account.headroom;
@@ -113,6 +113,29 @@ t.test("credit is told with an ACK, or alone once half of the window is used", (
   pool.announce(account);
   clock.settle();
   t.equal(owner.credits.length, 1);
+  t.end();
+});
+
+t.test("what a shard has not answered is not granted anew until it has", (t) => {
+  const { clock, pool, open } = poolOf();
+  const owner = open();
+  const { account } = owner;
+  pool.spend(account, INITIAL);
+  pool.release(account, INITIAL);
+  account.unanswered = INITIAL;
+  clock.settle();
+  t.equal(account.window, 2 * INITIAL, "half of a window was used: it grows");
+  t.equal(account.headroom, INITIAL, "and the part that is not in flight is granted");
+  pool.spend(account, INITIAL);
+  pool.release(account, INITIAL);
+  account.unanswered = 2 * INITIAL;
+  pool.announce(account);
+  pool.announce(account);
+  t.ok(account.limit - account.released + account.unanswered <= account.window);
+  account.unanswered = 0;
+  pool.refill(account);
+  clock.settle();
+  t.equal(account.headroom, account.window, "an answer that is no ACK frees it, too");
   t.end();
 });
 

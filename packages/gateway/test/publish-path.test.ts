@@ -275,5 +275,5 @@ t.test("a lost shard fails what it held and what waited for it, once a partition
     { name: "JOURNAL_FAILED", retriable: false, details: { partition: 0 } },
     { name: "JOURNAL_FAILED", retriable: false, details: { partition: 0, firstSequence: 3 } },
   ]);
-  t.match(bench.gateway.http({ method: "GET", path: "/readyz", origin: "" }), { status: 503 });
+  t.match(bench.gateway.notReadyReason(), /journal of shard 0/);
 });

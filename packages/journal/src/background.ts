@@ -132,6 +132,7 @@ function writeFile(storage: Storage, job: Extract<BackgroundJob, { kind: "write-
     } finally {
       storage.close(fd);
     }
+    // Looked at behind the temporary file's making: see claim.ts.
     requireFence(storage, job.directory, job.epoch);
     storage.rename(job.temporaryPath, job.path);
   } catch (error) {

@@ -14,6 +14,7 @@ import { type JournalOptions, segmentSizeOf } from "./journal-options.ts";
 import { JOURNAL_LIMITS } from "./limits.ts";
 import type { JournalIndex } from "./lookup/journal-index.ts";
 import { SidecarWriter } from "./lookup/sidecar-writer.ts";
+import { fenced, holdsFence } from "./ownership/fence.ts";
 import { quarantineFor } from "./ownership/quarantine.ts";
 import { recoverOrExplain } from "./recovery/open-failure.ts";
 import type { Recovered, RecoveryReport } from "./recovery/recovery.ts";
@@ -175,6 +176,14 @@ export class Journal {
       if (failure !== undefined) this.fail(failure);
     }
     return this.failed;
+  }
+
+  /** Looks whether nobody has taken the shard over, which ends the journal. Every new owner finds what was written before. */
+  isOwner(): boolean {
+    if (this.failed !== undefined) return false;
+    if (holdsFence(this.storage, this.directory, this.epoch)) return true;
+    this.fail(fenced(this.directory, this.epoch));
+    return false;
   }
 
   /** True while the disk is full, or indexing lags far behind: accept no batches. */

@@ -8,6 +8,11 @@ export const JOURNAL_LIMITS = {
   segmentBytesMax: 1_073_741_824,
   /** Pieces of one gathered write (IOV_MAX of Linux). */
   writePiecesMax: 1024,
+  /**
+   * One write of entries. The kernel takes memory for the page cache in pieces as large as the write, and where its memory is
+   * full of cache it first has to move pages together for them: 1 MiB at a time then costs a third more than this.
+   */
+  writeBytesMax: 131_072,
   /** Runs below this size are copied together before they are written: a piece costs more than the copy. */
   gatherRunBytesMax: 2_048,
   gatherBytes: 262_144,

@@ -15,12 +15,12 @@ import {
   SimulatedStorage,
 } from "../src/internal.ts";
 import { encodeSidecar } from "../src/lookup/sidecar-layout.ts";
-import { writeFence } from "../src/ownership/fence.ts";
 import { committedPositionOf, quarantineFor } from "../src/ownership/quarantine.ts";
 import { encodeSegmentHeader, segmentFileName, segmentSeed } from "../src/segment/segment-layout.ts";
 import { encodeManifest } from "../src/settled/manifest-layout.ts";
 import { encodeSettledHeader, encodeSettledTrailer, settledSeed } from "../src/settled/settled-layout.ts";
 import { openFixture } from "./journal-fixture.ts";
+import { placeFence } from "./placed-fence.ts";
 
 const PAGE = new URL("../../../../docs/reference/data-folder.md", import.meta.url);
 
@@ -182,7 +182,7 @@ t.test("checkpoints", async (t) => {
   const encoded = encodeCheckpointIndex(head, indexOfTwo(), state.length);
   const storage = new SimulatedStorage(new SeededRandom(1));
   storage.mkdir("/d");
-  writeFence(storage, "/d", { shardId: 3, epoch: 3, journalId: 1 });
+  placeFence(storage, "/d", { shardId: 3, epoch: 3, journalId: 1 });
   new InlineBackground(storage).submit(
     {
       kind: "write-file",
@@ -236,7 +236,7 @@ t.test("checkpoints", async (t) => {
 
 t.test("the fence", async (t) => {
   const directory = t.testdir();
-  writeFence(new RealStorage(), directory, { shardId: 3, epoch: 77, journalId: 0xf000_0001 });
+  placeFence(new RealStorage(), directory, { shardId: 3, epoch: 77, journalId: 0xf000_0001 });
   const bytes = new Uint8Array(readFileSync(`${directory}/fence`));
   const fence = reader("Fence", bytes);
   const expected = { magic: "MRFENCE1", version: 1, shardId: 3, epoch: 77, journalId: 0xf000_0001 };
@@ -318,7 +318,7 @@ t.test("manifests", async (t) => {
 t.test("the quarantine mark", async (t) => {
   const directory = t.testdir();
   const failure = new MillraceError("JOURNAL_FAILED", "sync failed with EIO");
-  writeFence(new RealStorage(), directory, { shardId: 3, epoch: 1, journalId: 1 });
+  placeFence(new RealStorage(), directory, { shardId: 3, epoch: 1, journalId: 1 });
   quarantineFor(failure, new RealStorage(), directory, 1, 123_456);
   const text = readFileSync(`${directory}/quarantined`, "utf8");
   const line = `everything before position 123456 had been synced (crc32 ${crc32("123456").toString(16).padStart(8, "0")})`;

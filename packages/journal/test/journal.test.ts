@@ -1,4 +1,12 @@
-import { existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { MillraceError } from "@millrace/protocol";
 import t from "tap";
 import {
@@ -10,9 +18,10 @@ import {
   SeededRandom,
   SimulatedStorage,
 } from "../src/internal.ts";
-import { writeFence } from "../src/ownership/fence.ts";
+import { claimFileName } from "../src/ownership/claim.ts";
 import { DelegatingStorage } from "./broken-storage.ts";
 import { HeldBackground, openFixture, stageTexts, textsOf } from "./journal-fixture.ts";
+import { placeFence } from "./placed-fence.ts";
 import { batchPayload, EntryRing } from "./simulated-world.ts";
 
 const FIRST_SEGMENT = "0000000000000000-00000001.log";
@@ -389,7 +398,8 @@ t.test("foreign and newer files are refused", async (t) => {
   stageTexts(journal, "x");
   journal.flush();
   journal.close();
-  writeFence(new RealStorage(), directory, { shardId: 3, epoch: 1, journalId: 0xdecade });
+  rmSync(`${directory}/${claimFileName(journal.epoch)}`);
+  placeFence(new RealStorage(), directory, { shardId: 3, epoch: 1, journalId: 0xdecade });
   t.throws(() => openFixture(directory), { code: "JOURNAL_DAMAGED", message: /fence is older/ });
 });
 

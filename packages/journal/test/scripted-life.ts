@@ -21,14 +21,14 @@ import {
 import { checkReads, checkRecovered } from "./simulation-checks.ts";
 import { QuietJournal } from "./space-check.ts";
 
-const SEGMENT_BYTES = 4096;
+export const SEGMENT_BYTES: number = 4096;
 /** Room for an ended segment and its index, and for what is held. */
 const RESERVE_BYTES = 16_384;
 const HELD_BYTES = 2_400;
-const REWRITE_BYTES = 500;
+export const REWRITE_BYTES: number = 500;
 const PAYLOAD_MAX = 300;
 const ROUND_MS = 2_000;
-const SETTLE_AFTER_MS = 10_000;
+export const SETTLE_AFTER_MS: number = 10_000;
 /** Topics are made in this order, with one that keeps little between them; the first is never dropped to make room. */
 const KEPT_TOPIC = 0;
 const DELETED_TOPIC = 2;
@@ -66,8 +66,9 @@ export class ScriptedLife {
   /** What has happened. */
   readonly covered: Set<string> = new Set();
   readonly storage: SimulatedStorage;
+  readonly shard: SimulatedShard;
   private readonly world: OpenWorld;
-  private readonly shard: SimulatedShard;
+  private opened: OpenedJournal | undefined;
 
   constructor(seed: number, breakage: Breakage = {}) {
     const random = new SeededRandom(seed);
@@ -97,6 +98,16 @@ export class ScriptedLife {
     this.shard = new SimulatedShard(this.world, PAYLOAD_MAX);
   }
 
+  /** What the journal that is open has reported as committed, or is about to; 0 before it is. */
+  get reportedPosition(): number {
+    return this.opened?.syncer.committedPosition() ?? 0;
+  }
+
+  /** Of the journal that is open, or was; 0 before there is one. */
+  get epoch(): number {
+    return this.opened?.journal.epoch ?? 0;
+  }
+
   /** Lives to the end, or until the machine stops. */
   live(): void {
     const { opened, retention } = this.open();
@@ -118,6 +129,7 @@ export class ScriptedLife {
 
   private open(): { opened: OpenedJournal; retention: SimulatedRetention } {
     const opened = openJournal(this.world);
+    this.opened = opened;
     checkRecovered(opened, this.shard);
     opened.journal.startSettling(new SimulatedOwner(this.shard));
     return { opened, retention: new SimulatedRetention(this.shard, opened.journal, this.world.random) };

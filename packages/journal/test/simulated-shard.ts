@@ -68,8 +68,15 @@ export class SimulatedShard {
     this.model = entries;
     this.floor = position;
     this.dropping = [];
+    for (const { bytes } of entries) {
+      if (bytes.readInt32LE(4) === ENTRY_TYPE_BATCH)
+        this.lastTime = Math.max(this.lastTime, fieldsOf(bytes).appendTime);
+    }
     const state = this.committedState();
     for (const topicId of state.deleted) journal.index.dropTopic(topicId);
+    for (const topicId of [...state.topics.keys(), ...state.deleted]) {
+      this.nextTopicId = Math.max(this.nextTopicId, topicId + 1);
+    }
     this.partitions = state
       .partitions()
       .map(({ topicId, partition }) => ({ topicId, partition, nextOffset: 0, lastTime: this.lastTime }));

@@ -1,4 +1,5 @@
 import { RESERVE_FILE, settledFileName } from "../src/internal.ts";
+import { claimFileName } from "../src/ownership/claim.ts";
 import { expect } from "./journal-model.ts";
 import type { SimulatedRetention } from "./simulated-retention.ts";
 import type { SimulatedShard } from "./simulated-shard.ts";
@@ -54,7 +55,10 @@ export class QuietJournal {
         ? bases.has(Number(name.slice(0, 16)))
         : name.endsWith(".settled")
           ? listed.has(name)
-          : name === "fence" || name === RESERVE_FILE || /\.ckpt$|^manifest-|^prepared-/.test(name);
+          : name === "fence" ||
+            name === claimFileName(journal.epoch) ||
+            name === RESERVE_FILE ||
+            /\.ckpt$|^manifest-|^prepared-/.test(name);
       expect(isWanted, () => `file without a reason: ${name}`);
       if (name.endsWith(".ckpt")) checkpoints++;
       if (name.startsWith("manifest-")) manifests++;

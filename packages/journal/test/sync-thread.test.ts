@@ -2,7 +2,7 @@ import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { Doorbell } from "@millrace/core";
 import t, { type Test } from "tap";
 import { RealStorage, SyncThread } from "../src/internal.ts";
-import { writeFence } from "../src/ownership/fence.ts";
+import { placeFence } from "./placed-fence.ts";
 
 const EPOCH = 4;
 const WAIT_MS = 5_000;
@@ -14,7 +14,7 @@ function start(
 ): { directory: string; fd: number; thread: SyncThread; bell: Doorbell } {
   const directory = `${t.testdir()}/shard`;
   mkdirSync(directory);
-  writeFence(new RealStorage(), directory, { shardId: 1, epoch: EPOCH, journalId: 9 });
+  placeFence(new RealStorage(), directory, { shardId: 1, epoch: EPOCH, journalId: 9 });
   const fd = openSync(`${directory}/data.log`, "w+");
   const buffer = Doorbell.allocate();
   const thread = new SyncThread({ directory, epoch: EPOCH, committedPosition }, buffer);
@@ -81,7 +81,7 @@ t.test("an owner that lost the shard reports nothing more", async (t) => {
   const { directory, fd, thread, bell } = start(t);
   thread.submit(fd, 8, true);
   t.ok(sleepUntil(bell, () => thread.committedPosition() === 8));
-  writeFence(new RealStorage(), directory, { shardId: 1, epoch: EPOCH + 1, journalId: 9 });
+  placeFence(new RealStorage(), directory, { shardId: 1, epoch: EPOCH + 1, journalId: 9 });
   thread.submit(fd, 16, false);
   t.ok(sleepUntil(bell, () => thread.failure() !== undefined));
   t.equal(thread.failure()?.details.reason, "fenced");

@@ -30,6 +30,9 @@ const SCHEMA = 5;
 const NUMBERS = 6;
 const UINT_32_MAX = 0xffff_ffff;
 
+/** Where the numbers of a head of any width go while it is parsed: an array in each head would be most of what a small batch costs. */
+const numbers: Float64Array = new Float64Array(NUMBERS);
+
 /**
  * The head of a batch `[version, flags, codec, count, uncompressedBytes, schemaId, records, …]`, without its records.
  * One object is reused for every batch; parsing allocates nothing.
@@ -47,7 +50,6 @@ export class BatchHead {
   recordsEnd = 0;
   /** Position after the batch. */
   end = 0;
-  readonly #numbers: Float64Array = new Float64Array(NUMBERS);
 
   /** Parses the batch at `start`, which must end at or before `end`: PARSED, MALFORMED or UNSUPPORTED. */
   parse(bytes: Uint8Array, start: number, end: number): number {
@@ -86,7 +88,6 @@ export class BatchHead {
     if (at < 0) return false;
     const elements = arrayLength(bytes, start);
     if (elements < BATCH_ELEMENTS) return false;
-    const numbers = this.#numbers;
     at = readUints(bytes, at, end, numbers, NUMBERS);
     if (at < 0 || (numbers[COUNT] as number) > UINT_32_MAX) return false;
 

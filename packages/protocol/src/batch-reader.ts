@@ -16,13 +16,15 @@ import { arrayHeaderEnd, arrayLength } from "./uint-format.ts";
 const EMPTY: Uint8Array = new Uint8Array(0);
 const NO_CHECKSUM = -1;
 
+/** Decodes one record at a time, for all. */
+const recordReader: FrameReader = new FrameReader();
+
 /**
  * Reads the records of one batch after another without copying: values are views of the frame, which they keep alive.
  * Access in ascending order is cheapest. One thread.
  */
 export class BatchReader {
   readonly #head: BatchHead = new BatchHead();
-  readonly #reader: FrameReader = new FrameReader();
   #bytes: Uint8Array = EMPTY;
   #buffer: ArrayBufferLike = EMPTY.buffer;
   #byteOffset = 0;
@@ -35,9 +37,10 @@ export class BatchReader {
 
   /**
    * Takes the batch at `start`; what follows it up to `end` may be its checksum trailer.
+   * @param buffer of `bytes`, from who has it at hand: asking for it costs as much as reading a small batch's head
    * @throws MillraceError INVALID_BATCH, COUNT_MISMATCH or UNSUPPORTED_FEATURE
    */
-  reset(bytes: Uint8Array, start: number, end: number): void {
+  reset(bytes: Uint8Array, start: number, end: number, buffer: ArrayBufferLike = bytes.buffer): void {
     this.#count = 0;
     const head = this.#head;
     const limit = Math.min(end, bytes.length);
@@ -52,7 +55,7 @@ export class BatchReader {
       });
     }
     this.#bytes = bytes;
-    this.#buffer = bytes.buffer;
+    this.#buffer = buffer;
     this.#byteOffset = bytes.byteOffset;
     this.#start = start;
     this.#count = count;
@@ -125,12 +128,14 @@ export class BatchReader {
     const content = this.#seek(index);
     const end = this.#recordAt;
     if (content === end) return REMOVED;
-    const reader = this.#reader;
     try {
-      reader.reset(this.#bytes, content, end);
-      return readRecord(reader);
+      recordReader.reset(this.#bytes, content, end);
+      return readRecord(recordReader);
     } catch (error) {
       throw new MillraceError("INVALID_BATCH", `record ${index} of a batch is malformed`, { cause: error });
+    } finally {
+      // It must not keep the frame alive.
+      recordReader.reset(EMPTY, 0, 0);
     }
   }
 

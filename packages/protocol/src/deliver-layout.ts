@@ -1,4 +1,4 @@
-import { writeU32, writeU64 } from "./big-endian.ts";
+import { readU32, writeU32, writeU64 } from "./big-endian.ts";
 import { FRAME_TYPE } from "./frame-type.ts";
 import { MSGPACK } from "./msgpack-format.ts";
 
@@ -29,6 +29,22 @@ export function writeDeliverHead(
   bytes[at + 7] = MSGPACK.UINT_64;
   writeU64(bytes, at + 8, nextOffset);
   bytes[at + 16] = MSGPACK.ARRAY_32;
+  writeU32(bytes, at + 17, entryCount);
+}
+
+/** Entries of the frame whose head writeDeliverHead has written at `at`. */
+export function deliverEntryCount(bytes: Uint8Array, at: number): number {
+  return readU32(bytes, at + 17);
+}
+
+/** The frame at `at` has more entries now. */
+export function extendDeliverHead(
+  bytes: Uint8Array,
+  at: number,
+  nextOffset: number,
+  entryCount: number,
+): void {
+  writeU64(bytes, at + 8, nextOffset);
   writeU32(bytes, at + 17, entryCount);
 }
 

@@ -62,6 +62,13 @@ export type ErrorName =
   | "TOPIC_FULL"
   | "SUBSCRIPTION_DELETED"
   | "INVALID_PATTERN"
+  | "INVALID_REQUEST"
+  | "NOT_FOUND"
+  | "METHOD_NOT_ALLOWED"
+  | "REQUEST_TOO_LARGE"
+  | "UNSUPPORTED_MEDIA_TYPE"
+  | "REQUEST_TIMEOUT"
+  | "ACK_TIMEOUT"
   | "CONNECTION_LOST"
   | "TIMEOUT"
   | "CLOSED"
@@ -79,7 +86,12 @@ export type ErrorName =
   | "ADDRESS_NOT_AVAILABLE"
   | "PORT_FORBIDDEN"
   | "DATA_DIR_UNUSABLE"
-  | "NATIVE_MODULE_MISSING";
+  | "NATIVE_MODULE_MISSING"
+  | "TLS_FILE_UNREADABLE"
+  | "TLS_FILE_INVALID"
+  | "TLS_KEY_MISMATCH"
+  | "TLS_CERTIFICATE_EXPIRED"
+  | "NODES_FAILED";
 
 const final = (code: number): ErrorCode => ({ code, retriable: false });
 const retriable = (code: number): ErrorCode => ({ code, retriable: true });
@@ -145,6 +157,13 @@ export const ERROR_CODES: Readonly<Record<ErrorName, ErrorCode>> = {
   TOPIC_FULL: retriable(67),
   SUBSCRIPTION_DELETED: final(68),
   INVALID_PATTERN: final(69),
+  INVALID_REQUEST: final(70),
+  NOT_FOUND: final(71),
+  METHOD_NOT_ALLOWED: final(72),
+  REQUEST_TOO_LARGE: final(73),
+  UNSUPPORTED_MEDIA_TYPE: final(74),
+  REQUEST_TIMEOUT: retriable(75),
+  ACK_TIMEOUT: retriable(76),
   CONNECTION_LOST: retriable(1000),
   TIMEOUT: retriable(1001),
   CLOSED: final(1002),
@@ -163,6 +182,11 @@ export const ERROR_CODES: Readonly<Record<ErrorName, ErrorCode>> = {
   PORT_FORBIDDEN: final(2008),
   DATA_DIR_UNUSABLE: final(2009),
   NATIVE_MODULE_MISSING: final(2010),
+  TLS_FILE_UNREADABLE: final(2011),
+  TLS_FILE_INVALID: final(2012),
+  TLS_KEY_MISMATCH: final(2013),
+  TLS_CERTIFICATE_EXPIRED: final(2014),
+  NODES_FAILED: final(2015),
 };
 
 const namesByNumber: ReadonlyMap<number, ErrorName> = new Map(

@@ -198,6 +198,7 @@ export {
   encodeTopic,
   type PartitionInfo,
   readTopicInfo,
+  type ShardOwner,
   TOPIC_BYTES_MAX,
   type TopicFrame,
   type TopicInfo,

@@ -11,10 +11,12 @@ export {
 } from "./batch-layout.ts";
 export { BatchReader } from "./batch-reader.ts";
 export { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from "./big-endian.ts";
-export { crc32 } from "./crc32.ts";
+export { crc32, crc32Words } from "./crc32.ts";
 export {
   DELIVER_ENTRY_HEAD_BYTES,
   DELIVER_HEAD_BYTES,
+  deliverEntryCount,
+  extendDeliverHead,
   writeDeliverEntryHead,
   writeDeliverHead,
 } from "./deliver-layout.ts";

@@ -22,7 +22,7 @@ export const LIMITS = {
   /** Topics in one TOPICS frame. */
   topicsPerPageMax: 1000,
   /** Per producer and partition. */
-  inFlightBatchesMax: 64,
+  inFlightBatchesMax: 4_096,
   subscriptionsPerSessionMax: 1024,
   requestsInFlightMax: 1024,
   helloTimeoutMs: 10_000,

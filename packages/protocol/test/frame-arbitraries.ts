@@ -73,6 +73,7 @@ const topicInfo = record({
       { maxLength: 20 },
     ),
   ),
+  owners: optional(fc.array(record({ shard: uint(), url: fc.webUrl() }), { maxLength: 20 })),
 });
 
 const restores = fc.array(fc.tuple(uint(), uint()), { minLength: 1, maxLength: RESTORES_MAX });

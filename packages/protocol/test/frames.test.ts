@@ -204,6 +204,7 @@ t.test("the largest page of topics fits a frame and can be read", async (t) => {
       overflow: "dead-letter",
       deadLetterOf: widest,
       partitionInfo: undefined,
+      owners: undefined,
     };
   });
   const frame: Frame = { name: "TOPICS", value: { requestId: 0xffff_ffff, topics, more: true } };

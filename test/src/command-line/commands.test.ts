@@ -1,6 +1,12 @@
 import t, { type Test } from "tap";
 import { BrokerProcess } from "../harness/broker-process.ts";
-import { type CommandResult, jsonOutput, runCommand, startCommand } from "../harness/millrace-command.ts";
+import {
+  type CommandResult,
+  jsonOutput,
+  runCommand,
+  runCommandProcess,
+  startCommand,
+} from "../harness/millrace-command.ts";
 import { OwnedProcess } from "../harness/owned-process.ts";
 import { MILLRACE_BIN } from "../harness/repository.ts";
 import { temporaryFolder } from "../harness/temporary-folder.ts";
@@ -34,6 +40,20 @@ function isRefused(t: Test, result: CommandResult, code: string, exitCode: numbe
   t.equal(result.stdout, "");
   t.match(result.stderr, new RegExp(`^error ${code}: [^\\n]+\\n$`));
 }
+
+t.test("the command as a process: its streams, and how it ends", async (t) => {
+  await makeTopic(t, "process");
+  const published = await runCommandProcess(t, at("pub", "process"), "one\ntwo\n");
+  t.match(published, { code: 0, signal: null, stdout: "", stderr: /^published 2 records .*\n$/ });
+  const read = at("sub", "process", "--from", "earliest", "--until-end");
+  const values = { code: 0, signal: null, stdout: "one\ntwo\n", stderr: "" };
+  t.same(await runCommandProcess(t, read), values);
+  t.same(await runCommand(t, read), values, "as in this process, where most of the tests run them");
+  isRefused(t, await runCommandProcess(t, at("topic", "create", "process")), "TOPIC_EXISTS");
+  isRefused(t, await runCommandProcess(t, ["topic", "create"]), "USAGE", 2);
+  t.match(await runCommandProcess(t, ["--help"]), { code: 0, stdout: /^Usage: millrace /, stderr: "" });
+  t.match(await run(t, "topic", "delete", "process"), { code: 0 });
+});
 
 t.test("topic create, list, describe and delete", async (t) => {
   const options = ["--partitions", "3", "--retention", "12h", "--retention-bytes", "1GiB"];
@@ -102,6 +122,23 @@ t.test("topic create, list, describe and delete", async (t) => {
     ["delete", "plain"],
   ] as const)
     isRefused(t, await run(t, "topic", command, topic), "UNKNOWN_TOPIC");
+});
+
+t.test("status", async (t) => {
+  await makeTopic(t, "status");
+  const [status] = await json(t, "status");
+  t.match(status, {
+    nodes: [{ ready: true, conditions: [], eventLoopDelayMs: { p50: Number, p99: Number, max: Number } }],
+    coordinator: Number,
+    disk: { low: false },
+  });
+  const { nodes, shards } = status as { nodes: { nodeId: number; rssBytes: number }[]; shards: object[] };
+  t.ok(nodes.every(({ rssBytes }) => rssBytes > 1_000_000));
+  t.ok(shards.length > 1);
+  for (const shard of shards) t.match(shard, { state: "up", refusing: null, inboundFill: Number });
+  const text = await run(t, "status");
+  t.match(text, { code: 0, stderr: "" });
+  t.match(text.stdout, /^NODE .*\n.* up /m);
 });
 
 t.test("topic alter and truncate", async (t) => {

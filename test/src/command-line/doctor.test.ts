@@ -1,3 +1,4 @@
+// Runs against one process: it looks at folders at rest, which are the same whoever has written them.
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Client, Gap } from "@millrace/client";
@@ -66,8 +67,20 @@ t.test("a folder that a broker runs on is left alone", async (t) => {
   const refused = await doctor(t, dataDir, "--repair");
   t.match(refused, {
     code: 1,
-    stdout: "",
+    stdout: new RegExp(`data folder: ${dataDir}: process ${broker.pid} runs on it`),
     stderr: new RegExp(`^error DATA_DIR_IN_USE: .*pid=${broker.pid}\\b`),
+  });
+  const port = ["--port", String(broker.port)];
+  t.match(await runCommand(t, ["doctor", "--machine", "--data", dataDir, ...port]), {
+    code: 0,
+    stdout: new RegExp(`\\nok       port: 127.0.0.1 port ${broker.port} is served by process ${broker.pid} `),
+    stderr: "",
+  });
+  const elsewhere = ["doctor", "--machine", "--data", `${dataDir}-2`, ...port];
+  t.match(await runCommand(t, elsewhere), {
+    code: 1,
+    stdout: new RegExp(`failed   port: another Millrace broker listens on .*process ${broker.pid} `),
+    stderr: "error CHECK_FAILED: a start would fail: port\n",
   });
   const [segment] = segmentsOf(dataDir, KEPT_SHARD);
   const shown = await runCommand(t, ["inspect", segment?.path ?? ""]);
@@ -77,12 +90,12 @@ t.test("a folder that a broker runs on is left alone", async (t) => {
 t.test("a folder after a crash is healthy", async (t) => {
   const dataDir = copyOfFolder(t, made);
   const result = await doctor(t, dataDir);
-  t.match(result, { code: 0, stderr: "", stdout: /^read 1 shards, \d+ files, .*\nhealthy\n$/ });
+  t.match(result, { code: 0, stderr: "", stdout: /\nread 1 shards, \d+ files, .*\nhealthy\n$/ });
   const last = segmentsOf(dataDir, KEPT_SHARD).at(-1)?.path as string;
   writeFileSync(last, Buffer.concat([readFileSync(last), Buffer.alloc(100, 7)]));
   t.match(await doctor(t, dataDir), {
     code: 0,
-    stdout: /^leftover TORN_TAIL in [^\n]*\n[^\n]*\n.*healthy; /s,
+    stdout: /\nleftover TORN_TAIL in [^\n]*\n[^\n]*\n.*healthy; /s,
   });
   t.match(await doctor(t, dataDir, "--repair"), { code: 0, stdout: /healthy\n$/ });
 });

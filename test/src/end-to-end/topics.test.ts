@@ -5,6 +5,7 @@ import { wallMs } from "../harness/clock.ts";
 import { connectedClient } from "../harness/connected-client.ts";
 import { readAll, valuesOf } from "../harness/reading.ts";
 import { temporaryFolder } from "../harness/temporary-folder.ts";
+import { TEST_TARGET } from "../harness/test-target.ts";
 import { inTime } from "../harness/waiting.ts";
 
 const DAY_MS = 86_400_000;
@@ -28,8 +29,14 @@ t.test("a topic has the settings that it was created with", async (t) => {
   t.ok(created.topicId > 0, "topic 0 is the broker's own");
   t.ok(created.createdMs >= beforeMs && created.createdMs <= wallMs(), "it knows when it was made");
 
-  const { partitionInfo, ...described } = await topics.describe("orders.eu-1_x");
+  const { partitionInfo, owners, ...described } = await topics.describe("orders.eu-1_x");
   t.same(described, created);
+  if (TEST_TARGET === "process") t.equal(owners, undefined, "there is one address");
+  else
+    t.ok(
+      partitionInfo.every(({ shard }) => owners?.some((owner) => owner.shard === shard)),
+      "each partition has an owner",
+    );
   t.same(
     partitionInfo.map(({ partition, logStartOffset, highWatermark }) => [
       partition,

@@ -1,12 +1,21 @@
 import { readFileSync } from "node:fs";
 import { request } from "node:http";
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import type { Test } from "tap";
+import { wallMs } from "./clock.ts";
+import { ClusterNodes, nodeLogLines } from "./cluster-nodes.ts";
+import type { ForeignProcess } from "./foreign-process.ts";
 import { type Exit, OwnedProcess } from "./owned-process.ts";
 import { MILLRACE_BIN } from "./repository.ts";
+import { clusterArgs, TEST_TARGET, type TestTarget } from "./test-target.ts";
 
 /** See there. */
 const SMALL_SEGMENTS_MAIN = fileURLToPath(new URL("./small-segments-main.js", import.meta.url));
+const CRASHABLE_MAIN = fileURLToPath(new URL("./crashable-main.js", import.meta.url));
+
+/** From here on `serve` makes several processes unasked. */
+const CORES_FOR_SEVERAL = 8;
 
 export interface BrokerOptions {
   readonly dataDir: string;
@@ -14,12 +23,16 @@ export interface BrokerOptions {
   readonly args?: readonly string[] | undefined;
   /** Of the journal's segments, a multiple of 4096; by default they follow the size of the volume. */
   readonly segmentBytes?: number | undefined;
+  /** Each SIGUSR2 lets one of its shard threads die. */
+  readonly isCrashable?: boolean | undefined;
   /** 0, any free port, unless stated. */
   readonly port?: number | undefined;
   /** A command with its arguments that runs the broker, such as strace. */
   readonly wrapper?: readonly string[] | undefined;
   readonly env?: Readonly<Record<string, string | undefined>> | undefined;
   readonly uid?: number | undefined;
+  /** That of the test run unless stated. */
+  readonly target?: TestTarget | undefined;
 }
 
 /** One line of the broker's JSON log. */
@@ -36,14 +49,26 @@ export interface HttpAnswer {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 }
 
-/** A `millrace serve` in a process of its own. */
+/** A `millrace serve`: a process of its own, or several that are one broker, as the test run wants it. */
 export class BrokerProcess {
+  /** Of a cluster its supervisor. */
   readonly process: OwnedProcess;
   readonly url: string;
+  readonly #dataDir: string;
+  readonly #startedMs: number;
+  readonly #nodes: ClusterNodes | undefined;
 
-  private constructor(process: OwnedProcess, url: string) {
+  private constructor(
+    process: OwnedProcess,
+    dataDir: string,
+    startedMs: number,
+    nodes: ClusterNodes | undefined,
+  ) {
     this.process = process;
-    this.url = url;
+    this.url = listeningUrl(process) as string;
+    this.#dataDir = dataDir;
+    this.#startedMs = startedMs;
+    this.#nodes = nodes;
   }
 
   /** Starts a process and does not wait for it. */
@@ -53,9 +78,11 @@ export class BrokerProcess {
 
   /** Starts a broker and waits until it listens; rejects with all that it printed when it ends instead. */
   static async start(t: Test, options: BrokerOptions): Promise<BrokerProcess> {
+    const startedMs = wallMs();
     const process = launch(t, options);
+    const nodes = targetOf(options) === "cluster" ? ownNodes(t, options.dataDir, process) : undefined;
     await process.printed(() => listeningUrl(process) !== undefined, "the broker to listen");
-    return new BrokerProcess(process, listeningUrl(process) as string);
+    return new BrokerProcess(process, options.dataDir, startedMs, nodes);
   }
 
   /** Starts a broker that must refuse to; resolves with how it ended and the `error CODE: message` it printed. */
@@ -81,9 +108,12 @@ export class BrokerProcess {
     return this.process.pid;
   }
 
-  /** What it has logged so far. */
+  /** What it has logged so far. What the nodes of a cluster say is taken from their own files: the supervisor repeats it later. */
   get log(): LogLine[] {
-    return logLines(this.process);
+    const lines = logLines(this.process);
+    if (this.#nodes === undefined) return lines;
+    const own = lines.filter(({ node }) => node === undefined);
+    return [...own, ...nodeLogLines(this.#dataDir, this.#startedMs)];
   }
 
   /** Lines of one event. */
@@ -91,9 +121,15 @@ export class BrokerProcess {
     return this.log.filter((line) => line.event === event);
   }
 
-  /** kill -9. */
+  /** The processes of a cluster's nodes, by number; none of a broker of one process. */
+  get nodes(): ReadonlyMap<number, ForeignProcess> {
+    return this.#nodes?.byId ?? new Map();
+  }
+
+  /** kill -9; of a cluster all at once, as far as that can be, the supervisor first. */
   async kill(): Promise<void> {
     await this.process.kill("SIGKILL");
+    await this.#nodes?.killAll();
   }
 
   /** SIGTERM, and how it ended. */
@@ -101,7 +137,7 @@ export class BrokerProcess {
     return this.process.kill("SIGTERM");
   }
 
-  /** Resident memory, bytes. Linux only. */
+  /** Resident memory, bytes; of a cluster that of the node that has most. Linux only. */
   rssBytes(): number {
     return this.#statusBytes("VmRSS");
   }
@@ -112,13 +148,42 @@ export class BrokerProcess {
   }
 
   #statusBytes(field: string): number {
-    const status = readFileSync(`/proc/${this.pid}/status`, "utf8");
-    return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) * 1024;
+    const nodes = [...this.nodes.values()].filter(({ isRunning }) => isRunning);
+    const pids = nodes.length > 0 ? nodes.map(({ pid }) => pid) : [this.pid];
+    return Math.max(...pids.map((pid) => statusBytes(pid, field)));
   }
 
   async get(path: string, headers: Readonly<Record<string, string>> = {}): Promise<HttpAnswer> {
     return httpGet(this.port, path, headers);
   }
+}
+
+function statusBytes(pid: number, field: string): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) * 1024;
+}
+
+/** The nodes that this supervisor has started by then; they end with the test, and after the supervisor, who would start them again. */
+function ownNodes(t: Test, dataDir: string, supervisor: OwnedProcess): ClusterNodes {
+  const nodes = new ClusterNodes(dataDir, () => logLines(supervisor));
+  t.teardown(async () => {
+    await supervisor.kill("SIGKILL");
+    await nodes.killAll();
+    nodes.close();
+  });
+  return nodes;
+}
+
+/** Segments of another size are those of a broker of one process. */
+function targetOf({ target = TEST_TARGET, segmentBytes }: BrokerOptions): TestTarget {
+  return segmentBytes === undefined ? target : "process";
+}
+
+/** A large machine serves with several processes unless it is told how many threads one has; so many are its default. */
+function oneProcess(options: BrokerOptions): { readonly MILLRACE_THREADS?: string } {
+  const cores = availableParallelism();
+  const isAsked = targetOf(options) === "process" && options.args?.includes("--nodes") !== true;
+  return isAsked && cores >= CORES_FOR_SEVERAL ? { MILLRACE_THREADS: String(cores - 1) } : {};
 }
 
 /** One GET to 127.0.0.1. */
@@ -153,7 +218,7 @@ function launch(t: Test, options: BrokerOptions): OwnedProcess {
   const command = [
     ...wrapper,
     process.execPath,
-    segmentBytes === undefined ? MILLRACE_BIN : SMALL_SEGMENTS_MAIN,
+    entryOf(options),
     "serve",
     "--port",
     String(port),
@@ -162,11 +227,17 @@ function launch(t: Test, options: BrokerOptions): OwnedProcess {
     "--log-format",
     "json",
     ...args,
+    ...(targetOf(options) === "cluster" ? clusterArgs(dataDir, args) : []),
   ];
   return new OwnedProcess(t, command[0] as string, command.slice(1), {
-    env: { MILLRACE_TEST_SEGMENT_BYTES: segmentBytes?.toString(), ...env },
+    env: { MILLRACE_TEST_SEGMENT_BYTES: segmentBytes?.toString(), ...oneProcess(options), ...env },
     uid,
   });
+}
+
+function entryOf({ segmentBytes, isCrashable }: BrokerOptions): string {
+  if (segmentBytes !== undefined) return SMALL_SEGMENTS_MAIN;
+  return isCrashable === true ? CRASHABLE_MAIN : MILLRACE_BIN;
 }
 
 function listeningUrl(process: OwnedProcess): string | undefined {

@@ -7,3 +7,8 @@ export function wallMs(): number {
 export function monotonicMs(): number {
   return performance.now();
 }
+
+/** Microseconds from an arbitrary start that all processes of the machine share: orders what several of them wrote down. */
+export function machineMicros(): number {
+  return Number(process.hrtime.bigint() / 1000n);
+}

@@ -147,10 +147,9 @@ export class OwnedProcess {
 
 function environment(changes: ProcessOptions["env"]): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = { ...process.env };
-  // What the test runner sets for itself must not steer the processes under test.
+  // What the test runner sets for itself, and what steers the tests, must not steer the processes under test.
   delete env.NODE_OPTIONS;
-  for (const name of Object.keys(env))
-    if (name.startsWith("TAP") || name.startsWith("_TAPJS")) delete env[name];
+  for (const name of Object.keys(env)) if (/^(TAP|_TAPJS|MILLRACE_)/.test(name)) delete env[name];
   for (const [name, value] of Object.entries(changes ?? {})) {
     if (value === undefined) delete env[name];
     else env[name] = value;

@@ -4,7 +4,7 @@ import type { ReceivedRecord } from "@millrace/client";
 import t, { type Test } from "tap";
 import { BrokerProcess } from "../harness/broker-process.ts";
 import { connectedClient } from "../harness/connected-client.ts";
-import { runCommand, startCommand } from "../harness/millrace-command.ts";
+import { runCommandProcess, startCommand } from "../harness/millrace-command.ts";
 import { type AckedRecord, PublishingLoad } from "../harness/publishing-load.ts";
 import { readAll } from "../harness/reading.ts";
 import { restoredBroker } from "../harness/restored-broker.ts";
@@ -87,7 +87,13 @@ async function start(t: Test): Promise<Running> {
 
 async function backUp(t: Test, { dataDir, load }: Running, folder: string): Promise<Made> {
   const acked = [...load.acked];
-  const { code, stdout, stderr } = await runCommand(t, ["backup", folder, "--data", dataDir, "--json"]);
+  const { code, stdout, stderr } = await runCommandProcess(t, [
+    "backup",
+    folder,
+    "--data",
+    dataDir,
+    "--json",
+  ]);
   t.equal(code, 0, stderr);
   t.match(JSON.parse(stdout), { live: true, shards: 3 });
   t.ok(load.acked.length > acked.length, "publishing went on meanwhile");
@@ -100,12 +106,12 @@ async function killCommand(t: Test, { dataDir, broker, folders }: Running): Prom
   const folder = join(folders, "command-killed");
   const command = startCommand(t, ["backup", folder, "--data", dataDir, "--rate", "1MiB"]);
   await until(() => existsSync(join(folder, "shards")), "the backup copies");
-  const second = await runCommand(t, ["backup", join(folders, "too-many"), "--data", dataDir]);
+  const second = await runCommandProcess(t, ["backup", join(folders, "too-many"), "--data", dataDir]);
   t.match(second, { code: 1, stderr: /^error BACKUP_RUNNING: / });
   await command.kill("SIGKILL");
   await until(() => broker.logged("control-command-failed").length >= 2, "the broker notices");
   await until(() => !readdirSync(dataDir).some((name) => name.startsWith("snapshot")), "it lets go");
-  const restore = await runCommand(t, ["restore", folder, "--data", join(folders, "nothing")]);
+  const restore = await runCommandProcess(t, ["restore", folder, "--data", join(folders, "nothing")]);
   t.match(restore, { code: 1, stderr: /^error BACKUP_INCOMPLETE: / });
   t.notOk(existsSync(join(folders, "nothing")));
 }

@@ -11,6 +11,7 @@ import { problemsOfLog } from "../harness/stored-log.ts";
 import { TcpRelay } from "../harness/tcp-relay.ts";
 import { temporaryFolder } from "../harness/temporary-folder.ts";
 import { recordValue } from "../harness/test-records.ts";
+import { TEST_TARGET } from "../harness/test-target.ts";
 import { inTime, pauseMs, until } from "../harness/waiting.ts";
 
 t.test("SIGTERM answers everything that was taken, and exits with 0", async (t) => {
@@ -95,10 +96,11 @@ t.test("a start after a clean stop replays nothing, one after a crash does", asy
   const third = await BrokerProcess.start(t, { dataDir });
   const crashed = third.logged("shard-recovered");
   t.ok(crashed.every(({ cleanShutdown }) => cleanShutdown === false));
-  t.equal(
-    crashed.reduce((sum, { entries }) => sum + Number(entries), 0),
-    1,
-    "and replays only what came after the checkpoint",
+  const replayed = crashed.reduce((sum, { entries }) => sum + Number(entries), 0);
+  // A cluster's nodes may have written something of their own.
+  t.ok(
+    TEST_TARGET === "process" ? replayed === 1 : replayed >= 1 && replayed < 10,
+    `and replays only what came after the checkpoint: ${replayed} entries`,
   );
   t.ok(
     crashed.every(({ epoch }, i) => Number(epoch) === Number(clean[i]?.epoch) + 1),
@@ -149,7 +151,9 @@ t.test("a drain does not wait for those who do not read, and a second signal end
   const deaf = await RawClient.connect(t, broker.url);
   await deaf.subscribe("deaf", { kind: "earliest" }, 2 ** 40);
   deaf.pause();
-  await raw.ping();
+  const ackedCount = (): number =>
+    raw.history.flatMap(({ frame }) => (frame.name === "ACK" ? sequencesOf(frame.value) : [])).length;
+  await until(() => ackedCount() === 30, "each record is acknowledged");
   t.match(await broker.stop(), { code: 0 });
 
   const second = await BrokerProcess.start(t, { dataDir });

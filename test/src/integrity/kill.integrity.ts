@@ -8,10 +8,11 @@ import { SeededRandom, seedOf } from "../harness/seeded-random.ts";
 import { problemsOfLog } from "../harness/stored-log.ts";
 import { TcpRelay } from "../harness/tcp-relay.ts";
 import { temporaryFolder } from "../harness/temporary-folder.ts";
+import { TEST_TARGET } from "../harness/test-target.ts";
 import { pauseMs, until } from "../harness/waiting.ts";
 
 /** Rounds of load, kill -9 and comparison; MILLRACE_ROUNDS sets another number for a long run. */
-const ROUNDS = Number(process.env.MILLRACE_ROUNDS ?? 5);
+const ROUNDS = Number(process.env.MILLRACE_ROUNDS ?? (TEST_TARGET === "process" ? 5 : 3));
 const PROBLEMS_SHOWN = 10;
 
 interface LoadedTopic {

@@ -7,6 +7,7 @@ import { QueueScenario } from "../harness/queue-scenario.ts";
 import { SeededRandom, seedOf } from "../harness/seeded-random.ts";
 import { TcpRelay } from "../harness/tcp-relay.ts";
 import { temporaryFolder } from "../harness/temporary-folder.ts";
+import { TEST_TARGET } from "../harness/test-target.ts";
 import { pauseMs, until } from "../harness/waiting.ts";
 
 /** Times that something fails under load; MILLRACE_ROUNDS sets another number for a long run. */
@@ -54,7 +55,10 @@ t.test("kill -9 under consumers: nothing is lost, nothing that was finished come
   );
 });
 
-t.test("the same when shard threads die, and sessions live on", async (t) => {
+// That broker is in this process, whatever the target is.
+const skip = TEST_TARGET === "process" ? false : "it has run against one process";
+
+t.test("the same when shard threads die, and sessions live on", { skip }, async (t) => {
   const random = new SeededRandom(seedOf(t));
   const { broker, node, restarts } = await startCrashableBroker(t, temporaryFolder(t), SHARDS, 2);
   const clients = [await connectedClient(t, broker.url), await connectedClient(t, broker.url)] as const;

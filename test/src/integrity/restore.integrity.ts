@@ -1,3 +1,4 @@
+// Runs against one process: a restored folder is the same whoever serves it.
 import { join } from "node:path";
 import type { Client, Gap, PartitionPosition, ReceivedRecord } from "@millrace/client";
 import t from "tap";

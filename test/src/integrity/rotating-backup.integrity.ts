@@ -1,10 +1,11 @@
+// Runs against one process: its segments are small, which is nothing that a node of a cluster can be told.
 import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Client, Gap, PartitionInfo, ReceivedBatch } from "@millrace/client";
 import t, { type Test } from "tap";
 import { BrokerProcess } from "../harness/broker-process.ts";
 import { connectedClient } from "../harness/connected-client.ts";
-import { runCommand, startCommand } from "../harness/millrace-command.ts";
+import { runCommandProcess, startCommand } from "../harness/millrace-command.ts";
 import type { OwnedProcess } from "../harness/owned-process.ts";
 import { type AckedRecord, PublishingLoad } from "../harness/publishing-load.ts";
 import { restoredBroker } from "../harness/restored-broker.ts";
@@ -201,7 +202,7 @@ async function compare(
   }
   await client.close();
   t.equal((await broker.stop()).code, 0);
-  const doctor = await runCommand(t, ["doctor", "--data", folder]);
+  const doctor = await runCommandProcess(t, ["doctor", "--data", folder]);
   t.equal(doctor.code, 0, `it is sound: ${doctor.stderr}`);
   rmSync(folder, { recursive: true });
 }

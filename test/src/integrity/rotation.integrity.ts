@@ -1,3 +1,4 @@
+// Runs against one process: its segments are small, which is nothing that a node of a cluster can be told.
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Client, PartitionInfo } from "@millrace/client";
@@ -5,7 +6,7 @@ import t, { type Test } from "tap";
 import { BrokerProcess } from "../harness/broker-process.ts";
 import { monotonicMs, wallMs } from "../harness/clock.ts";
 import { connectedClient } from "../harness/connected-client.ts";
-import { runCommand } from "../harness/millrace-command.ts";
+import { runCommandProcess } from "../harness/millrace-command.ts";
 import { PublishingLoad } from "../harness/publishing-load.ts";
 import { RetainedTopic } from "../harness/retained-topic.ts";
 import { SeededRandom, seedOf } from "../harness/seeded-random.ts";
@@ -181,7 +182,7 @@ class Rotation {
     for (const follower of this.#followers.values()) await follower.stop();
     this.#noteBroker();
     t.equal((await this.#broker.stop()).code, 0, "the broker stops in order");
-    const doctor = await runCommand(t, ["doctor", "--data", this.#dataDir]);
+    const doctor = await runCommandProcess(t, ["doctor", "--data", this.#dataDir]);
     t.equal(doctor.code, 0, `and leaves everything sound: ${doctor.stderr}`);
     this.#report();
   }

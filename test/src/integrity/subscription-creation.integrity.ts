@@ -5,11 +5,12 @@ import { connectedClient } from "../harness/connected-client.ts";
 import { RawClient } from "../harness/raw-client.ts";
 import { SeededRandom, seedOf } from "../harness/seeded-random.ts";
 import { temporaryFolder } from "../harness/temporary-folder.ts";
+import { TEST_TARGET } from "../harness/test-target.ts";
 import { inTime, pauseMs } from "../harness/waiting.ts";
 
 const PARTITIONS = 16;
 /** Times that the broker is killed while it makes a subscription; MILLRACE_ROUNDS sets another number. */
-const ROUNDS = Number(process.env.MILLRACE_ROUNDS ?? 5);
+const ROUNDS = Number(process.env.MILLRACE_ROUNDS ?? (TEST_TARGET === "process" ? 5 : 3));
 
 // A subscription is a record of the catalog and a start on each shard: what a kill leaves of them must not begin elsewhere
 // than it was told, since a topic may be about to drop what all its subscriptions have behind them.

@@ -1,3 +1,4 @@
+// Runs against one process: what a shard thread writes and syncs does not depend on the process around it.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DURABILITY, decodeFrame, FrameReader } from "@millrace/protocol";

@@ -1,3 +1,4 @@
+// Runs against one process: what is on the wire does not depend on the processes behind it.
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { BrokerProcess } from "../harness/broker-process.ts";

@@ -1,3 +1,4 @@
+// Runs against one process: it is about what a shard does that finds its files damaged, the same code in every process.
 import { cpSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";

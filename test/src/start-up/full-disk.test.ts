@@ -1,3 +1,4 @@
+// Runs against one process: it fills a disk until the broker says so, and each node of a cluster would say so for itself.
 import { join } from "node:path";
 import type { ReceivedRecord } from "@millrace/client";
 import t, { type Test } from "tap";

@@ -5,6 +5,9 @@ import t, { type Test } from "tap";
 import { type BrokerOptions, BrokerProcess } from "../harness/broker-process.ts";
 import { connectedClient } from "../harness/connected-client.ts";
 import { temporaryFolder } from "../harness/temporary-folder.ts";
+import { TEST_TARGET } from "../harness/test-target.ts";
+
+const THREADS = TEST_TARGET === "process" ? "--threads" : "--node-threads";
 
 /** "nobody": an account that may read the repository, and owns nothing. */
 const POWERLESS_UID = 65_534;
@@ -84,7 +87,7 @@ t.test("another number of shards", async (t) => {
   await first.stop();
   const message = await refused(t, "SHARD_COUNT_FIXED", { dataDir, args: ["--shards", "3"] });
   t.match(message, /\b2\b.*\b3\b/, "the message names both");
-  const same = await BrokerProcess.start(t, { dataDir, args: ["--shards", "2", "--threads", "2"] });
+  const same = await BrokerProcess.start(t, { dataDir, args: ["--shards", "2", THREADS, "2"] });
   await same.stop();
   await BrokerProcess.start(t, { dataDir });
   t.pass("the stored number need not be stated");

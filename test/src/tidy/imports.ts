@@ -9,7 +9,8 @@ export const IMPORT_DIRECTION: Readonly<Record<string, readonly string[]>> = {
   broker: ["core", "protocol", "journal"],
   gateway: ["core", "protocol", "broker"],
   client: ["protocol"],
-  cli: ["client", "broker", "gateway"],
+  load: ["protocol", "client"],
+  cli: ["client", "broker", "gateway", "load"],
 };
 
 const SPECIFIERS: readonly RegExp[] = [

@@ -35,7 +35,7 @@ const BANS: readonly Ban[] = [
     pattern: /\bprocess\.exit\b/,
     instead: "an error: only a program's main.ts ends the process",
     where: SOURCES,
-    except: /(^|\/)main\.ts$/,
+    except: /(^|[/-])main\.ts$/,
   },
   { pattern: /^\s*(?:export\s+)?(?:const\s+)?enum\s/m, instead: "as const and a union", where: /./ },
   { pattern: /^\s*export\s+\*/m, instead: "exports written out by name", where: /./ },

@@ -1,5 +1,5 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
-import { monotonicMs } from "../../harness/system-clock.ts";
+import { monotonicMs } from "@millrace/load/internal";
 import { END_SEQUENCE, type PingPongSetup } from "./ping-pong-spec.ts";
 import { RingEnd } from "./ring-end.ts";
 import { RoundTrips } from "./round-trips.ts";

@@ -1,7 +1,8 @@
 /** The process of one sample: one thread asks, one echoes, and the main thread sleeps meanwhile. */
+
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { Doorbell, OneToOneRingBuffer } from "@millrace/core";
-import { serveCommands } from "../../harness/child-commands.ts";
+import { serveCommands } from "@millrace/load/internal";
 import type { CpuReport } from "../samples-in-turn.ts";
 import type { PingPongResult, PingPongSetup, PingPongSpec } from "./ping-pong-spec.ts";
 

@@ -1,5 +1,5 @@
 import type { MessagePort } from "node:worker_threads";
-import type { LatencySummary } from "../../harness/latency.ts";
+import type { LatencySummary } from "@millrace/load/internal";
 
 /** How the two sides wait for each other. */
 export type WaitingBy = "spin" | "yielding" | "back-off" | "doorbell" | "message-port";

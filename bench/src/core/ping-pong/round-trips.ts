@@ -1,5 +1,4 @@
-import { LatencyRecorder } from "../../harness/latency.ts";
-import { monotonicMs } from "../../harness/system-clock.ts";
+import { LatencyRecorder, monotonicMs } from "@millrace/load/internal";
 import type { PingPongResult, PingPongSpec } from "./ping-pong-spec.ts";
 
 const NANOSECONDS = 1e6;

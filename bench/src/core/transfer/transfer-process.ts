@@ -1,6 +1,7 @@
 /** The process of one sample: two threads or more that move records, and a main thread that sleeps meanwhile. */
+
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
-import { serveCommands } from "../../harness/child-commands.ts";
+import { serveCommands } from "@millrace/load/internal";
 import type { CpuReport } from "../samples-in-turn.ts";
 import { sidesOf } from "./carriers.ts";
 import { allocateControl, GO_WORD, READY_WORD } from "./transfer-control.ts";

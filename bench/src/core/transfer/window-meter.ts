@@ -1,4 +1,4 @@
-import { monotonicMs } from "../../harness/system-clock.ts";
+import { monotonicMs } from "@millrace/load/internal";
 import type { TransferResult, TransferSpec } from "./transfer-spec.ts";
 
 /** The clock is asked once in so many bytes, and at least once in LOOK_RECORDS_MAX records. */

@@ -2,11 +2,11 @@
  * Generator `client-load`: an application on `@millrace/client` with the client's default options, one process,
  * one connection. It publishes with `send` (a promise a record) or `append`, or reads with `batches()`.
  */
+
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Client, connect, type Producer } from "@millrace/client";
-import { reportFailure, serveCommands } from "../../harness/child-commands.ts";
+import { monotonicMs, reportFailure, serveCommands } from "@millrace/load/internal";
 import type { Counters } from "../../harness/sampling.ts";
-import { monotonicMs } from "../../harness/system-clock.ts";
 
 export type ClientMode = "send" | "append" | "batches";
 

@@ -2,10 +2,9 @@
  * Generator `consumer`: one raw connection that counts the records delivered to it and does nothing else
  * with them. From a broker it subscribes to a topic and keeps granting credit; from a relay it takes frames.
  */
+import { delay, monotonicMs, reportFailure, serveCommands } from "@millrace/load/internal";
 import type { SubscribeFrom } from "@millrace/protocol/internal";
-import { reportFailure, serveCommands } from "../../harness/child-commands.ts";
 import type { Counters } from "../../harness/sampling.ts";
-import { delay, monotonicMs } from "../../harness/system-clock.ts";
 import { BrokerSession } from "../../wire/broker-session.ts";
 import { FrameCounter } from "../../wire/frame-counter.ts";
 import { RawConnection } from "../../wire/raw-connection.ts";

@@ -2,7 +2,7 @@
  * Generator `publisher`: one raw connection that replays pre-encoded, pre-masked PUBLISH frames, pipelined, to
  * a sink, a relay or a broker. It holds one connection at a time to each of them and loads one at a time.
  */
-import { reportFailure, serveCommands } from "../../harness/child-commands.ts";
+import { reportFailure, serveCommands } from "@millrace/load/internal";
 import type { Counters } from "../../harness/sampling.ts";
 import { BrokerSession } from "../../wire/broker-session.ts";
 import { FrameScanner } from "../../wire/frame-scanner.ts";

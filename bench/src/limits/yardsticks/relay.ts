@@ -3,8 +3,9 @@
  * subscriber. It never drops: uWebSockets.js cannot pause a WebSocket, so the publisher keeps a window, and
  * the relay tells it how many frames are forwarded only while the subscriber keeps up.
  */
+
 import type { WebSocket } from "uWebSockets.js";
-import { serveCommands } from "../../harness/child-commands.ts";
+import { serveCommands } from "@millrace/load/internal";
 import { listen } from "./listen.ts";
 
 export interface RelayCommands {

@@ -2,7 +2,7 @@
  * Yardstick `sink`: a bare uWebSockets.js server that counts frames and answers each with a small one. No
  * broker on uWebSockets.js can take frames from a connection faster.
  */
-import { serveCommands } from "../../harness/child-commands.ts";
+import { serveCommands } from "@millrace/load/internal";
 import { listen } from "./listen.ts";
 import { SINK_ANSWER_BYTES } from "./sink-answer.ts";
 

@@ -2,10 +2,14 @@
  * Generator `ingest`: a few raw connections, each of which sends 16 KiB batches to all topics in turn, pipelined as
  * far as the broker's credit goes, and notes how long each batch waits for its ack.
  */
-import { reportFailure, serveCommands } from "../../harness/child-commands.ts";
-import { LatencyRecorder, type LatencySummary } from "../../harness/latency.ts";
+import {
+  LatencyRecorder,
+  type LatencySummary,
+  monotonicMs,
+  reportFailure,
+  serveCommands,
+} from "@millrace/load/internal";
 import type { Counters } from "../../harness/sampling.ts";
-import { monotonicMs } from "../../harness/system-clock.ts";
 import { BrokerSession } from "../../wire/broker-session.ts";
 import { buildPublishBlock, type PublishBlock } from "../../wire/publish-block.ts";
 import { PublishLoad } from "../../wire/publish-load.ts";

@@ -3,9 +3,14 @@
  * or not, and measures each latency from the moment at which the record was to be sent: a broker that stands still
  * for a second makes a second's worth of records late, not one.
  */
-import { reportFailure, serveCommands } from "../../harness/child-commands.ts";
-import { LatencyRecorder, type LatencySummary } from "../../harness/latency.ts";
-import { delay, monotonicMs } from "../../harness/system-clock.ts";
+import {
+  delay,
+  LatencyRecorder,
+  type LatencySummary,
+  monotonicMs,
+  reportFailure,
+  serveCommands,
+} from "@millrace/load/internal";
 import { BrokerSession } from "../../wire/broker-session.ts";
 import { buildPublishBlock, type PublishBlock } from "../../wire/publish-block.ts";
 import { SendTimes } from "../../wire/send-times.ts";

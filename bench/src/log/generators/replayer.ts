@@ -2,9 +2,8 @@
  * Generator `replayer`: reads topics from their beginning to their end over raw connections and counts what comes,
  * from a broker; or ranges of a file from the yardstick `file-server`, with the same sockets and the same buffers.
  */
-import { reportFailure, serveCommands } from "../../harness/child-commands.ts";
+import { delay, monotonicMs, reportFailure, serveCommands } from "@millrace/load/internal";
 import type { Counters } from "../../harness/sampling.ts";
-import { delay, monotonicMs } from "../../harness/system-clock.ts";
 import { BrokerSession } from "../../wire/broker-session.ts";
 import { RawConnection } from "../../wire/raw-connection.ts";
 import { rangeRequest } from "../yardsticks/range-request.ts";

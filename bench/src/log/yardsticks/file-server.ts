@@ -3,11 +3,12 @@
  * to a loopback socket. It checks nothing and frames nothing: what a replay would cost if there were no broker
  * around it. The connection begins with a WebSocket handshake, because the replayer's connections do.
  */
+
 import { createHash } from "node:crypto";
 import { closeSync, fdatasyncSync, openSync, readSync, writeSync } from "node:fs";
 import { type AddressInfo, createServer, type Socket } from "node:net";
+import { serveCommands } from "@millrace/load/internal";
 import { BATCH_BYTES, VALUE_BYTES } from "../../harness/bench-row.ts";
-import { serveCommands } from "../../harness/child-commands.ts";
 import { buildPublishBlock } from "../../wire/publish-block.ts";
 import { RANGE_REQUEST_BYTES, readRangeRequest } from "./range-request.ts";
 

@@ -2,9 +2,9 @@
  * Generator `client-load`: an application on `@millrace/client` that consumes with a handler, in a process that also
  * publishes, over a raw connection, so that the client has nearly all of the core.
  */
+
 import { type Client, connect } from "@millrace/client";
-import { reportFailure, serveCommands } from "../../harness/child-commands.ts";
-import { monotonicMs } from "../../harness/system-clock.ts";
+import { monotonicMs, reportFailure, serveCommands } from "@millrace/load/internal";
 import { Drain } from "./drain.ts";
 import type { LoadCommands, LoadMode } from "./raw-load.ts";
 import { openPublisher, type PublishedLoad, type WindowedPublisher } from "./windowed-publisher.ts";

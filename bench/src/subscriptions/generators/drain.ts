@@ -1,4 +1,4 @@
-import { delay, monotonicMs } from "../../harness/system-clock.ts";
+import { delay, monotonicMs } from "@millrace/load/internal";
 
 const POLL_MS = 10;
 /** A consumer that gets nothing for so long while records are missing will not get them any more. */

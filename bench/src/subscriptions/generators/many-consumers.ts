@@ -2,8 +2,7 @@
  * Generator `many-consumers`: one consumer for each of many subscriptions of mode queue, spread over some connections, which
  * ack each lease as one range; and the publisher of bursts that all of them get.
  */
-import { reportFailure, serveCommands } from "../../harness/child-commands.ts";
-import { monotonicMs } from "../../harness/system-clock.ts";
+import { monotonicMs, reportFailure, serveCommands } from "@millrace/load/internal";
 import { BrokerSession } from "../../wire/broker-session.ts";
 import { LeaseAcker } from "../../wire/lease-acker.ts";
 import { maskedFrame } from "../../wire/masked-frame.ts";

@@ -3,9 +3,8 @@
  * release what is revoked at once. One of them joins or dies, and the time is taken until every partition has a member
  * again and no member has two more than another.
  */
+import { monotonicMs, reportFailure, serveCommands } from "@millrace/load/internal";
 import type { Frame } from "@millrace/protocol/internal";
-import { reportFailure, serveCommands } from "../../harness/child-commands.ts";
-import { monotonicMs } from "../../harness/system-clock.ts";
 import { BrokerSession } from "../../wire/broker-session.ts";
 
 /** What one change of the membership did. */

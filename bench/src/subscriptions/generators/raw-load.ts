@@ -3,9 +3,8 @@
  * counts records and goes on granting credit; of a queue or keyed subscription it acks each lease as one range,
  * and counts records whose ack was confirmed.
  */
-import { reportFailure, serveCommands } from "../../harness/child-commands.ts";
+import { monotonicMs, reportFailure, serveCommands } from "@millrace/load/internal";
 import type { Counters } from "../../harness/sampling.ts";
-import { monotonicMs } from "../../harness/system-clock.ts";
 import { BrokerSession } from "../../wire/broker-session.ts";
 import { LeaseAcker } from "../../wire/lease-acker.ts";
 import { maskedFrame } from "../../wire/masked-frame.ts";

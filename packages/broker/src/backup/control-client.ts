@@ -21,12 +21,20 @@ export class ControlClient {
   }
 
   /**
-   * Gives `command` to the holder of the folder; undefined when nobody holds it.
+   * Gives `command`, with what it takes besides, to the holder of the folder; undefined when nobody holds it.
    * @throws BackupError BROKER_GONE, TIMEOUT; MillraceError DATA_DIR_UNUSABLE
    */
-  static async request(dataDir: string, command: string): Promise<ControlClient | undefined> {
+  static async request(
+    dataDir: string,
+    command: string,
+    params: object = {},
+  ): Promise<ControlClient | undefined> {
     for (let tries = 1; ; tries += 1) {
-      const client = await ControlClient.#requestOnce(dataDir, command);
+      const client = await ControlClient.#requestOnce(dataDir, {
+        ...params,
+        version: CONTROL_VERSION,
+        command,
+      });
       // Whoever only tries to get the lock will hold it, or give way, in a moment.
       if (client === undefined || client.holder.startsWith("holding") || tries === TRIES_MAX) return client;
       client.close();
@@ -34,13 +42,13 @@ export class ControlClient {
     }
   }
 
-  static async #requestOnce(dataDir: string, command: string): Promise<ControlClient | undefined> {
+  static async #requestOnce(dataDir: string, request: object): Promise<ControlClient | undefined> {
     const socket = await FolderLock.connectToHolder(dataDir);
     if (socket === undefined) return undefined;
     const channel = new LineChannel(socket, BROKER_LIMITS.controlLineBytesMax);
     try {
       // Not after the answer: who asks nothing for a while only wanted to know who holds the lock.
-      channel.send({ version: CONTROL_VERSION, command });
+      channel.send(request);
       const holder = await channel.next(ANSWER_TIMEOUT_MS);
       if (holder === undefined) throw gone();
       return new ControlClient(channel, holder);

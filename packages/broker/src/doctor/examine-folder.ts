@@ -34,7 +34,9 @@ export interface Examination {
   readonly findings: readonly Finding[];
 }
 
-const LOCK = /^lock-\d+\.sock(\.tmp)?$/;
+/** What processes show of themselves; those of one that was killed stay, and the next start replaces or removes them. */
+const OF_A_PROCESS = /^(?:lock-\d+\.sock|(?:node|peer)-\d{1,3}\.(?:sock|json))(?:\.[\d.]*tmp)?$/;
+const LOGS_FOLDER = "logs";
 const SHARD_FOLDER = /^\d{4}$/;
 const RESTORE = "restore the data folder from a backup";
 
@@ -153,10 +155,11 @@ class FolderExamination {
   }
 
   #examineNames(): void {
-    const known = new Set([FORMAT_FILE, basename(shardsDirectory(this.#dataDir)), DAMAGED_FOLDER]);
+    const shards = basename(shardsDirectory(this.#dataDir));
+    const known = new Set([FORMAT_FILE, shards, DAMAGED_FOLDER, LOGS_FOLDER]);
     for (const name of readdirSync(this.#dataDir)) {
       const path = join(this.#dataDir, name);
-      if (known.has(name) || LOCK.test(name)) continue;
+      if (known.has(name) || OF_A_PROCESS.test(name)) continue;
       if (SNAPSHOT_FOLDER.test(name)) {
         const sentence = "a backup was taken of it when the broker ended";
         this.#report("warning", "LEFTOVER_FILE", path, sentence, undefined, "the next backup removes it");

@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import type { VerifyJob, VerifyResult } from "@millrace/journal/internal";
 import { Piscina } from "piscina";
 import { errorOfJob } from "../thread/job-outcome.ts";
+import { POOL_EXEC_ARGV } from "../thread/pool-exec-argv.ts";
 import type { VerifyOutcome, VerifyTask } from "../thread/verify-worker.ts";
 
 const KIB = 1024;
@@ -12,8 +13,7 @@ export class VerifyPool {
     filename: new URL("../thread/verify-worker.js", import.meta.url).href,
     minThreads: 0,
     maxThreads: availableParallelism(),
-    // None of the process's own: a loader or agent given to it by --import would run in each thread.
-    execArgv: [],
+    execArgv: [...POOL_EXEC_ARGV],
   });
   readonly #progress: Int32Array = new Int32Array(new SharedArrayBuffer(4));
 

@@ -2,13 +2,14 @@
  * Records from a gateway to a shard: BATCH and REQUEST stand in the inbound ring, READ and UNTAIL in the ring
  * for reads, LEND, RECALL, DETACH and SETTLE in the ring for consumers. The ring's own header (length, type)
  * comes first; word indexes here count from the start of that header, so a record at byte index `i` of the
- * ring has its field W at `words[(i >> 2) + W]`. 64 bit fields are two words, low word first.
+ * ring has its field W at `words[(i >> 2) + W]`. 64 bit fields are two words, low word first. The ids of sessions (in a
+ * BATCH), streams, requests and consumers name their gateway, see gateway-ids.ts: several write through the same rings.
  *
  *   BATCH    the journal entry itself (see the journal's entry layout): the gateway fills the fields of the
  *            entry's header that the client decided, leaves room for the rest, and copies the stored payload
  *            behind it. The shard completes the header in place.
  *   READ     | 2 streamId | 3 sharedStreamId | 4 topicId | 5 partition | 6,7 offset | 8 maxBytes |
- *   UNTAIL   | 2 topicId | 3 partition |
+ *   UNTAIL   | 2 topicId | 3 partition | 4 gateway | 5 - |
  *   REQUEST  | 2 requestId | 3 payload bytes | 4.. MessagePack [kind, ...arguments] |
  *   LEND     | 2 consumerId | 3 subscriptionId | 4 messages | 5 bytes |
  *   RECALL   | 2 consumerId |
@@ -27,6 +28,19 @@ export const INBOUND = {
   SETTLE: 70,
 } as const;
 
+/** The three rings from a gateway to a shard: each has its own order. */
+export const RING_INBOUND = 0;
+export const RING_READS = 1;
+export const RING_CONSUMERS = 2;
+export const RINGS = 3;
+
+/** The ring in which records of a type stand; -1: there are no such records. */
+export function ringOf(type: number): number {
+  if (type === INBOUND.BATCH || type === INBOUND.REQUEST) return RING_INBOUND;
+  if (type === INBOUND.READ || type === INBOUND.UNTAIL) return RING_READS;
+  return type >= INBOUND.LEND && type <= INBOUND.SETTLE ? RING_CONSUMERS : -1;
+}
+
 export const READ_STREAM_ID = 2;
 export const READ_SHARED_STREAM_ID = 3;
 export const READ_TOPIC_ID = 4;
@@ -38,7 +52,8 @@ export const READ_BYTES = 32;
 
 export const UNTAIL_TOPIC_ID = 2;
 export const UNTAIL_PARTITION = 3;
-export const UNTAIL_BYTES = 8;
+export const UNTAIL_GATEWAY = 4;
+export const UNTAIL_BYTES = 16;
 
 export const REQUEST_ID = 2;
 export const REQUEST_LENGTH = 3;

@@ -2,7 +2,8 @@ import type { ProgressReason } from "@millrace/protocol";
 
 /**
  * Records from a shard (or the reader thread) to a gateway: what stands in the outbound ring. Word indexes
- * count from the start of the ring's record header, as in inbound-layout.ts.
+ * count from the start of the ring's record header, as in inbound-layout.ts. Word 2 is an id that names its gateway (see
+ * gateway-ids.ts), but for AVAILABLE, which is for every gateway, and NOTICE.
  *
  *   ACK           | 2 sessionId | 3 topicId | 4 partition | 5 durability | 6,7 producerId | 8,9 firstSequence |
  *                 | 10,11 baseOffset | 12 count | 13 logEpoch |
@@ -19,7 +20,7 @@ import type { ProgressReason } from "@millrace/protocol";
  *   EMPTY         | 2 consumerId | 3 messages | 4 bytes |
  *   LEASED        | 2 consumerId | 3 messages | 4 frame bytes | 5 - | 6.. the LEASED frame |
  *   SETTLED       | 2 consumerId | 3 settleId | 4 outcome (0 or an error number) | 5 messages |
- *   NOTICE        | 2 payload bytes | 3 - | 4.. MessagePack [kind, ...arguments] |
+ *   NOTICE        | 2 payload bytes | 3 consumerId, or -1: for every gateway | 4.. MessagePack [kind, ...arguments] |
  */
 export const OUTBOUND = {
   ACK: 1,
@@ -36,6 +37,9 @@ export const OUTBOUND = {
   SETTLED: 12,
   NOTICE: 13,
 } as const;
+
+/** Of all but AVAILABLE and NOTICE: an id that names the gateway. */
+export const OUTBOUND_ID = 2;
 
 export const ACK_SESSION_ID = 2;
 export const ACK_TOPIC_ID = 3;
@@ -118,5 +122,8 @@ export const SETTLED_MESSAGES = 5;
 export const SETTLED_BYTES = 16;
 
 export const NOTICE_LENGTH = 2;
+/** The consumer that it is about, or NOTICE_TO_ALL. */
+export const NOTICE_TO = 3;
+export const NOTICE_TO_ALL = -1;
 /** Byte position of the MessagePack payload from the record's start. */
 export const NOTICE_PAYLOAD = 16;

@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import type { BackgroundJob } from "@millrace/journal";
 import { Piscina } from "piscina";
 import { type JobOutcome, jobErrorOf } from "../thread/job-outcome.ts";
+import { POOL_EXEC_ARGV } from "../thread/pool-exec-argv.ts";
 
 /** Jobs that take milliseconds … */
 const QUICK_THREADS = 2;
@@ -37,8 +38,7 @@ function piscina(maxThreads: number): Piscina {
     minThreads: 0,
     maxThreads,
     idleTimeout: 30_000,
-    // None of the process's own: a loader or agent given to it by --import would run in each thread.
-    execArgv: [],
+    execArgv: [...POOL_EXEC_ARGV],
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
   });
 }

@@ -1,38 +1,27 @@
 import { Doorbell } from "@millrace/core";
-import type { BackgroundJob } from "@millrace/journal";
 import { MillraceError } from "@millrace/protocol";
 import { removeSnapshots } from "../backup/backup-command.ts";
 import { nodeControl } from "../backup/node-control.ts";
 import { clearRestoredMark, isMarkedRestored } from "../backup/restored-mark.ts";
-import { BROKER_LIMITS } from "../limits.ts";
 import type { Logger } from "../logger.ts";
-import type { SubscriptionOpening } from "../shard/subscription-requests.ts";
-import type { PartitionOpening } from "../shard/topic-requests.ts";
-import type { TopicTraits } from "../shard/topic-traits.ts";
 import type { ShardStatus } from "../shard/upkeep-requests.ts";
-import { buffersOf } from "../thread/job-outcome.ts";
-import type { FromShardThread, RecoveredShard, ShardStorageSizes } from "../thread/thread-messages.ts";
+import { SYSTEM_CLOCK, SYSTEM_ENTROPY } from "../system-clock.ts";
+import type { RecoveredShard, ShardStorageSizes } from "../thread/thread-messages.ts";
 import { VERSION } from "../version.ts";
-import { BackgroundPool } from "./background-pool.ts";
-import {
-  type DataFolder,
-  ensureFolder,
-  openDataFolder,
-  shardDirectory,
-  shardsDirectory,
-} from "./data-folder.ts";
+import type { CoordinatedAdmin } from "./catalog-admin.ts";
+import type { ClusterStatus } from "./cluster-status.ts";
+import { type DataFolder, ensureFolder, openDataFolder, shardDirectory } from "./data-folder.ts";
 import type { DiskState } from "./disk-watch.ts";
 import { FolderLock } from "./folder-lock.ts";
-import { GatewayLink } from "./gateway-link.ts";
-import type { ShardSlot } from "./link-turn.ts";
+import type { GatewayLink } from "./gateway-link.ts";
 import { nodeConditions } from "./node-conditions.ts";
 import { NodePort } from "./node-port.ts";
+import { NodeReporter, shardReport } from "./node-report.ts";
 import { NodeUpkeep } from "./node-upkeep.ts";
 import type { OutboundReader } from "./outbound-reader.ts";
-import { defaultShards, openingsByShard, shardThreadCount, traitsOf } from "./placement.ts";
-import { ReaderThread } from "./reader-thread.ts";
-import { ShardThread } from "./shard-thread.ts";
-import { openingOf } from "./subscription-admin.ts";
+import { defaultShards, shardThreadCount } from "./placement.ts";
+import { reconcileShard } from "./shard-reconciliation.ts";
+import { type OpenedShard, ShardThreads } from "./shard-threads.ts";
 import { measureVolume, reserveBytesFor, segmentBytesFor, type VolumeSpace } from "./volume.ts";
 
 export interface NodeOptions {
@@ -68,26 +57,23 @@ export class BrokerNode extends NodePort {
   readonly #options: NodeOptions;
   readonly #folder: DataFolder;
   readonly #lock: FolderLock;
-  readonly #pool: BackgroundPool;
   readonly #doorbellBuffer: SharedArrayBuffer;
-  readonly #threads: (ShardThread | undefined)[];
   readonly #upkeep: NodeUpkeep;
+  protected override readonly admin: CoordinatedAdmin = this.coordinatedAdmin();
   readonly #storage: ShardStorageSizes;
-  #restarts = 0;
-  #reader: ReaderThread | undefined;
+  readonly #reporter: NodeReporter = new NodeReporter(0, SYSTEM_ENTROPY.uint32());
+  #threads: ShardThreads | undefined;
+  #lostAtStart = false;
   #ready = false;
   #closing = false;
 
   private constructor(options: NodeOptions, folder: DataFolder, lock: FolderLock, volume: VolumeSpace) {
     const doorbell = Doorbell.allocate();
-    const threads = shardThreadCount(options.shardThreads, folder.shards);
-    super(folder.shards, threads, doorbell);
+    super(folder.shards, doorbell);
     this.#options = options;
     this.#folder = folder;
     this.#lock = lock;
-    this.#pool = new BackgroundPool();
     this.#doorbellBuffer = doorbell;
-    this.#threads = new Array<ShardThread | undefined>(threads).fill(undefined);
     this.#storage = {
       segmentBytes: segmentBytesFor(volume.totalBytes),
       reserveBytes: reserveBytesFor(volume.totalBytes, folder.shards),
@@ -101,9 +87,7 @@ export class BrokerNode extends NodePort {
       statuses: () => this.#statuses(),
       oldest: (shardId, limit) => this.ask(shardId, "oldest", [limit]),
       drop: (shardId, files) => this.ask(shardId, "drop", [files]),
-      onDiskRoom: () => {
-        for (const thread of this.#threads) if (thread !== undefined) this.#tellDiskRoom(thread);
-      },
+      onDiskRoom: (look) => this.#threads?.setDiskRoom(look),
       topicName: (topicId) => this.catalog.byId(topicId)?.name,
     });
   }
@@ -130,17 +114,8 @@ export class BrokerNode extends NodePort {
    * @throws MillraceError JOURNAL_DAMAGED, JOURNAL_QUARANTINED, …; close() must follow.
    */
   async start(): Promise<void> {
-    this.#reader = new ReaderThread({
-      shardsDirectory: shardsDirectory(this.#folder.path),
-      threads: this.#threads.length,
-      gatewayDoorbell: this.#doorbellBuffer,
-      replies: this.requests,
-      onPoke: () => this.turn.schedule(),
-      onLog: (message) => this.#options.logger.log(message.level, message.event, message.fields),
-      onDied: (error) => this.#readerDied(error),
-    });
-    const recovered = (await Promise.all(this.#threads.map((_, thread) => this.#startThread(thread)))).flat();
-    for (const shard of recovered) this.#options.logger.log("info", "shard-recovered", { ...shard });
+    const threads = this.#startThreads();
+    const recovered = await this.#openAll(threads);
     this.turn.schedule();
     await this.loadCatalog();
     // Nobody was told of them, and what shards do not know of them they would begin at the end.
@@ -149,6 +124,8 @@ export class BrokerNode extends NodePort {
     await Promise.all(recovered.map((shard) => this.#reconcile(shard)));
     for (const { subscriptionId } of unmade) await this.ask(0, "deleteSubscription", [subscriptionId]);
     await this.#upkeep.start();
+    if (this.#lostAtStart)
+      throw new MillraceError("INTERNAL", "a shard thread died while the broker started");
     this.#ready = true;
     this.#lock.receive(
       nodeControl({
@@ -166,7 +143,7 @@ export class BrokerNode extends NodePort {
     this.#upkeep.stop();
     this.#ready = false;
     this.turn.flush();
-    await Promise.all(this.#threads.map((thread) => thread?.drain()));
+    await this.#threads?.drain();
     // The last answers are in the rings.
     this.turn.run();
   }
@@ -176,9 +153,8 @@ export class BrokerNode extends NodePort {
     this.#closing = true;
     this.#upkeep.stop();
     this.#ready = false;
-    await Promise.all(this.#threads.map((thread) => thread?.terminate()));
-    await this.#reader?.terminate();
-    await this.#pool.close();
+    await this.#threads?.terminate();
+    this.#reporter.stop();
     for (const slot of this.slots) this.requests.rejectShard(slot.shardId);
     await this.#lock.release();
   }
@@ -196,17 +172,50 @@ export class BrokerNode extends NodePort {
     };
   }
 
+  async clusterStatus(): Promise<ClusterStatus> {
+    const { low, freeBytes, totalBytes } = this.#upkeep.disk;
+    const statuses = new Map((await this.#statuses()).map((status) => [status.shardId, status]));
+    return {
+      version: VERSION,
+      clusterId: this.#folder.clusterId,
+      nodeId: 0,
+      timeMs: SYSTEM_CLOCK.wallMs(),
+      supervisor: { pid: null, note: "one process, which needs none" },
+      coordinator: 0,
+      topics: count(this.topics()),
+      subscriptions: count(this.subscriptions()),
+      disk: { low, freeBytes, totalBytes, retentionTotalBytes: this.#upkeep.retentionTotalBytes },
+      nodes: [
+        this.#reporter.report({
+          isDraining: this.#closing,
+          ready: this.ready,
+          conditions: this.conditions,
+          url: null,
+          load: this.handler?.load(),
+          links: [],
+        }),
+      ],
+      shards: this.slots.map(({ shardId, failed, link }) =>
+        shardReport(0, shardId, statuses.get(shardId), { failed, ...link?.fill }),
+      ),
+    };
+  }
+
   #statuses(): Promise<ShardStatus[]> {
-    const up = this.slots.filter((slot) => slot.link !== undefined && slot.failed === undefined);
+    const up = this.slots.filter((slot) => slot.way !== undefined && slot.failed === undefined);
     return Promise.all(up.map((slot) => this.ask(slot.shardId, "status", [])));
   }
 
   /** For tests of supervision: the thread of this shard dies as if it had crashed. */
   async crashShardThread(shardId: number): Promise<void> {
-    await this.#threads[this.slot(shardId).thread]?.crash();
+    await this.#threads?.crash(shardId);
   }
 
   // What the port needs of the node.
+
+  get clusterId(): string {
+    return this.#folder.clusterId;
+  }
 
   get ready(): boolean {
     return this.#ready && this.slots.every((slot) => slot.failed === undefined);
@@ -220,73 +229,57 @@ export class BrokerNode extends NodePort {
   }
 
   protected override readerOutbound(): OutboundReader | undefined {
-    return this.#reader?.outbound;
+    return this.#threads?.readerOutbound;
   }
 
   protected override logInfo(event: string, fields: Record<string, unknown>): void {
     this.#options.logger.log("info", event, fields);
   }
 
-  // Threads.
+  // Shards.
 
-  async #startThread(thread: number): Promise<readonly RecoveredShard[]> {
-    const slots = this.slots.filter((slot) => slot.thread === thread && slot.failed === undefined);
-    const reader = this.#reader as ReaderThread;
-    const started = new ShardThread({
-      shards: slots.map(({ shardId }) => ({
-        shardId,
-        directory: shardDirectory(this.#folder.path, shardId),
-      })),
-      shardCount: this.slots.length,
+  #startThreads(): ShardThreads {
+    const { dataDir, shardThreads, logger } = this.#options;
+    const shardCount = this.slots.length;
+    const threads = new ShardThreads({
+      dataDir,
+      shardCount,
+      threads: shardThreadCount(shardThreads, shardCount),
       gatewayDoorbell: this.#doorbellBuffer,
-      readerDoorbell: reader.doorbellBuffer,
-      liveWrites: reader.liveWritesBuffer,
+      replies: this.requests,
       storage: this.#storage,
-      onPoke: () => this.turn.schedule(),
-      onMessage: (message) => this.#onThreadMessage(started, message),
-      onDied: (error) => this.#threadDied(thread, error),
+      logger,
+      handler: {
+        onPoke: () => this.turn.schedule(),
+        onShardDown: (shardId) => this.#shardDown(shardId),
+        onShardsReopened: (opened) => this.#takeBack(opened),
+        onShardFailed: (shardId, error) => {
+          if (error.code === "JOURNAL_QUARANTINED") this.#shardRefused(shardId, error.message);
+          else this.#shardFailed(shardId, `${error.code}: ${error.message}`);
+        },
+        // Nobody but this process is to have this folder: there is no way back either.
+        onShardFenced: (shardId, error) => this.#shardFailed(shardId, `${error.code}: ${error.message}`),
+      },
     });
-    this.#threads[thread] = started;
-    reader.attach(thread, started.readerLink, started.doorbellBuffer);
-    const { recovered, refused } = await started.ready();
-    for (const { shardId, message } of refused) this.#shardRefused(shardId, message);
-    this.#tellDiskRoom(started);
-    for (const slot of slots) {
-      if (slot.failed !== undefined) continue;
-      const link = started.links.get(slot.shardId);
-      if (link !== undefined)
-        slot.link = new GatewayLink(link, started.doorbell, this.requests, slot.shardId);
-    }
+    this.#threads = threads;
+    return threads;
+  }
+
+  /** Opens all shards. Those that were quarantined by an earlier run stay away; any other failure is thrown. */
+  async #openAll(threads: ShardThreads): Promise<RecoveredShard[]> {
+    const outcomes = await Promise.allSettled(this.slots.map(({ shardId }) => threads.open(shardId)));
+    const recovered: RecoveredShard[] = [];
+    outcomes.forEach((outcome, shardId) => {
+      if (outcome.status === "fulfilled") {
+        this.#attach(outcome.value);
+        recovered.push(outcome.value.recovered);
+      } else {
+        const { reason } = outcome as { reason: unknown };
+        if (!(reason instanceof MillraceError && reason.code === "JOURNAL_QUARANTINED")) throw reason;
+        this.#shardRefused(shardId, reason.message);
+      }
+    });
     return recovered;
-  }
-
-  #tellDiskRoom(thread: ShardThread): void {
-    const { low, roomBytes } = this.#upkeep.disk;
-    thread.send({ kind: "disk", low, roomBytes: roomBytes / this.slots.length });
-  }
-
-  #onThreadMessage(thread: ShardThread, message: FromShardThread): void {
-    if (message.kind === "log") {
-      this.#options.logger.log(message.level, message.event, message.fields);
-    } else if (message.kind === "job") {
-      this.#runJob(thread, message.jobId, message.job);
-    } else if (message.kind === "shard-failed") {
-      this.#shardFailed(message.shardId, `${message.code}: ${message.message}`);
-    }
-  }
-
-  #runJob(thread: ShardThread, jobId: number, job: BackgroundJob): void {
-    void this.#pool
-      .run(job)
-      .then((outcome) => thread.send({ kind: "job-done", jobId, outcome }, buffersOf(outcome.result)));
-  }
-
-  #shardFailed(shardId: number, reason: string): void {
-    const slot = this.slot(shardId);
-    slot.failed = reason;
-    this.#options.logger.log("error", "shard-failed", { shardId, reason });
-    this.requests.rejectShard(shardId);
-    this.handler?.onShardFailed(shardId, reason);
   }
 
   /** Quarantined by an earlier run. The others are served without it, unless it holds the catalog. */
@@ -300,78 +293,94 @@ export class BrokerNode extends NodePort {
     this.#shardFailed(shardId, message);
   }
 
-  /** A dead thread is started again with fresh rings; what its gateway had in flight there failed. */
-  #threadDied(thread: number, error: Error): void {
-    const slots = this.slots.filter((slot) => slot.thread === thread && slot.failed === undefined);
-    for (const slot of slots) {
-      slot.link = undefined;
-      this.requests.rejectShard(slot.shardId);
-      if (this.#ready) this.handler?.onShardDown(slot.shardId);
-    }
-    // Before the first start is through, start() itself reports the error.
-    if (this.#closing || !this.#ready) return;
-    this.#restarts += 1;
-    this.#options.logger.log("error", "shard-thread-died", {
-      thread,
-      error: error.message,
-      restarts: this.#restarts,
-    });
-    void this.#restartThread(thread, slots);
+  #shardFailed(shardId: number, reason: string): void {
+    const slot = this.slot(shardId);
+    slot.failed = reason;
+    this.#options.logger.log("error", "shard-failed", { shardId, reason });
+    this.requests.rejectShard(shardId);
+    this.handler?.onShardFailed(shardId, reason);
   }
 
-  async #restartThread(thread: number, slots: readonly ShardSlot[]): Promise<void> {
+  /** What its gateway had in flight there fails; it comes back with fresh rings. */
+  #shardDown(shardId: number): void {
+    this.#setLink(shardId, undefined);
+    this.requests.rejectShard(shardId);
+    // start() itself reports what happens before it is through.
+    if (this.#ready) this.handler?.onShardDown(shardId);
+    else this.#lostAtStart = true;
+  }
+
+  #attach({ recovered, link }: OpenedShard): void {
+    this.#options.logger.log("info", "shard-recovered", { ...recovered });
+    this.#setLink(recovered.shardId, link);
+  }
+
+  #setLink(shardId: number, link: GatewayLink | undefined): void {
+    const slot = this.slot(shardId);
+    slot.link = link;
+    slot.way = link;
+  }
+
+  /**
+   * What a partition holds is in the journal, that it exists is in the catalog: until a shard is reconciled with that, it would
+   * say of an empty partition that there is none. So nobody but its reconciliation reaches it before.
+   */
+  async #takeBack(opened: readonly OpenedShard[]): Promise<void> {
+    for (const shard of opened) {
+      this.#attach(shard);
+      const slot = this.slot(shard.recovered.shardId);
+      if (this.#ready && slot.shardId !== 0) slot.way = undefined;
+    }
+    this.turn.schedule();
+    if (!this.#ready) return;
+    const catalog = opened.find(({ recovered }) => recovered.shardId === 0);
+    const hasCatalog =
+      catalog === undefined || (await this.#attempt(catalog, () => this.reloadCatalog(this.admin)));
+    await Promise.all(
+      opened.map(async (shard) => {
+        if (shard === catalog && !hasCatalog) return;
+        const isBack = await this.#attempt(shard, () => this.#reconcile(shard.recovered));
+        if (!isBack) return;
+        const { shardId } = shard.recovered;
+        this.#setLink(shardId, shard.link);
+        this.handler?.onShardUp(shardId);
+      }),
+    );
+  }
+
+  /** A shard that was lost once more is brought back by whoever hears of that. @returns whether it succeeded */
+  async #attempt({ recovered, link }: OpenedShard, action: () => Promise<void>): Promise<boolean> {
+    const { shardId } = recovered;
     try {
-      if (this.#restarts > BROKER_LIMITS.shardRestartsMax) {
-        throw new MillraceError("INTERNAL", `shard threads died ${this.#restarts} times; giving up`);
-      }
-      const recovered = await this.#startThread(thread);
-      this.turn.schedule();
-      if (slots.some(({ shardId }) => shardId === 0)) await this.reloadCatalog();
-      await Promise.all(recovered.map((shard) => this.#reconcile(shard)));
-      this.#options.logger.log("info", "shard-thread-restarted", { thread });
-      for (const slot of slots) this.handler?.onShardUp(slot.shardId);
+      await action();
+      return this.slot(shardId).link === link;
     } catch (error) {
-      if (this.#closing) return;
-      const reason = error instanceof Error ? error.message : String(error);
-      for (const slot of slots) this.#shardFailed(slot.shardId, reason);
+      if (this.#closing || this.slot(shardId).link !== link) return false;
+      this.#shardFailed(shardId, error instanceof Error ? error.message : String(error));
+      return false;
     }
   }
 
-  /** Without the reader nobody can replay, and reads are lost with it: start it and all shards afresh. */
-  #readerDied(error: Error): void {
-    if (this.#closing) return;
-    this.#options.logger.log("error", "reader-thread-died", { error: error.message });
-    this.#reader?.restart();
-    for (const thread of this.#threads) void thread?.crash();
-  }
-
-  async #reconcile(shard: RecoveredShard): Promise<void> {
-    const openings: PartitionOpening[] = [];
-    const traits: TopicTraits[] = [];
-    for (const topic of this.catalog.topics()) {
-      if (topic.retention !== undefined || topic.deadLetterOf !== undefined) traits.push(traitsOf(topic));
-      for (const [shardId, partitions] of openingsByShard(topic)) {
-        if (shardId === shard.shardId) openings.push(...partitions);
-      }
-    }
-    const directory = shardDirectory(this.#folder.path, shard.shardId);
+  async #reconcile({ shardId, cleanShutdown }: RecoveredShard): Promise<void> {
+    const directory = shardDirectory(this.#folder.path, shardId);
     const restored = isMarkedRestored(directory);
-    await this.ask(shard.shardId, "reconcile", [openings, shard.cleanShutdown, restored, traits]);
-    await this.#reconcileSubscriptions(shard.shardId);
+    const slot = this.slot(shardId);
+    const { link } = slot;
+    await reconcileShard(this.catalog, shardId, { cleanShutdown, restored }, (kind, args) =>
+      this.requests.ask(shardId, kind, args, (requestId, payload) => {
+        if (link === undefined || slot.link !== link) return false;
+        link.request(requestId, payload);
+        slot.dirty = true;
+        this.turn.schedule();
+        return true;
+      }),
+    );
     if (restored) clearRestoredMark(directory);
   }
+}
 
-  /** In pages: there may be more than one record of a ring holds. */
-  async #reconcileSubscriptions(shardId: number): Promise<void> {
-    const openings: SubscriptionOpening[] = [];
-    for (const subscription of this.catalog.subscriptions()) {
-      const topic = this.catalog.byId(subscription.topicId);
-      if (topic?.shards.includes(shardId)) openings.push(openingOf(subscription, topic.name));
-    }
-    const page = BROKER_LIMITS.subscriptionsPageMax;
-    for (let from = 0; from === 0 || from < openings.length; from += page) {
-      const isLast = from + page >= openings.length;
-      await this.ask(shardId, "reconcileSubscriptions", [openings.slice(from, from + page), isLast]);
-    }
-  }
+function count(items: Iterable<unknown>): number {
+  let found = 0;
+  for (const _ of items) found += 1;
+  return found;
 }

@@ -1,10 +1,12 @@
 import type { Subscription } from "../subscription/subscription.ts";
-import type { Topic } from "../topic.ts";
+import { compactTopic, type Topic } from "../topic.ts";
 
 /** The node's copy of the catalog, for lookups on the gateway thread. Changed only by commits of shard 0. */
 export class CatalogView {
   readonly #byName: Map<string, Topic> = new Map();
   readonly #byId: Map<number, Topic> = new Map();
+  /** Topics that some of their shards may not have open yet. */
+  readonly #unmade: Set<number> = new Set();
   readonly #subscriptionsById: Map<number, Subscription> = new Map();
   /** By topic, then by name; oldest first. */
   readonly #subscriptionsByTopic: Map<number, Map<string, Subscription>> = new Map();
@@ -45,9 +47,28 @@ export class CatalogView {
     await eachOf(page, (subscription) => this.addSubscription(subscription));
   }
 
-  add(topic: Topic): void {
+  /** @param made whether its shards are known to have it open; one that is made stays so */
+  add(given: Topic, made: boolean = true): void {
+    const topic = compactTopic(given);
+    if (made) this.#unmade.delete(topic.topicId);
+    else if (!this.#byId.has(topic.topicId)) this.#unmade.add(topic.topicId);
     this.#byName.set(topic.name, topic);
     this.#byId.set(topic.topicId, topic);
+  }
+
+  /** Some of its shards may not have it open, as far as is known. */
+  unmake({ topicId }: Topic): void {
+    this.#unmade.add(topicId);
+  }
+
+  /** Whether all shards of the topic are known to have it open. */
+  isMade(topicId: number): boolean {
+    return !this.#unmade.has(topicId);
+  }
+
+  /** The same topic, unless it is unknown or not made. */
+  made(topic: Topic | undefined): Topic | undefined {
+    return topic === undefined || this.#unmade.has(topic.topicId) ? undefined : topic;
   }
 
   /** Its subscriptions go with it. */
@@ -55,6 +76,7 @@ export class CatalogView {
     // The name may already belong to a younger topic.
     if (this.#byName.get(topic.name)?.topicId === topic.topicId) this.#byName.delete(topic.name);
     this.#byId.delete(topic.topicId);
+    this.#unmade.delete(topic.topicId);
     for (const { subscriptionId } of this.subscriptions(topic.topicId)) {
       this.#subscriptionsById.delete(subscriptionId);
     }

@@ -13,6 +13,7 @@ import {
 import { dirname, join, resolve } from "node:path";
 import { MillraceError } from "@millrace/protocol";
 import { BROKER_LIMITS } from "../limits.ts";
+import { refuseNetworkFileSystem } from "./file-system.ts";
 
 /** Raised when a data folder of the new version cannot be read by the old one. */
 export const DATA_FORMAT_VERSION = 1;
@@ -40,7 +41,10 @@ export function shardsDirectory(dataDir: string): string {
   return join(dataDir, "shards");
 }
 
-/** Creates the folder if need be, so that it can be locked. */
+/**
+ * Creates the folder if need be, so that it can be locked.
+ * @throws MillraceError DATA_DIR_UNUSABLE, also for a network file system
+ */
 export function ensureFolder(dataDir: string): void {
   const target = resolve(dataDir);
   try {
@@ -59,6 +63,7 @@ export function ensureFolder(dataDir: string): void {
       },
     );
   }
+  refuseNetworkFileSystem(target);
 }
 
 /**

@@ -1,10 +1,11 @@
-import type { GatewayLink } from "./gateway-link.ts";
 import { type GatewayPort, SHARD_DOWN } from "./gateway-port.ts";
 import type { LinkTurn, ShardSlot } from "./link-turn.ts";
+import type { ShardWay } from "./shard-way.ts";
 
 /** The part of the port through which every batch, read and lease goes. */
 type DataPort = Pick<
   GatewayPort,
+  | "gateway"
   | "claimBatch"
   | "batchBytes"
   | "batchWords"
@@ -19,31 +20,33 @@ type DataPort = Pick<
 
 /** The data path of a node: nothing here waits, allocates or throws. What is written is told to the shard by the turn. */
 export class DataPath implements DataPort {
+  readonly gateway: number;
   readonly #slots: readonly ShardSlot[];
   readonly #turn: LinkTurn;
 
-  constructor(slots: readonly ShardSlot[], turn: LinkTurn) {
+  constructor(slots: readonly ShardSlot[], turn: LinkTurn, gateway: number) {
     this.#slots = slots;
     this.#turn = turn;
+    this.gateway = gateway;
   }
 
   claimBatch(shardId: number, storedBytes: number): number {
-    const link = this.#up(shardId);
-    if (link === undefined) return SHARD_DOWN;
-    return link.claimBatch(storedBytes);
+    const way = this.#up(shardId);
+    if (way === undefined) return SHARD_DOWN;
+    return way.claimBatch(storedBytes);
   }
 
   batchBytes(shardId: number): Buffer {
-    return this.#link(shardId).inbound.bytes;
+    return this.#way(shardId).bytes;
   }
 
   batchWords(shardId: number): Int32Array {
-    return this.#link(shardId).inbound.words;
+    return this.#way(shardId).words;
   }
 
   commitBatch(shardId: number, index: number): void {
     const slot = this.#slots[shardId] as ShardSlot;
-    slot.link?.commitBatch(index);
+    slot.way?.commitBatch(index);
     slot.dirty = true;
     this.#turn.schedule();
   }
@@ -57,37 +60,37 @@ export class DataPath implements DataPort {
     offset: number,
     maxBytes: number,
   ): number {
-    const link = this.#up(shardId);
-    if (link === undefined) return SHARD_DOWN;
-    const outcome = link.read(streamId, sharedStreamId, topicId, partition, offset, maxBytes);
+    const way = this.#up(shardId);
+    if (way === undefined) return SHARD_DOWN;
+    const outcome = way.read(streamId, sharedStreamId, topicId, partition, offset, maxBytes);
     // At once: whoever reads works on it while this turn still sends what came before.
-    link.flush();
+    way.flush();
     this.#turn.schedule();
     return outcome;
   }
 
   untail(shardId: number, topicId: number, partition: number): number {
-    const link = this.#up(shardId);
-    if (link === undefined) return SHARD_DOWN;
-    return this.#wrote(shardId, link.untail(topicId, partition));
+    const way = this.#up(shardId);
+    if (way === undefined) return SHARD_DOWN;
+    return this.#wrote(shardId, way.untail(topicId, partition, this.gateway));
   }
 
   lend(shardId: number, consumerId: number, subscriptionId: number, messages: number, bytes: number): number {
-    const link = this.#up(shardId);
-    if (link === undefined) return SHARD_DOWN;
-    return this.#wrote(shardId, link.lend(consumerId, subscriptionId, messages, bytes));
+    const way = this.#up(shardId);
+    if (way === undefined) return SHARD_DOWN;
+    return this.#wrote(shardId, way.lend(consumerId, subscriptionId, messages, bytes));
   }
 
   recall(shardId: number, consumerId: number): number {
-    const link = this.#up(shardId);
-    if (link === undefined) return SHARD_DOWN;
-    return this.#wrote(shardId, link.recall(consumerId));
+    const way = this.#up(shardId);
+    if (way === undefined) return SHARD_DOWN;
+    return this.#wrote(shardId, way.recall(consumerId));
   }
 
   detach(shardId: number, consumerId: number): number {
-    const link = this.#up(shardId);
-    if (link === undefined) return SHARD_DOWN;
-    return this.#wrote(shardId, link.detach(consumerId));
+    const way = this.#up(shardId);
+    if (way === undefined) return SHARD_DOWN;
+    return this.#wrote(shardId, way.detach(consumerId));
   }
 
   settle(
@@ -103,9 +106,9 @@ export class DataPath implements DataPort {
     argument: number,
     reason: Uint8Array | undefined,
   ): number {
-    const link = this.#up(shardId);
-    if (link === undefined) return SHARD_DOWN;
-    const outcome = link.settle(
+    const way = this.#up(shardId);
+    if (way === undefined) return SHARD_DOWN;
+    const outcome = way.settle(
       consumerId,
       settleId,
       action,
@@ -127,14 +130,14 @@ export class DataPath implements DataPort {
     return outcome;
   }
 
-  #up(shardId: number): GatewayLink | undefined {
+  #up(shardId: number): ShardWay | undefined {
     const slot = this.#slots[shardId] as ShardSlot;
-    return slot.failed === undefined ? slot.link : undefined;
+    return slot.failed === undefined ? slot.way : undefined;
   }
 
-  #link(shardId: number): GatewayLink {
-    const link = this.#slots[shardId]?.link;
-    if (link === undefined) throw new Error(`shard is down: shardId=${shardId}`);
-    return link;
+  #way(shardId: number): ShardWay {
+    const way = this.#slots[shardId]?.way;
+    if (way === undefined) throw new Error(`shard is down: shardId=${shardId}`);
+    return way;
   }
 }

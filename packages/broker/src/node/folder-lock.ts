@@ -1,15 +1,14 @@
 import { randomInt } from "node:crypto";
-import { chmodSync, closeSync, openSync, readdirSync, renameSync, unlinkSync } from "node:fs";
+import { chmodSync, readdirSync, renameSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MillraceError } from "@millrace/protocol";
+import { NODE_SOCKET_NAME } from "../cluster/control-messages.ts";
+import { SocketFolder } from "./socket-folder.ts";
 
 /** Each process that wants the folder has a socket of its own here; the number is random. */
 const SOCKET_NAME = /^lock-\d+\.sock$/;
-const SOCKET_NAME_BYTES_MAX = "lock-4294967295.sock.tmp".length;
-/** sun_path holds 108 bytes with its terminator on Linux, 104 elsewhere. */
-const SOCKET_PATH_BYTES_MAX = process.platform === "linux" ? 107 : 103;
 const ANSWER_TIMEOUT_MS = 2_000;
 const TRIES_MAX = 8;
 const WAIT_MS_MAX = 50;
@@ -41,36 +40,44 @@ interface Reception {
 export class FolderLock {
   readonly #server: Server;
   readonly #path: string;
-  readonly #directoryFd: number;
+  readonly #folder: SocketFolder;
   readonly #reception: Reception;
 
-  private constructor(server: Server, path: string, directoryFd: number, reception: Reception) {
+  private constructor(server: Server, path: string, folder: SocketFolder, reception: Reception) {
     this.#server = server;
     this.#path = path;
-    this.#directoryFd = directoryFd;
+    this.#folder = folder;
     this.#reception = reception;
   }
 
-  /** @throws MillraceError DATA_DIR_IN_USE, DATA_DIR_UNUSABLE */
-  static async acquire(dataDir: string, version: string): Promise<FolderLock> {
-    const directoryFd = openFolder(dataDir);
+  /**
+   * Nodes of a cluster that live on without their supervisor have the folder in use as well; only another supervisor may come
+   * to them ("nodes-may-live").
+   * @throws MillraceError DATA_DIR_IN_USE, DATA_DIR_UNUSABLE
+   */
+  static async acquire(
+    dataDir: string,
+    version: string,
+    nodes: "no-nodes" | "nodes-may-live" = "no-nodes",
+  ): Promise<FolderLock> {
+    const folder = SocketFolder.open(dataDir);
     try {
-      const folder = socketFolder(dataDir, directoryFd);
       for (let tries = 1; tries <= TRIES_MAX; tries += 1) {
         const name = `lock-${randomInt(2 ** 32)}.sock`;
-        const path = join(folder, name);
+        const path = folder.at(name);
         const reception: Reception = { says: TRYING, talk: undefined, sockets: new Set() };
         const server = await listen(path, reception, ` pid=${process.pid} version=${version}\n`);
         let other: string | undefined;
         try {
-          other = await askOthers(folder, name);
+          other = await askOthers(folder.path, name);
+          if (other === undefined && nodes === "no-nodes") other = await livingNode(folder.path);
         } catch (error) {
           await withdraw(server, path, reception);
           throw error;
         }
         if (other === undefined) {
           reception.says = HOLDING;
-          return new FolderLock(server, path, directoryFd, reception);
+          return new FolderLock(server, path, folder, reception);
         }
         await withdraw(server, path, reception);
         if (!other.startsWith(TRYING)) {
@@ -88,7 +95,7 @@ export class FolderLock {
         { details: { dataDir } },
       );
     } catch (error) {
-      closeSync(directoryFd);
+      folder.close();
       throw error;
     }
   }
@@ -99,17 +106,16 @@ export class FolderLock {
    * @throws MillraceError DATA_DIR_UNUSABLE, also when the lock is somebody else's
    */
   static async connectToHolder(dataDir: string): Promise<Socket | undefined> {
-    const directoryFd = openFolder(dataDir);
+    const folder = SocketFolder.open(dataDir);
     try {
-      const folder = socketFolder(dataDir, directoryFd);
-      for (const name of readdirSync(folder)) {
+      for (const name of readdirSync(folder.path)) {
         if (!SOCKET_NAME.test(name)) continue;
-        const socket = await connected(join(folder, name));
+        const socket = await connected(folder.at(name));
         if (socket !== undefined) return socket;
       }
       return undefined;
     } finally {
-      closeSync(directoryFd);
+      folder.close();
     }
   }
 
@@ -120,27 +126,8 @@ export class FolderLock {
 
   async release(): Promise<void> {
     await withdraw(this.#server, this.#path, this.#reception);
-    closeSync(this.#directoryFd);
+    this.#folder.close();
   }
-}
-
-function openFolder(dataDir: string): number {
-  try {
-    return openSync(dataDir, "r");
-  } catch (cause) {
-    throw new MillraceError("DATA_DIR_UNUSABLE", `cannot open the data folder: ${dataDir}`, { cause });
-  }
-}
-
-/** A path short enough for a socket address: through the open folder where the plain one is too long. */
-function socketFolder(dataDir: string, directoryFd: number): string {
-  const bytes = Buffer.byteLength(dataDir) + 1 + SOCKET_NAME_BYTES_MAX;
-  if (bytes <= SOCKET_PATH_BYTES_MAX) return dataDir;
-  if (process.platform === "linux") return `/proc/self/fd/${directoryFd}`;
-  throw new MillraceError(
-    "DATA_DIR_UNUSABLE",
-    `the data folder's path is too long for a socket: bytes=${bytes} max=${SOCKET_PATH_BYTES_MAX}`,
-  );
 }
 
 /** A server that listens before its name appears: a socket that refuses has nobody behind it, for good. */
@@ -217,6 +204,30 @@ async function askOthers(folder: string, own: string): Promise<string | undefine
     else return answer;
   }
   return trying;
+}
+
+/** What keeps the folder in use after its supervisor has gone. */
+async function livingNode(folder: string): Promise<string | undefined> {
+  for (const name of readdirSync(folder)) {
+    const nodeId = NODE_SOCKET_NAME.exec(name)?.[1];
+    if (nodeId === undefined || !(await isAnswered(join(folder, name)))) continue;
+    return `node ${nodeId} of a cluster runs without a supervisor: start one with "millrace serve --nodes N"`;
+  }
+  return undefined;
+}
+
+/** Somebody listens on the socket, whether it answers or not. */
+export function isAnswered(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", ({ code }: NodeJS.ErrnoException) =>
+      resolve(code !== "ECONNREFUSED" && code !== "ENOENT"),
+    );
+  });
 }
 
 function ask(path: string): Promise<string> {

@@ -1,6 +1,14 @@
 import type { ProgressReason } from "@millrace/protocol";
 import type { Subscription } from "../subscription/subscription.ts";
 import type { Topic } from "../topic.ts";
+import type { GatewayLoad } from "./cluster-status.ts";
+
+/** Who consumes a subscription at one gateway, or several. */
+export interface SubscriptionConsumers {
+  readonly count: number;
+  /** Mode stream: names of the clients that have partitions. */
+  readonly holders: readonly (readonly [partition: number, clientName: string])[];
+}
 
 /**
  * What a gateway is told by its node, always on the gateway's own thread, in the order in which each shard
@@ -54,8 +62,8 @@ export interface GatewayHandler {
     logEpoch: number,
   ): void;
   /**
-   * There is something to lease for this subscription at this shard: said once after an EMPTY of one of its consumers,
-   * or once when the partition is opened; again only after another EMPTY.
+   * There is something to lease for this subscription at this shard: said to every gateway, once after an EMPTY of one of its
+   * consumers, whosever it is, or once when the partition is opened; again only after another EMPTY.
    */
   onAvailable(shardId: number, subscriptionId: number): void;
   /**
@@ -97,9 +105,15 @@ export interface GatewayHandler {
   /** The shard's journal failed: it stays down until an operator repairs it; publishes get JOURNAL_FAILED. */
   onShardFailed(shardId: number, reason: string): void;
   onTopicCreated(topic: Topic): void;
+  /** Its settings have changed. */
+  onTopicAltered(topic: Topic): void;
   /** Its subscriptions are gone with it; onSubscriptionDeleted is not called for them. */
   onTopicDeleted(topic: Topic): void;
   onSubscriptionDeleted(subscription: Subscription): void;
   /** It was altered, or sought: `sought` says which. */
   onSubscriptionChanged(subscription: Subscription, sought: boolean): void;
+  /** Asked by other nodes: who consumes it here? */
+  consumersOf(subscriptionId: number): SubscriptionConsumers;
+  /** Asked for the node's status. */
+  load(): GatewayLoad;
 }

@@ -1,10 +1,12 @@
 import { copyBytes, type Doorbell, INSUFFICIENT_CAPACITY, OneToOneRingBuffer } from "@millrace/core";
-import { ENTRY_HEADER_BYTES, writeU64 } from "@millrace/journal/internal";
+import { RECORD_HEADER_BYTES } from "@millrace/core/internal";
+import { ENTRY_HEADER_BYTES } from "@millrace/journal/internal";
+import { BROKER_LIMITS } from "../limits.ts";
 import * as inbound from "../link/inbound-layout.ts";
 import { LINK_STATE, type LinkBuffers, REFUSALS, type RefusalReason } from "../link/link-buffers.ts";
+import { InboundWriter } from "./inbound-writer.ts";
 import { OutboundReader, type ReplyHandler } from "./outbound-reader.ts";
-
-const RING_HEADER_BYTES = 8;
+import { type LocalShardWay, RECORD_REFUSED } from "./shard-way.ts";
 
 /** A REQUEST that found no room in the ring. */
 interface WaitingRequest {
@@ -16,10 +18,12 @@ interface WaitingRequest {
  * The gateway's end of its link to one shard: produces into the inbound ring, consumes the outbound one.
  * Gateway thread only. Nothing written is visible to the shard before flush().
  */
-export class GatewayLink {
+export class GatewayLink extends InboundWriter implements LocalShardWay {
   readonly inbound: OneToOneRingBuffer;
   readonly #reads: OneToOneRingBuffer;
   readonly #consumers: OneToOneRingBuffer;
+  /** The three above, as inbound-layout.ts numbers them. */
+  readonly #rings: readonly OneToOneRingBuffer[];
   readonly outbound: OutboundReader;
   readonly #state: Int32Array;
   readonly #shardDoorbell: Doorbell;
@@ -28,9 +32,11 @@ export class GatewayLink {
   #waiting = false;
 
   constructor(buffers: LinkBuffers, shardDoorbell: Doorbell, replies: ReplyHandler, shardId: number) {
+    super();
     this.inbound = OneToOneRingBuffer.attach(buffers.inbound);
     this.#reads = OneToOneRingBuffer.attach(buffers.reads);
     this.#consumers = OneToOneRingBuffer.attach(buffers.consumers);
+    this.#rings = [this.inbound, this.#reads, this.#consumers];
     this.#state = new Int32Array(buffers.state);
     this.#shardDoorbell = shardDoorbell;
     this.outbound = new OutboundReader(
@@ -43,9 +49,26 @@ export class GatewayLink {
     );
   }
 
+  /** What claimBatch's index counts in. */
+  get bytes(): Buffer {
+    return this.inbound.bytes;
+  }
+
+  get words(): Int32Array {
+    return this.inbound.words;
+  }
+
   /** Why the shard refuses publishes at the moment; undefined while it takes them. */
   get refusal(): RefusalReason | undefined {
     return REFUSALS[Atomics.load(this.#state, LINK_STATE.REFUSAL)];
+  }
+
+  /** How full the rings for batches and for answers are, 0 to 1; what the shard keeps for its tail cache is not counted. */
+  get fill(): { readonly inboundFill: number; readonly outboundFill: number } {
+    const { tailCacheBytes } = BROKER_LIMITS;
+    const room = this.inbound.capacity - tailCacheBytes;
+    const used = Math.max(0, this.inbound.capacity - this.inbound.freeSpace() - tailCacheBytes);
+    return { inboundFill: used / room, outboundFill: this.outbound.fill };
   }
 
   /** Byte index of a BATCH entry with room for `storedBytes` of payload, or INSUFFICIENT_CAPACITY. */
@@ -55,111 +78,18 @@ export class GatewayLink {
     const index = this.#claim(
       this.inbound,
       inbound.INBOUND.BATCH,
-      ENTRY_HEADER_BYTES - RING_HEADER_BYTES + storedBytes,
+      ENTRY_HEADER_BYTES - RECORD_HEADER_BYTES + storedBytes,
     );
-    return index < 0 ? index : index - RING_HEADER_BYTES;
+    return index < 0 ? index : index - RECORD_HEADER_BYTES;
   }
 
   commitBatch(index: number): void {
-    this.inbound.commit(index + RING_HEADER_BYTES);
-  }
-
-  read(
-    streamId: number,
-    sharedStreamId: number,
-    topicId: number,
-    partition: number,
-    offset: number,
-    maxBytes: number,
-  ): number {
-    const index = this.#claim(this.#reads, inbound.INBOUND.READ, inbound.READ_BYTES);
-    if (index < 0) return index;
-    const words = this.#reads.words;
-    const w = (index - RING_HEADER_BYTES) >> 2;
-    words[w + inbound.READ_STREAM_ID] = streamId;
-    words[w + inbound.READ_SHARED_STREAM_ID] = sharedStreamId;
-    words[w + inbound.READ_TOPIC_ID] = topicId;
-    words[w + inbound.READ_PARTITION] = partition;
-    writeU64(words, w + inbound.READ_OFFSET, offset);
-    words[w + inbound.READ_MAX_BYTES] = maxBytes;
-    this.#reads.commit(index);
-    return 0;
-  }
-
-  untail(topicId: number, partition: number): number {
-    const index = this.#claim(this.#reads, inbound.INBOUND.UNTAIL, inbound.UNTAIL_BYTES);
-    if (index < 0) return index;
-    const w = (index - RING_HEADER_BYTES) >> 2;
-    this.#reads.words[w + inbound.UNTAIL_TOPIC_ID] = topicId;
-    this.#reads.words[w + inbound.UNTAIL_PARTITION] = partition;
-    this.#reads.commit(index);
-    return 0;
-  }
-
-  /** Credit for a consumer, as the next three for GatewayPort. */
-  lend(consumerId: number, subscriptionId: number, messages: number, bytes: number): number {
-    const index = this.#claim(this.#consumers, inbound.INBOUND.LEND, inbound.LEND_BYTES);
-    if (index < 0) return index;
-    const words = this.#consumers.words;
-    const w = (index - RING_HEADER_BYTES) >> 2;
-    words[w + inbound.CONSUMER_ID] = consumerId;
-    words[w + inbound.LEND_SUBSCRIPTION_ID] = subscriptionId;
-    words[w + inbound.LEND_MESSAGES] = messages;
-    words[w + inbound.LEND_CREDIT_BYTES] = bytes;
-    this.#consumers.commit(index);
-    return 0;
-  }
-
-  recall(consumerId: number): number {
-    return this.#consumerRecord(inbound.INBOUND.RECALL, inbound.RECALL_BYTES, consumerId);
-  }
-
-  detach(consumerId: number): number {
-    return this.#consumerRecord(inbound.INBOUND.DETACH, inbound.DETACH_BYTES, consumerId);
-  }
-
-  settle(
-    consumerId: number,
-    settleId: number,
-    action: number,
-    partition: number,
-    leaseEpoch: number,
-    leaseCounter: number,
-    firstOffset: number,
-    count: number,
-    argument: number,
-    reason: Uint8Array | undefined,
-  ): number {
-    const ring = this.#consumers;
-    const reasonBytes = reason === undefined ? 0 : reason.length;
-    const index = this.#claim(
-      ring,
-      inbound.INBOUND.SETTLE,
-      inbound.SETTLE_REASON - RING_HEADER_BYTES + reasonBytes,
-    );
-    if (index < 0) return index;
-    const words = ring.words;
-    const w = (index - RING_HEADER_BYTES) >> 2;
-    words[w + inbound.CONSUMER_ID] = consumerId;
-    words[w + inbound.SETTLE_ID] = settleId;
-    words[w + inbound.SETTLE_ACTION] = action;
-    words[w + inbound.SETTLE_PARTITION] = partition;
-    words[w + inbound.SETTLE_LEASE_EPOCH] = leaseEpoch;
-    writeU64(words, w + inbound.SETTLE_LEASE_COUNTER, leaseCounter);
-    writeU64(words, w + inbound.SETTLE_FIRST_OFFSET, firstOffset);
-    words[w + inbound.SETTLE_COUNT] = count;
-    words[w + inbound.SETTLE_ARGUMENT] = argument;
-    words[w + inbound.SETTLE_REASON_BYTES] = reasonBytes;
-    if (reason !== undefined) {
-      copyBytes(ring.bytes, index - RING_HEADER_BYTES + inbound.SETTLE_REASON, reason, 0, reasonBytes);
-    }
-    ring.commit(index);
-    return 0;
+    this.inbound.commit(index + RECORD_HEADER_BYTES);
   }
 
   /** Hands a request over, now or as soon as the ring has room: a full ring is no reason to refuse it. */
   request(requestId: number, payload: Uint8Array): void {
-    if (this.#waitingRequests.length > 0 || !this.#writeRequest(requestId, payload)) {
+    if (this.#waitingRequests.length > 0 || !this.writeRequest(requestId, payload)) {
       this.#waitingRequests.push({ requestId, payload });
     }
   }
@@ -183,7 +113,7 @@ export class GatewayLink {
     const requests = this.#waitingRequests;
     let sent = 0;
     for (const { requestId, payload } of requests) {
-      if (!this.#writeRequest(requestId, payload)) break;
+      if (!this.writeRequest(requestId, payload)) break;
       sent += 1;
     }
     requests.splice(0, sent);
@@ -191,28 +121,50 @@ export class GatewayLink {
     return requests.length === 0;
   }
 
-  #writeRequest(requestId: number, payload: Uint8Array): boolean {
-    const index = this.#claim(
-      this.inbound,
-      inbound.INBOUND.REQUEST,
-      inbound.REQUEST_PAYLOAD - RING_HEADER_BYTES + payload.length,
-    );
-    if (index < 0) return false;
-    const start = index - RING_HEADER_BYTES;
-    const ring = this.inbound;
-    ring.words[(start >> 2) + inbound.REQUEST_ID] = requestId;
-    ring.words[(start >> 2) + inbound.REQUEST_LENGTH] = payload.length;
-    copyBytes(ring.bytes, start + inbound.REQUEST_PAYLOAD, payload, 0, payload.length);
-    ring.commit(index);
-    return true;
+  /**
+   * Copies a record that a gateway of another process wrote into the ring for its type, as it is.
+   * @returns 0, INSUFFICIENT_CAPACITY or RECORD_REFUSED, see LocalShardWay
+   */
+  forward(type: number, bytes: Buffer, index: number, length: number): number {
+    const ring = this.#rings[inbound.ringOf(type)];
+    const payload = length - RECORD_HEADER_BYTES;
+    if (ring === undefined || payload > ring.maxMessageLength || payload < 0) return RECORD_REFUSED;
+    // As claimBatch: the node's own requests open the partitions for which batches come.
+    if (type === inbound.INBOUND.BATCH && this.#waitingRequests.length > 0) return INSUFFICIENT_CAPACITY;
+    const claim = this.#claim(ring, type, payload);
+    if (claim < 0) return claim;
+    if (type === inbound.INBOUND.REQUEST) this.#publishOthers();
+    copyBytes(ring.bytes, claim, bytes, index + RECORD_HEADER_BYTES, payload);
+    ring.commit(claim);
+    return 0;
   }
 
-  #consumerRecord(type: number, bytes: number, consumerId: number): number {
-    const index = this.#claim(this.#consumers, type, bytes);
-    if (index < 0) return index;
-    this.#consumers.words[((index - RING_HEADER_BYTES) >> 2) + inbound.CONSUMER_ID] = consumerId;
-    this.#consumers.commit(index);
-    return 0;
+  protected override claimRecord(type: number, bytes: number): number {
+    const index = this.#claim(this.#ringOf(type), type, bytes);
+    return index < 0 ? index : index - RECORD_HEADER_BYTES;
+  }
+
+  protected override recordBytes(type: number): Buffer {
+    return this.#ringOf(type).bytes;
+  }
+
+  protected override recordWords(type: number): Int32Array {
+    return this.#ringOf(type).words;
+  }
+
+  protected override commitRecord(type: number, index: number): void {
+    if (type === inbound.INBOUND.REQUEST) this.#publishOthers();
+    this.#ringOf(type).commit(index + RECORD_HEADER_BYTES);
+  }
+
+  /** The shard may see a request as soon as it is committed, and then what was said before in the other rings. */
+  #publishOthers(): void {
+    this.#reads.publish();
+    this.#consumers.publish();
+  }
+
+  #ringOf(type: number): OneToOneRingBuffer {
+    return this.#rings[inbound.ringOf(type)] as OneToOneRingBuffer;
   }
 
   #claim(ring: OneToOneRingBuffer, type: number, bytes: number): number {

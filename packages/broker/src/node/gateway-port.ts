@@ -1,4 +1,6 @@
 import type { PartitionBounds, Topic, TopicChanges, TopicConfig } from "../topic.ts";
+import type { ClusterStatus } from "./cluster-status.ts";
+import type { SubscriptionConsumers } from "./gateway-handler.ts";
 import type { SubscriptionPort } from "./subscription-port.ts";
 
 /**
@@ -7,15 +9,33 @@ import type { SubscriptionPort } from "./subscription-port.ts";
  * MillraceError.
  */
 export interface GatewayPort extends SubscriptionPort {
+  /** The number that the gateway's ids carry, see gateway-ids.ts: 0 where there is one process. */
+  readonly gateway: number;
+  /** Where its ids begin, see GatewayIdsOptions.start. */
+  readonly idStart: number;
   readonly shardCount: number;
+  /** Of the data: made with the folder, and the same at every node. */
+  readonly clusterId: string;
   readonly ready: boolean;
   /** What keeps it from serving everything, whether it is ready or not, for people; nothing usually. */
   readonly conditions: readonly string[];
+  /** How all nodes and shards are, as far as this node can find out. Rejects with SHARD_RESTARTED and the like while it starts. */
+  clusterStatus(): Promise<ClusterStatus>;
+  /** Who consumes the subscription at the gateways of other nodes; undefined: there are none. Never rejects. */
+  consumersElsewhere(subscriptionId: number): Promise<SubscriptionConsumers> | undefined;
 
   /** By name or id; undefined when unknown. Synchronous: the node keeps a copy of the catalog. */
   topicByName(name: string): Topic | undefined;
   topicById(topicId: number): Topic | undefined;
   topics(): Iterable<Topic>;
+  /**
+   * Brings the copy of the catalog up to what anybody had been told of when this was called, to be called before a client is
+   * told that there is no such thing. undefined: there is nothing to wait for, the copy is always up to date.
+   * Rejects with SHARD_RESTARTED when nobody who knows can be reached in time.
+   */
+  catchUp(wanted: CatalogWanted): Promise<void> | undefined;
+  /** Where the node that owns the shard takes clients itself; undefined while nobody owns it, and where there is one node. */
+  ownerUrl(shardId: number): string | undefined;
   createTopic(name: string, config: TopicConfig): Promise<Topic>;
   /** What is left out stays. The topic keeps its id and its partitions. */
   alterTopic(name: string, changes: TopicChanges): Promise<Topic>;
@@ -50,7 +70,8 @@ export interface GatewayPort extends SubscriptionPort {
    * Asks for records of one partition from `offset`, in one DELIVER frame of at most maxBytes bytes. Exactly
    * one answer follows: onDeliver, onJoined, onProgress, onNeedsCredit or onReadError (or onShardDown).
    * `streamId` is written into the frame; after onJoined tail deliveries carry `sharedStreamId`, which must
-   * be the same for all reads of a partition by this gateway.
+   * be the same for all reads of a partition by this gateway. Ids here and below, of streams, consumers and sessions, are
+   * GatewayIds of this gateway.
    * @returns 0, or INSUFFICIENT_CAPACITY / SHARD_DOWN: ask again after onSpace / onShardUp.
    */
   read(
@@ -98,6 +119,13 @@ export interface GatewayPort extends SubscriptionPort {
     reason: Uint8Array | undefined,
   ): number;
 }
+
+/** What was not found in the catalog: it may be about to be made. */
+export type CatalogWanted =
+  | { readonly topic: string }
+  | { readonly topicId: number }
+  /** Of a topic. */
+  | { readonly topicId: number; readonly subscription: string };
 
 /** claimBatch/read/untail/lend/…: the shard's thread is being restarted; onShardUp follows. */
 export const SHARD_DOWN = -20;

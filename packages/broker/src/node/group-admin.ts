@@ -4,11 +4,16 @@ import type { ShardRequestMap } from "../shard/shard-requests.ts";
 import type { Assignment } from "../subscription/group-coordinator.ts";
 import { homeShardOf } from "../subscription/home-shard.ts";
 import type { Subscription } from "../subscription/subscription.ts";
-import type { TopicAdminContext } from "./topic-admin.ts";
+import type { AskShard } from "./catalog-changes.ts";
+import type { CatalogView } from "./catalog-view.ts";
 
 const RESET_TRIES = 20;
 
-type GroupAdminContext = Pick<TopicAdminContext, "catalog" | "ask"> & { readonly shardCount: number };
+interface GroupAdminContext {
+  readonly catalog: CatalogView;
+  readonly ask: AskShard;
+  readonly shardCount: number;
+}
 
 /** The way from consumers of stream subscriptions to their home shards. The node's thread only. */
 export class GroupAdmin {
@@ -18,10 +23,15 @@ export class GroupAdmin {
     this.#context = context;
   }
 
-  async join(subscription: Subscription, consumerId: number, held: readonly Assignment[]): Promise<void> {
+  async join(
+    subscription: Subscription,
+    consumerId: number,
+    held: readonly Assignment[],
+    again: boolean,
+  ): Promise<void> {
     const { subscriptionId, topicId } = subscription;
     const partitions = this.#context.catalog.byId(topicId)?.partitions ?? 0;
-    await this.#ask(subscription, "groupJoin", [subscriptionId, partitions, consumerId, held]);
+    await this.#ask(subscription, "groupJoin", [subscriptionId, partitions, consumerId, held, again]);
   }
 
   async leave(subscription: Subscription, consumerId: number): Promise<void> {

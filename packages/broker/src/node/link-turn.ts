@@ -1,14 +1,16 @@
 import { Doorbell } from "@millrace/core";
 import type { GatewayHandler } from "./gateway-handler.ts";
 import type { GatewayLink } from "./gateway-link.ts";
-import type { OutboundReader } from "./outbound-reader.ts";
+import type { OutboundReader, OutboundRouting } from "./outbound-reader.ts";
+import type { ShardWay } from "./shard-way.ts";
 
 /** A shard as its node keeps it. */
 export interface ShardSlot {
   readonly shardId: number;
-  thread: number;
-  /** Undefined while its thread is down. */
+  /** Its rings, where it is open in this process, also while it may not be used yet or no longer; undefined while its thread is down. */
   link: GatewayLink | undefined;
+  /** The way by which it is reached: its link, or through another node. Undefined while it is down. */
+  way: ShardWay | undefined;
   /** Why it is out of service until an operator repairs it. */
   failed: string | undefined;
   /** Something was written for it that it was not told of yet. */
@@ -19,6 +21,10 @@ export interface ShardSlot {
 export interface LinkTurnContext {
   readonly readerOutbound: () => OutboundReader | undefined;
   readonly handler: () => GatewayHandler | undefined;
+  /** Undefined: no other gateway uses these shards. */
+  readonly routing: () => OutboundRouting | undefined;
+  /** Whoever waits for room in the shard's rings may try again. */
+  readonly onSpace: (shardId: number) => void;
 }
 
 /** Bytes of one outbound ring that one turn hands to the gateway before the event loop may go on. */
@@ -56,7 +62,8 @@ export class LinkTurn {
     for (const slot of this.#slots) {
       if (!slot.dirty) continue;
       slot.dirty = false;
-      slot.link?.flush();
+      slot.way?.flush();
+      if (slot.link !== slot.way) slot.link?.flush();
     }
   }
 
@@ -67,13 +74,15 @@ export class LinkTurn {
     this.flush();
     const handler = this.#context.handler();
     if (handler === undefined) return;
+    const routing = this.#context.routing();
     for (const slot of this.#slots) {
-      const link = slot.link;
-      if (link === undefined) continue;
-      link.outbound.drain(handler, TURN_BYTES_MAX);
-      if (link.takeSpace()) handler.onSpace(slot.shardId);
+      const { link, way } = slot;
+      link?.outbound.drain(handler, TURN_BYTES_MAX, routing);
+      if (way?.takeSpace() === true) this.#context.onSpace(slot.shardId);
+      // Where the own gateway goes another way there are still guests, and requests.
+      if (link !== undefined && link !== way && link.takeSpace()) this.#context.onSpace(slot.shardId);
     }
-    this.#context.readerOutbound()?.drain(handler, COLD_TURN_BYTES_MAX);
+    this.#context.readerOutbound()?.drain(handler, COLD_TURN_BYTES_MAX, routing);
     handler.onDrainEnd();
     this.flush();
     if (!this.#hasAnswers()) {
@@ -82,6 +91,14 @@ export class LinkTurn {
       this.#doorbell.cancelSleep();
     }
     this.schedule();
+  }
+
+  /** Hands over all that a shard has said, which says no more. */
+  hearOut(slot: ShardSlot): void {
+    const handler = this.#context.handler();
+    if (handler === undefined || slot.link === undefined) return;
+    slot.link.outbound.drain(handler, Number.POSITIVE_INFINITY, this.#context.routing());
+    handler.onDrainEnd();
   }
 
   #hasAnswers(): boolean {

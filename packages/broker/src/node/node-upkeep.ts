@@ -57,8 +57,19 @@ export class NodeUpkeep {
 
   /** All shards are up. */
   async start(): Promise<void> {
-    await this.#watch.start();
-    this.#total.start();
+    await this.watch();
+    this.keepTotal(true);
+  }
+
+  /** Watches the volume from now on. */
+  watch(): Promise<void> {
+    return this.#watch.start();
+  }
+
+  /** Whether it keeps the shards below their bound: one node of all that share the volume does. */
+  keepTotal(on: boolean): void {
+    if (on) this.#total.start();
+    else this.#total.stop();
   }
 
   stop(): void {

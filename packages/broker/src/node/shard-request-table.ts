@@ -1,6 +1,7 @@
 import { errorNameOf, MillraceError } from "@millrace/protocol";
 import { Packr } from "msgpackr";
 import { BROKER_LIMITS } from "../limits.ts";
+import type { GatewayIds } from "../link/gateway-ids.ts";
 import type { ShardRequestMap } from "../shard/shard-requests.ts";
 
 const packr = new Packr({ useRecords: false });
@@ -16,7 +17,13 @@ interface Pending {
 /** Control requests of a node that its shards have not answered yet. Main thread only. */
 export class ShardRequestTable {
   readonly #pending: Map<number, Pending> = new Map();
-  #nextId = 1;
+  readonly #ids: GatewayIds;
+  readonly #isPending = (requestId: number): boolean => this.#pending.has(requestId);
+
+  /** @param ids of the gateway that asks */
+  constructor(ids: GatewayIds) {
+    this.#ids = ids;
+  }
 
   /**
    * @param send hands the request to the shard; false = it is down.
@@ -28,8 +35,7 @@ export class ShardRequestTable {
     args: ShardRequestMap[K]["args"],
     send: (requestId: number, payload: Uint8Array) => boolean,
   ): Promise<ShardRequestMap[K]["reply"]> {
-    const requestId = this.#nextId;
-    this.#nextId = (this.#nextId % 0x7fff_ffff) + 1;
+    const requestId = this.#ids.next(this.#isPending);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#pending.delete(requestId);

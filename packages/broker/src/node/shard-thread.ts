@@ -1,7 +1,5 @@
 import { Worker } from "node:worker_threads";
 import { Doorbell } from "@millrace/core";
-import { type ErrorName, MillraceError } from "@millrace/protocol";
-import { allocateLink, type LinkBuffers } from "../link/link-buffers.ts";
 import { allocateReaderLink, type ReaderLinkBuffers } from "../link/reader-link-buffers.ts";
 import {
   CONTROL_PENDING,
@@ -9,7 +7,6 @@ import {
   type FromShardThread,
   type ShardStorageSizes,
   type ShardThreadData,
-  type StartedShards,
   type ToShardThread,
 } from "../thread/thread-messages.ts";
 
@@ -20,7 +17,9 @@ import {
 const YOUNG_GENERATION_MIB = 12;
 
 export interface ShardThreadOptions {
-  readonly shards: readonly { shardId: number; directory: string }[];
+  /** Of the node's threads. */
+  readonly index: number;
+  /** Of the data folder. */
   readonly shardCount: number;
   readonly gatewayDoorbell: SharedArrayBuffer;
   readonly readerDoorbell: SharedArrayBuffer;
@@ -33,15 +32,13 @@ export interface ShardThreadOptions {
   readonly onDied: (error: Error) => void;
 }
 
-/** One shard thread as its node sees it: the worker, its doorbell, fresh links to its shards. Main thread. */
+/** One shard thread as its node sees it: the worker and its doorbell. It begins without shards. Main thread. */
 export class ShardThread {
-  readonly links: ReadonlyMap<number, LinkBuffers>;
   readonly doorbell: Doorbell;
   readonly doorbellBuffer: SharedArrayBuffer = Doorbell.allocate();
   readonly readerLink: ReaderLinkBuffers = allocateReaderLink();
   readonly #control: Int32Array;
   readonly #worker: Worker;
-  readonly #ready: Promise<StartedShards>;
   readonly #exited: Promise<void>;
   #drained: (() => void) | undefined;
   #ending = false;
@@ -50,12 +47,7 @@ export class ShardThread {
     const control = new SharedArrayBuffer(CONTROL_WORDS * 4);
     this.doorbell = Doorbell.attach(this.doorbellBuffer);
     this.#control = new Int32Array(control);
-    this.links = new Map(options.shards.map(({ shardId }) => [shardId, allocateLink()]));
     const workerData: ShardThreadData = {
-      shards: options.shards.map((shard) => ({
-        ...shard,
-        link: this.links.get(shard.shardId) as LinkBuffers,
-      })),
       shardCount: options.shardCount,
       doorbell: this.doorbellBuffer,
       control,
@@ -71,27 +63,18 @@ export class ShardThread {
       // None of the process's own: a loader or agent given to it by --import would run in each thread.
       execArgv: [],
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },
-      name: `millrace-shards-${options.shards.map(({ shardId }) => shardId).join("-")}`,
+      name: `millrace-shards-${options.index}`,
     });
     this.#worker = worker;
     let failure: Error | undefined;
-    this.#ready = new Promise((resolve, reject) => {
-      worker.on("message", (message: FromShardThread | null) => {
-        if (message === null) options.onPoke();
-        else if (message.kind === "ready") resolve(message);
-        else if (message.kind === "start-failed") {
-          this.#ending = true;
-          reject(new MillraceError(message.code as ErrorName, message.message, { details: message.details }));
-        } else if (message.kind === "drained") this.#drained?.();
-        else options.onMessage(message);
-      });
-      worker.on("error", (error) => {
-        failure = error instanceof Error ? error : new Error(String(error));
-        reject(failure);
-      });
+    worker.on("message", (message: FromShardThread | null) => {
+      if (message === null) options.onPoke();
+      else if (message.kind === "drained") this.#drained?.();
+      else options.onMessage(message);
     });
-    // Whoever waits for the start handles its failure; without a waiter it must not end the process.
-    this.#ready.catch(() => {});
+    worker.on("error", (error) => {
+      failure = error instanceof Error ? error : new Error(String(error));
+    });
     this.#exited = new Promise((resolve) => {
       worker.on("exit", (code) => {
         resolve();
@@ -99,11 +82,6 @@ export class ShardThread {
         if (!this.#ending) options.onDied(failure ?? new Error(`shard thread ended with code ${code}`));
       });
     });
-  }
-
-  /** Resolves when the shards of the thread have recovered, or are quarantined; rejects when one could not recover. */
-  ready(): Promise<StartedShards> {
-    return this.#ready;
   }
 
   send(message: ToShardThread, transfer: ArrayBuffer[] = []): void {

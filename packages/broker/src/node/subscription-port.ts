@@ -76,10 +76,15 @@ export interface SubscriptionPort {
 
   /**
    * Mode stream: the consumer takes part; the notice "assignment" of its home shard (homeShardOf) says what it gets. When that
-   * shard was lost, who takes part joins again after onShardUp, with what it still `held`. As the next two, rejects with
+   * shard was lost, who takes part joins `again` after onShardUp, with what it still `held`. As the next two, rejects with
    * SHARD_RESTARTED while it is lost.
    */
-  groupJoin(subscription: Subscription, consumerId: number, held: readonly Assignment[]): Promise<void>;
+  groupJoin(
+    subscription: Subscription,
+    consumerId: number,
+    held: readonly Assignment[],
+    again: boolean,
+  ): Promise<void>;
   /** What the consumer holds is free at once. */
   groupLeave(subscription: Subscription, consumerId: number): Promise<void>;
   /** The consumer is done with these. */

@@ -30,7 +30,7 @@ export class TotalRetention {
   readonly #options: TotalRetentionOptions;
   #checking = false;
   #stuck = false;
-  #stopped = false;
+  #running = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: TotalRetentionOptions) {
@@ -38,11 +38,13 @@ export class TotalRetention {
   }
 
   start(): void {
-    if (this.#options.boundBytes > 0) this.#schedule(BROKER_LIMITS.retentionTotalCheckMs);
+    if (this.#running || this.#options.boundBytes <= 0) return;
+    this.#running = true;
+    this.#schedule(BROKER_LIMITS.retentionTotalCheckMs);
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.#running = false;
     clearTimeout(this.#timer);
   }
 
@@ -109,7 +111,9 @@ export class TotalRetention {
     } catch {
       // A shard that restarts answers nothing; the next look is soon enough.
     }
-    if (this.#stopped) return;
+    // It may have been started anew meanwhile, too: one timer runs.
+    clearTimeout(this.#timer);
+    if (!this.#running) return;
     const isNear = storedBytes > this.#options.boundBytes * retentionTotalNearPart;
     this.#schedule(isNear ? retentionTotalNearMs : retentionTotalCheckMs);
   }

@@ -9,8 +9,8 @@ export const COLD_READ = 1;
 
 /** What the reader thread is asked for: MessagePack in its request ring. */
 export interface ColdReadMessage {
-  readonly kind: "read" | "fetch" | "time";
-  /** read: streamId of the answer. fetch: the same for a shard. time: requestId of the reply. */
+  readonly kind: "read" | "fetch" | "time" | "barrier";
+  /** read: streamId of the answer. fetch: the same for a shard. time, barrier: requestId of the reply. */
   readonly id: number;
   readonly shardId: number;
   readonly topicId: number;

@@ -104,6 +104,7 @@ export class ColdReadServer {
       this.#deliver(message, ready.index, ready.result);
       return true;
     }
+    if (message.kind === "barrier") return writeReply(this.#ring, message.id, packr.pack([0, null]));
     return message.kind === "time" ? this.#findTime(message) : this.#read(message);
   }
 
@@ -247,7 +248,7 @@ export class ColdReadServer {
 /** Whether `message` may go on where `previous` ended: each fetch of a partition has an id of its own. */
 function goesOnWith(previous: ColdReadMessage, message: ColdReadMessage): boolean {
   const { kind, id, shardId, topicId, partition } = message;
-  if (kind !== previous.kind || kind === "time") return false;
+  if (kind !== previous.kind || kind === "time" || kind === "barrier") return false;
   if (kind === "read") return id === previous.id;
   return shardId === previous.shardId && topicId === previous.topicId && partition === previous.partition;
 }

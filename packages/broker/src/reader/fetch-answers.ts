@@ -23,6 +23,10 @@ export class FetchAnswers {
     this.#listeners[shardId] = listener;
   }
 
+  unregister(shardId: number): void {
+    this.#listeners[shardId] = undefined;
+  }
+
   /** Hands over what has come. @returns the number of answers */
   poll(): number {
     const ring = this.#ring;

@@ -1,5 +1,5 @@
 import type { Doorbell, OneToOneRingBuffer } from "@millrace/core";
-import type { Journal } from "@millrace/journal";
+import type { Journal, JournalLocation } from "@millrace/journal";
 import type { SettledPart } from "@millrace/journal/internal";
 import type { ColdRead, ColdReads } from "../shard/delivery.ts";
 import { COLD_READ, encodeColdRead } from "./cold-read-message.ts";
@@ -25,17 +25,12 @@ export class RingColdReads implements ColdReads {
   }
 
   submit(read: ColdRead): boolean {
-    const journal = this.#journal;
-    const location =
-      read.kind === "time"
-        ? journal.index.locateTime(read.topicId, read.partition, read.timeMs)
-        : journal.index.locate(read.topicId, read.partition, read.offset);
     const message = encodeColdRead({
       ...read,
       shardId: this.#shardId,
-      endPosition: journal.writtenPosition,
+      endPosition: this.#journal.writtenPosition,
       settled: this.#settled(read),
-      location,
+      location: this.#location(read),
     });
     const ring = read.kind === "fetch" ? this.#rings.fetches : this.#rings.reads;
     if (ring.write(COLD_READ, message) < 0) return false;
@@ -43,10 +38,17 @@ export class RingColdReads implements ColdReads {
     return true;
   }
 
+  #location({ kind, topicId, partition, offset, timeMs }: ColdRead): JournalLocation | undefined {
+    const { index } = this.#journal;
+    if (kind === "barrier") return undefined;
+    if (kind === "time") return index.locateTime(topicId, partition, timeMs);
+    return index.locate(topicId, partition, offset);
+  }
+
   /** Which manifest the reader looks in; undefined when the journal has all that is wanted. */
   #settled({ kind, topicId, partition, offset, limitOffset }: ColdRead): SettledPart | undefined {
     const { settledGeneration, epoch, index } = this.#journal;
-    if (settledGeneration === 0) return undefined;
+    if (settledGeneration === 0 || kind === "barrier") return undefined;
     const endOffset = index.firstOffset(topicId, partition) ?? limitOffset;
     if (kind !== "time" && offset >= endOffset) return undefined;
     return { epoch, generation: settledGeneration, endOffset };

@@ -1,13 +1,14 @@
 import { LIMITS, MillraceError } from "@millrace/protocol";
 import { Packr } from "msgpackr";
 import { BROKER_LIMITS } from "../limits.ts";
-import type {
-  Durability,
-  Topic,
-  TopicChanges,
-  TopicConfig,
-  TopicOverflow,
-  TopicRetention,
+import {
+  compactTopic,
+  type Durability,
+  type Topic,
+  type TopicChanges,
+  type TopicConfig,
+  type TopicOverflow,
+  type TopicRetention,
 } from "../topic.ts";
 import { KeyedRecords, keyedRecords } from "./keyed-records.ts";
 import { isSubscriptionKey, SubscriptionCatalog } from "./subscription-catalog.ts";
@@ -190,7 +191,9 @@ export class CatalogState {
   #applyTopic(name: string, value: Uint8Array, catalogPosition: number): void {
     const previous = this.#topics.get(name);
     const next: Topic | undefined =
-      value.length === 0 ? undefined : { name, catalogPosition, ...(packr.unpack(value) as CatalogValue) };
+      value.length === 0
+        ? undefined
+        : compactTopic({ name, catalogPosition, ...(packr.unpack(value) as CatalogValue) });
     if (previous !== undefined) {
       this.#remove(previous);
       // Its subscriptions are deleted with it, without a record of each.

@@ -10,7 +10,7 @@ const RING_HEADER_BYTES = 8;
 const ANSWER_BYTES = 64;
 
 /**
- * What a shard tells a gateway about consumers: writers into the outbound ring, which return false when it is full.
+ * What a shard tells gateways about consumers: writers into the outbound ring, which return false when it is full.
  * Shard thread only.
  */
 export class ConsumerLink {
@@ -22,7 +22,7 @@ export class ConsumerLink {
     this.#ring = link.outbound;
   }
 
-  /** Records of the gateway: LEND, RECALL, DETACH and SETTLE. */
+  /** Records of gateways: LEND, RECALL, DETACH and SETTLE. */
   get inbound(): OneToOneRingBuffer {
     return this.#link.consumers;
   }
@@ -44,6 +44,7 @@ export class ConsumerLink {
     return this.#link.hasRoomForRead();
   }
 
+  /** For every gateway. */
   writeAvailable(subscriptionId: number): boolean {
     const index = this.#link.claim(out.OUTBOUND.AVAILABLE, out.AVAILABLE_BYTES);
     if (index < 0) return false;
@@ -77,13 +78,14 @@ export class ConsumerLink {
     return true;
   }
 
-  /** A rare event: `[kind, ...arguments]`. */
-  writeNotice(notice: readonly unknown[]): boolean {
+  /** A rare event: `[kind, ...arguments]`. @param to the consumer that it is about, or NOTICE_TO_ALL */
+  writeNotice(notice: readonly unknown[], to: number): boolean {
     const payload = packr.pack(notice);
     const bytes = out.NOTICE_PAYLOAD - RING_HEADER_BYTES + payload.length;
     const index = this.#link.claim(out.OUTBOUND.NOTICE, bytes);
     if (index < 0) return false;
     this.#ring.words[this.#word(index) + out.NOTICE_LENGTH] = payload.length;
+    this.#ring.words[this.#word(index) + out.NOTICE_TO] = to;
     const start = index - RING_HEADER_BYTES + out.NOTICE_PAYLOAD;
     copyBytes(this.#ring.bytes, start, payload, 0, payload.length);
     this.#ring.commit(index);

@@ -8,16 +8,18 @@ import {
   writeDeliverHead,
 } from "@millrace/protocol/internal";
 import { BROKER_LIMITS } from "../limits.ts";
+import { gatewayOf } from "../link/gateway-ids.ts";
 import { PROGRESS_GAP, PROGRESS_RETENTION } from "../link/outbound-layout.ts";
 import { entryAppendTime, entryCount, entryLength } from "./entry-fields.ts";
 import type { Partition } from "./partition.ts";
 import type { ShardLink } from "./shard-link.ts";
+import { addTailGroup, removeTailGroup, type TailGroup, tailGroupOf } from "./tail-group.ts";
 import { TailMemory } from "./tail-memory.ts";
 
 /** A read of records that are no longer in the tail cache, or a search among them. */
 export interface ColdRead {
-  readonly kind: "read" | "fetch" | "time";
-  /** read: the stream to answer. fetch: whom the shard's FetchListener is told of. time: the request to reply to. */
+  readonly kind: "read" | "fetch" | "time" | "barrier";
+  /** read: the stream to answer. fetch: whom the shard's FetchListener is told of. time, barrier: the request to reply to. */
   readonly id: number;
   readonly topicId: number;
   readonly partition: number;
@@ -29,6 +31,25 @@ export interface ColdRead {
   readonly logEpoch: number;
   readonly maxBytes: number;
 }
+
+interface WaitingColdRead {
+  /** Undefined for a barrier. */
+  readonly partition: Partition | undefined;
+  readonly read: ColdRead;
+}
+
+/** Reads nothing: is answered when its turn has come. */
+const BARRIER: ColdRead = {
+  kind: "barrier",
+  id: 0,
+  topicId: 0,
+  partition: 0,
+  offset: 0,
+  timeMs: 0,
+  limitOffset: 0,
+  logEpoch: 0,
+  maxBytes: 0,
+};
 
 /** Takes cold reads to the reader thread. */
 export interface ColdReads {
@@ -45,7 +66,7 @@ export class Delivery {
   readonly memory: TailMemory;
   readonly #link: ShardLink;
   readonly #coldReads: ColdReads;
-  readonly #waitingColdReads: { readonly partition: Partition; readonly read: ColdRead }[] = [];
+  readonly #waitingColdReads: WaitingColdRead[] = [];
   readonly #tailQueue: Partition[] = [];
 
   constructor(link: ShardLink, coldReads: ColdReads) {
@@ -63,9 +84,9 @@ export class Delivery {
     return this.#waitingColdReads.length > 0;
   }
 
-  /** The partition's high watermark moved: its tail group, if there is one, gets what is new. */
+  /** The partition's high watermark moved: its tail groups, if there are any, get what is new. */
   advanced(partition: Partition): void {
-    if (!partition.tailed || partition.tailQueued) return;
+    if (partition.tailGroups.length === 0 || partition.tailQueued) return;
     partition.tailQueued = true;
     this.#tailQueue.push(partition);
   }
@@ -112,8 +133,17 @@ export class Delivery {
     return outcome !== NO_ROOM;
   }
 
-  untail(partition: Partition | undefined): void {
-    if (partition !== undefined) partition.tailed = false;
+  untail(partition: Partition | undefined, gateway: number): void {
+    const group = partition && tailGroupOf(partition, gateway);
+    if (group !== undefined) removeTailGroup(partition as Partition, group);
+  }
+
+  /** Nothing more is delivered to this gateway, but for what the reader thread has been asked for. */
+  gatewayGone(gateway: number, partitions: Iterable<Partition>): void {
+    for (const partition of partitions) this.untail(partition, gateway);
+    const waiting = this.#waitingColdReads;
+    const kept = waiting.filter(({ read: { kind, id } }) => kind === "barrier" || gatewayOf(id) !== gateway);
+    waiting.splice(0, waiting.length, ...kept);
   }
 
   /** Sends what the tail groups are owed, and cold reads that waited. False if the outbound ring is full. */
@@ -130,7 +160,7 @@ export class Delivery {
     let done = 0;
     while (done < queue.length) {
       const partition = queue[done] as Partition;
-      if (!this.#flushTail(partition)) break;
+      if (!this.#flushTails(partition)) break;
       partition.tailQueued = false;
       done += 1;
     }
@@ -139,42 +169,54 @@ export class Delivery {
   }
 
   #join(partition: Partition, streamId: number, sharedStreamId: number): boolean {
+    const gateway = gatewayOf(sharedStreamId);
+    let group = tailGroupOf(partition, gateway);
     // What the group is owed goes out first: the new member starts behind it.
-    if (partition.tailed && !this.#flushTail(partition)) return false;
-    if (!this.#link.writeJoined(streamId, sharedStreamId, partition.highWatermark)) return false;
-    if (!partition.tailed) {
-      partition.tailed = true;
-      partition.sharedStreamId = sharedStreamId;
-      partition.tailOffset = partition.highWatermark;
+    if (group !== undefined && !this.#flushTail(partition, group)) return false;
+    const { highWatermark } = partition;
+    if (!this.#link.writeJoined(streamId, sharedStreamId, highWatermark)) return false;
+    // It may have been scattered.
+    group = tailGroupOf(partition, gateway);
+    if (group === undefined) addTailGroup(partition, { sharedStreamId, offset: highWatermark });
+    return true;
+  }
+
+  #flushTails(partition: Partition): boolean {
+    const { tailGroups } = partition;
+    for (let i = 0; i < tailGroups.length; ) {
+      const group = tailGroups[i] as TailGroup;
+      if (!this.#flushTail(partition, group)) return false;
+      // Those behind a group that was scattered have moved up, if there are any.
+      if (partition.tailGroups !== tailGroups) break;
+      if (tailGroups[i] === group) i += 1;
     }
     return true;
   }
 
-  #flushTail(partition: Partition): boolean {
+  #flushTail(partition: Partition, group: TailGroup): boolean {
     const { tail } = partition;
-    while (partition.tailed && partition.tailOffset < partition.highWatermark) {
+    while (group.offset < partition.highWatermark) {
       // The ring is held until its batches are acked and delivered, so what the group is owed and was published is cached.
-      const entry = tail.find(partition.tailOffset);
-      if (entry < 0 || !tail.isInRing(entry)) return this.#scatter(partition);
+      const entry = tail.find(group.offset);
+      if (entry < 0 || !tail.isInRing(entry)) return this.#scatter(partition, group);
       const outcome = this.#deliver(
         partition,
         entry,
-        partition.tailOffset,
-        partition.sharedStreamId,
+        group.offset,
+        group.sharedStreamId,
         true,
         Math.min(BROKER_LIMITS.deliverBytesTarget, this.#link.deliverBytesMax),
       );
       if (outcome === NO_ROOM) return false;
-      partition.tailOffset = outcome;
+      group.offset = outcome;
     }
     return true;
   }
 
   /** The group is owed what the shard has appended itself: its members read that for themselves, and join again. */
-  #scatter(partition: Partition): boolean {
-    if (!this.#link.writeProgress(partition.sharedStreamId, partition.highWatermark, PROGRESS_GAP))
-      return false;
-    partition.tailed = false;
+  #scatter(partition: Partition, group: TailGroup): boolean {
+    if (!this.#link.writeProgress(group.sharedStreamId, partition.highWatermark, PROGRESS_GAP)) return false;
+    removeTailGroup(partition, group);
     return true;
   }
 
@@ -222,10 +264,15 @@ export class Delivery {
     this.#waitingColdReads.push({ partition, read });
   }
 
+  /** The reader thread replies to the request when it has answered all reads that it was asked for before. */
+  awaitReads(requestId: number): void {
+    this.#waitingColdReads.push({ partition: undefined, read: { ...BARRIER, id: requestId } });
+  }
+
   /** False: there is no room for the read, or for its answer, now. */
-  #offerCold(partition: Partition, read: ColdRead): boolean {
+  #offerCold(partition: Partition | undefined, read: ColdRead): boolean {
     // The start of the log may have moved while it waited: the reader would see a gap, and not say why.
-    if (read.kind === "read" && read.offset < partition.logStartOffset) {
+    if (partition !== undefined && read.kind === "read" && read.offset < partition.logStartOffset) {
       return this.#link.writeProgress(read.id, partition.logStartOffset, PROGRESS_RETENTION);
     }
     return this.#coldReads.submit(read);

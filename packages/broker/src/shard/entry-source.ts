@@ -41,15 +41,20 @@ export class EntrySource {
   readonly #fetched: FetchedMemory;
   readonly #fetcher: Fetcher;
 
-  constructor(shardId: number, memory: TailMemory, coldReads: ColdReads) {
+  constructor(shardId: number, memory: TailMemory, coldReads: ColdReads, firstFetch = 0) {
     this.#memory = memory;
     this.#fetched = new FetchedMemory(BROKER_LIMITS.fetchedBytesMax);
-    this.#fetcher = new Fetcher(shardId, coldReads, this.#fetched);
+    this.#fetcher = new Fetcher(shardId, coldReads, this.#fetched, firstFetch);
   }
 
   /** Whom the reader thread's answers to this shard's fetches are for. */
   get listener(): FetchListener {
     return this.#fetcher;
+  }
+
+  /** See Fetcher. */
+  get nextFetch(): number {
+    return this.#fetcher.nextFetch;
   }
 
   /** Of what was fetched; the tail cache is not counted. */

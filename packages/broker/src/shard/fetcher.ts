@@ -22,14 +22,21 @@ export class Fetcher implements FetchListener {
   #failed: Partition[] = [];
   /** Something has come for them that onArrived was not told of. */
   #arrived: Partition[] = [];
-  #fetches = 0;
+  #fetches: number;
   #hasNoRoom = false;
   #nowMs = 0;
 
-  constructor(shardId: number, coldReads: ColdReads, memory: FetchedMemory) {
+  /** @param firstFetch the number of the first: answers to those of a shard that was closed here may still come. */
+  constructor(shardId: number, coldReads: ColdReads, memory: FetchedMemory, firstFetch = 0) {
     this.#shardId = shardId;
+    this.#fetches = firstFetch;
     this.#coldReads = coldReads;
     this.#memory = memory;
+  }
+
+  /** The number of the fetch that comes next. */
+  get nextFetch(): number {
+    return this.#fetches;
   }
 
   /** Has what stands at `offset` fetched, which must be neither in the tail cache nor among what was fetched. */

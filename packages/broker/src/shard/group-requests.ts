@@ -5,9 +5,15 @@ import type { RequestHandlers } from "./request-context.ts";
 
 /** Requests to the home shard of a stream subscription. What they lead to its members learn by the notice "assignment". */
 export interface GroupRequestMap {
-  /** The consumer takes part. `held`: what it holds already, when this shard was lost. */
+  /** The consumer takes part. `held`: what it holds already, when it took part `again` after this shard was lost. */
   groupJoin: {
-    args: [subscriptionId: number, partitions: number, consumerId: number, held: readonly Assignment[]];
+    args: [
+      subscriptionId: number,
+      partitions: number,
+      consumerId: number,
+      held: readonly Assignment[],
+      again?: boolean,
+    ];
     reply: null;
   };
   groupLeave: { args: [subscriptionId: number, consumerId: number]; reply: null };
@@ -22,8 +28,8 @@ export interface GroupRequestMap {
 /** Answers the requests of groups. Shard thread only. */
 export class GroupRequests {
   readonly handlers: RequestHandlers<GroupRequestMap> = {
-    groupJoin: ([subscriptionId, partitions, consumerId, held], done) => {
-      this.#groups.join(this.#clock.monotonicMs(), subscriptionId, partitions, consumerId, held);
+    groupJoin: ([subscriptionId, partitions, consumerId, held, again], done) => {
+      this.#groups.join(this.#clock.monotonicMs(), subscriptionId, partitions, consumerId, held, again);
       done(null);
     },
     groupLeave: ([subscriptionId, consumerId], done) => {

@@ -1,3 +1,7 @@
+/** 64 bytes: V8 keeps an array of so many inside its heap. */
+const INITIAL_ENTRIES = 4;
+const NO_PAIRS = new Float64Array(0);
+
 /** Position of entries that are not in the ring: below all others, so that they go with those before them. */
 const ELSEWHERE = -1;
 
@@ -8,9 +12,9 @@ const ELSEWHERE = -1;
  * the ring: one entry stands for as many of them as follow each other. Shard thread only; 16 bytes an entry.
  */
 export class PartitionTail {
-  #offsets: Float64Array = new Float64Array(INITIAL_ENTRIES);
-  #positions: Float64Array = new Float64Array(INITIAL_ENTRIES);
-  #mask: number = INITIAL_ENTRIES - 1;
+  /** Offset and position of each entry in turn. */
+  #pairs: Float64Array = NO_PAIRS;
+  #mask = -1;
   /** Running numbers of the oldest entry and of the one past the newest; `& #mask` gives the index. */
   #first = 0;
   #end = 0;
@@ -25,9 +29,9 @@ export class PartitionTail {
 
   push(baseOffset: number, ringPosition: number): void {
     if (this.#end - this.#first > this.#mask) this.#grow();
-    const index = this.#end & this.#mask;
-    this.#offsets[index] = baseOffset;
-    this.#positions[index] = ringPosition;
+    const index = (this.#end & this.#mask) * 2;
+    this.#pairs[index] = baseOffset;
+    this.#pairs[index + 1] = ringPosition;
     this.#end += 1;
   }
 
@@ -40,24 +44,24 @@ export class PartitionTail {
 
   /** False: the batches from this entry's offset up to the next entry's have to be read from the journal. */
   isInRing(entry: number): boolean {
-    return (this.#positions[entry & this.#mask] as number) !== ELSEWHERE;
+    return this.ringPositionAt(entry) !== ELSEWHERE;
   }
 
   baseOffsetAt(entry: number): number {
-    return this.#offsets[entry & this.#mask] as number;
+    return this.#pairs[(entry & this.#mask) * 2] as number;
   }
 
   ringPositionAt(entry: number): number {
-    return this.#positions[entry & this.#mask] as number;
+    return this.#pairs[(entry & this.#mask) * 2 + 1] as number;
   }
 
   /** Forgets the entries whose ring memory is about to be reused. */
   evictBefore(ringPosition: number): void {
     let first = this.#first;
     const end = this.#end;
-    while (first < end && (this.#positions[first & this.#mask] as number) < ringPosition) first += 1;
+    while (first < end && this.ringPositionAt(first) < ringPosition) first += 1;
     this.#first = first;
-    if (first === end && this.#mask >= SHRINK_ENTRIES) this.#reset();
+    if (first === end) this.#reset();
   }
 
   clear(): void {
@@ -80,26 +84,21 @@ export class PartitionTail {
   }
 
   #grow(): void {
-    const capacity = this.#mask + 1;
-    const offsets = new Float64Array(capacity * 2);
-    const positions = new Float64Array(capacity * 2);
-    const mask = capacity * 2 - 1;
+    const capacity = Math.max(INITIAL_ENTRIES, (this.#mask + 1) * 2);
+    const pairs = new Float64Array(capacity * 2);
+    const mask = capacity - 1;
     for (let entry = this.#first; entry < this.#end; entry += 1) {
-      offsets[entry & mask] = this.#offsets[entry & this.#mask] as number;
-      positions[entry & mask] = this.#positions[entry & this.#mask] as number;
+      const index = (entry & mask) * 2;
+      pairs[index] = this.baseOffsetAt(entry);
+      pairs[index + 1] = this.ringPositionAt(entry);
     }
-    this.#offsets = offsets;
-    this.#positions = positions;
+    this.#pairs = pairs;
     this.#mask = mask;
   }
 
+  /** What is empty keeps no memory: most partitions of many are idle. */
   #reset(): void {
-    this.#offsets = new Float64Array(INITIAL_ENTRIES);
-    this.#positions = new Float64Array(INITIAL_ENTRIES);
-    this.#mask = INITIAL_ENTRIES - 1;
+    this.#pairs = NO_PAIRS;
+    this.#mask = -1;
   }
 }
-
-const INITIAL_ENTRIES = 8;
-/** An emptied list gives its memory back when it is at least this large. */
-const SHRINK_ENTRIES = 256;

@@ -3,6 +3,11 @@ import type { PartitionQueues } from "../subscription/dispatched-queue.ts";
 import type { FetchedLog } from "./fetched-log.ts";
 import { PartitionTail } from "./partition-tail.ts";
 import type { ProducerState } from "./producer-table.ts";
+import { NO_TAIL_GROUPS, type TailGroup } from "./tail-group.ts";
+
+/** Most partitions of many are idle: what only those in use need is made when they are used. */
+const NO_RESTORES: readonly RestorePoint[] = [];
+const NO_PRODUCERS: Map<number, ProducerState> = new Map();
 
 /** One partition as its shard sees it. Shard thread only. */
 export class Partition {
@@ -24,7 +29,7 @@ export class Partition {
   highWatermark = 0;
   logEpoch = 0;
   /** Restores from backups, the newest RESTORES_MAX, oldest first. */
-  restores: readonly RestorePoint[] = [];
+  restores: readonly RestorePoint[] = NO_RESTORES;
   /** Append times never go back within a partition. */
   lastTimeMs = 0;
   /** Topics weaker than `fsynced`: offsets below this are reserved durably, so they are never given out twice. */
@@ -45,12 +50,11 @@ export class Partition {
   readonly tail: PartitionTail = new PartitionTail();
   /** What its queues had fetched from before the tail; undefined: nothing yet. */
   fetched: FetchedLog | undefined = undefined;
-  readonly producers: Map<number, ProducerState> = new Map();
+  /** By producerId. Those without any share one that stays empty: addProducer makes another. */
+  producers: Map<number, ProducerState> = NO_PRODUCERS;
 
-  /** The gateway has sessions at the tail: deliver to them from tailOffset on, under sharedStreamId. */
-  tailed = false;
-  sharedStreamId = 0;
-  tailOffset = 0;
+  /** Gateways that have sessions at the tail. */
+  tailGroups: TailGroup[] = NO_TAIL_GROUPS;
   /** Already in the shard's list of partitions with tail deliveries to send. */
   tailQueued = false;
   deleted = false;
@@ -61,6 +65,11 @@ export class Partition {
     this.topicId = topicId;
     this.partition = partition;
     this.durability = durability;
+  }
+
+  addProducer(producer: ProducerState): void {
+    if (this.producers === NO_PRODUCERS) this.producers = new Map();
+    this.producers.set(producer.producerId, producer);
   }
 
   /** Takes over the settings of its topic. `stagedPosition` is the journal's. */

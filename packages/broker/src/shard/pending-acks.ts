@@ -75,6 +75,14 @@ export class PendingAcks {
     return (this.#positions[index] as number) <= position ? index : -1;
   }
 
+  /** Runs of these sessions are released to nobody: their session is 0 from now on. */
+  forget(isGone: (sessionId: number) => boolean): void {
+    for (let i = this.#first; i < this.#end; i += 1) {
+      const index = i & this.#mask;
+      if (isGone(this.#sessions[index] as number)) this.#sessions[index] = NO_SESSION;
+    }
+  }
+
   shift(): void {
     this.#partitions[this.#first & this.#mask] = undefined;
     this.#first += 1;
@@ -121,3 +129,6 @@ export class PendingAcks {
 }
 
 const INITIAL = 256;
+
+/** No id of a session: that of a run that nobody waits for. */
+export const NO_SESSION = 0;

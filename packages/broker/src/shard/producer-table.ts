@@ -61,6 +61,11 @@ export class ProducerState {
         return;
       }
     }
+    if (last < 0) {
+      // As long as it has to be: a push to an empty array makes room for seventeen, and most have one run.
+      this.#runs = [baseSequence, count, baseOffset];
+      return;
+    }
     runs.push(baseSequence, count, baseOffset);
     if (runs.length > BROKER_LIMITS.producerRunsMax * RUN_FIELDS) runs.splice(0, RUN_FIELDS);
   }

@@ -2,8 +2,9 @@ import type { OneToOneRingBuffer } from "@millrace/core";
 import type { Journal } from "@millrace/journal";
 import { ENTRY_HEADER_BYTES } from "@millrace/journal/internal";
 import { ERROR_CODES, LIMITS } from "@millrace/protocol";
-import { BatchHead, crc32, walkRecords } from "@millrace/protocol/internal";
+import { BatchHead, crc32Words, walkRecords } from "@millrace/protocol/internal";
 import { BROKER_LIMITS } from "../limits.ts";
+import { gatewayOf } from "../link/gateway-ids.ts";
 import { DURABILITY_FSYNCED, DURABILITY_MEMORY, DURABILITY_WRITTEN } from "../topic.ts";
 import {
   completeEntry,
@@ -21,7 +22,7 @@ import {
   writeTrailer,
 } from "./entry-fields.ts";
 import type { Partition } from "./partition.ts";
-import { PendingAcks } from "./pending-acks.ts";
+import { NO_SESSION, PendingAcks } from "./pending-acks.ts";
 import {
   type ProducerState,
   SEQUENCE_DUPLICATE,
@@ -81,6 +82,13 @@ export class Publisher {
       this.writtenAcks.peek(position) >= 0 ||
       this.memoryAcks.peek(position) >= 0
     );
+  }
+
+  /** What was appended for this gateway's sessions is acknowledged to nobody. */
+  gatewayGone(gateway: number): void {
+    for (const table of [this.syncedAcks, this.writtenAcks, this.memoryAcks]) {
+      table.forget((sessionId) => gatewayOf(sessionId) === gateway);
+    }
   }
 
   get isIdle(): boolean {
@@ -178,7 +186,7 @@ export class Publisher {
     const end = index + entryLength(words, index) - STORED_TRAILER_BYTES;
     const head = this.#head;
     if (head.parse(bytes, start, end) < 0 || head.end !== end) return ERROR_CODES.INVALID_BATCH.code;
-    const crc = crc32(bytes, start, end);
+    const crc = crc32Words(words, bytes, start, end);
     if (!entryHasChecksum(words, index)) writeTrailer(bytes, words, index, end, crc);
     else if (crc !== entryChecksum(words, index)) return ERROR_CODES.CHECKSUM_MISMATCH.code;
     const records = walkRecords(bytes, head.recordsStart, head.recordsEnd);
@@ -306,18 +314,21 @@ export class Publisher {
       if (altered > 0 && this.#waitsInWeaker(table, altered)) return false;
       const count = table.countAt(run);
       const baseOffset = table.baseOffsetAt(run);
+      const sessionId = table.sessionAt(run);
       // Also when the topic was deleted meanwhile: it was stored, and whoever published it waits for an answer.
-      const written = this.#link.writeAck(
-        table.sessionAt(run),
-        partition,
-        table.producerIdAt(run),
-        table.firstSequenceAt(run),
-        count,
-        baseOffset,
-        // The topic may have become more durable than this run is.
-        Math.min(partition.durability, reached),
-      );
-      if (!written) return false;
+      const told =
+        sessionId === NO_SESSION ||
+        this.#link.writeAck(
+          sessionId,
+          partition,
+          table.producerIdAt(run),
+          table.firstSequenceAt(run),
+          count,
+          baseOffset,
+          // The topic may have become more durable than this run is.
+          Math.min(partition.durability, reached),
+        );
+      if (!told) return false;
       if (table === this.syncedAcks) partition.pendingSynced -= 1;
       if (baseOffset + count > partition.highWatermark) {
         partition.highWatermark = baseOffset + count;

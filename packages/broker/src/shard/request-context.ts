@@ -4,6 +4,7 @@ import type { Dispatcher } from "../subscription/dispatcher.ts";
 import type { HomeGroups } from "../subscription/home-groups.ts";
 import type { Clock } from "./clock.ts";
 import type { EntrySource } from "./entry-source.ts";
+import type { GatewayDepartures } from "./gateway-departures.ts";
 import type { LogStarts } from "./log-starts.ts";
 import type { OwnAppends } from "./own-appends.ts";
 import type { Partition } from "./partition.ts";
@@ -28,7 +29,9 @@ export interface RequestContext {
   /** Runs once everything staged so far is committed; asks for that commit. */
   afterCommit(run: () => void): void;
   stageChanges(changes: readonly StateChange[]): void;
-  /** The answer to the request will be given by the reader thread. */
+  readonly departures: GatewayDepartures;
+  /** Of the next two the reader thread will give the answer to the request. */
+  awaitReads(requestId: number): void;
   findTime(partition: Partition, requestId: number, timeMs: number): void;
 }
 

@@ -1,6 +1,7 @@
 import { ERROR_CODES, MillraceError } from "@millrace/protocol";
 import { Packr } from "msgpackr";
 import { CatalogWriter } from "./catalog-writer.ts";
+import { type GatewayRequestMap, GatewayRequests } from "./gateway-requests.ts";
 import { type GroupRequestMap, GroupRequests } from "./group-requests.ts";
 import type { Done, RequestContext } from "./request-context.ts";
 import {
@@ -21,6 +22,7 @@ export interface ShardRequestMap
     SubscriptionRequestMap,
     SubscriptionReportMap,
     GroupRequestMap,
+    GatewayRequestMap,
     UpkeepRequestMap {}
 
 type Handler = (args: readonly unknown[], done: Done<unknown>, requestId: number) => void;
@@ -44,6 +46,7 @@ export class ShardRequests {
         ...new SubscriptionRequests(context).handlers,
         ...new SubscriptionReports(context).handlers,
         ...new GroupRequests(context.homeGroups, context.clock).handlers,
+        ...new GatewayRequests(context).handlers,
         ...new UpkeepRequests(shardId, context, topics, writer).handlers,
       }) as [string, Handler][],
     );

@@ -8,6 +8,7 @@ import { ProducerState, ProducerTable } from "./producer-table.ts";
 import type { SubscriptionChange } from "./subscription-changes.ts";
 import { encodeSubscriptions, restoreSubscriptions, type SubscriptionImage } from "./subscription-image.ts";
 import { type QueuePart, SubscriptionTable } from "./subscription-table.ts";
+import { NO_TAIL_GROUPS } from "./tail-group.ts";
 import { OVERFLOW_NONE, type TopicTraits } from "./topic-traits.ts";
 
 const packr = new Packr({ useRecords: false });
@@ -135,7 +136,7 @@ export class ShardState {
   close(partition: Partition): void {
     partition.deleted = true;
     // What is still in flight raises the high watermark when it commits: nobody is at the tail any more.
-    partition.tailed = false;
+    partition.tailGroups = NO_TAIL_GROUPS;
     partition.tail.clear();
     partition.fetched?.clear();
     this.producers.removed(partition.producers.size);
@@ -161,7 +162,7 @@ export class ShardState {
     if (producer === undefined) {
       if (this.producers.isFull) this.producers.sweep([...this.partitions.values()], nowMs);
       producer = new ProducerState(producerId, epoch, baseSequence, nowMs);
-      partition.producers.set(producerId, producer);
+      partition.addProducer(producer);
       this.producers.added();
     }
     producer.record(epoch, baseSequence, count, baseOffset, nowMs);
@@ -309,7 +310,7 @@ export class ShardState {
         producer.restoreRuns(
           Array.from(producers.subarray(at + PRODUCER_FIELDS, at + PRODUCER_FIELDS + runs)),
         );
-        p.producers.set(producer.producerId, producer);
+        p.addProducer(producer);
         this.producers.added();
       }
       at += PRODUCER_FIELDS + runs;

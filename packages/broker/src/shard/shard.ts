@@ -1,6 +1,6 @@
 import type { Doorbell } from "@millrace/core";
 import type { Journal } from "@millrace/journal";
-import { DISK_FULL, type DiskReserve, readU64 } from "@millrace/journal/internal";
+import { DISK_FULL, type DiskReserve } from "@millrace/journal/internal";
 import { MillraceError } from "@millrace/protocol";
 import { BROKER_LIMITS } from "../limits.ts";
 import * as inbound from "../link/inbound-layout.ts";
@@ -12,11 +12,14 @@ import type { Clock } from "./clock.ts";
 import { ConsumerLink } from "./consumer-link.ts";
 import { type ColdReads, Delivery } from "./delivery.ts";
 import { EntrySource } from "./entry-source.ts";
+import { FenceWatch } from "./fence-watch.ts";
+import { GatewayDepartures } from "./gateway-departures.ts";
 import { LogStarts } from "./log-starts.ts";
 import { OwnAppends } from "./own-appends.ts";
 import type { Partition } from "./partition.ts";
 import type { PendingAcks } from "./pending-acks.ts";
 import { Publisher } from "./publisher.ts";
+import { ReadIntake } from "./read-intake.ts";
 import { ShardLink } from "./shard-link.ts";
 import { ShardRequests } from "./shard-requests.ts";
 import type { ShardState, StateChange } from "./shard-state.ts";
@@ -32,6 +35,8 @@ export interface ShardOptions {
   /** Wakes the gateway. */
   readonly gatewayDoorbell: Doorbell;
   readonly coldReads: ColdReads;
+  /** Number of its first fetch, where the shard was open before on the same thread; default 0. */
+  readonly firstFetch?: number | undefined;
   readonly clock: Clock;
   /** Of the journal's segments; a checkpoint is taken after so many bytes too. Default BROKER_LIMITS.segmentBytesMax. */
   readonly segmentBytes?: number;
@@ -43,8 +48,6 @@ export interface ShardOptions {
   readonly log?: (level: LogLevel, event: string, fields: Record<string, unknown>) => void;
 }
 
-/** Reads answered per duty cycle at most. */
-const DRAIN_READS_MAX = 64;
 /** Inbound records handled per duty cycle at most, whatever their size. */
 const DRAIN_RECORDS_MAX = 16_384;
 
@@ -69,11 +72,14 @@ export class Shard {
   readonly #journal: Journal;
   readonly #link: ShardLink;
   readonly #delivery: Delivery;
+  readonly #reads: ReadIntake;
   readonly #publisher: Publisher;
   readonly #requests: ShardRequests;
   readonly #logStarts: LogStarts;
   readonly #upkeep: Upkeep;
   readonly #homeGroups: HomeGroups;
+  readonly #departures: GatewayDepartures;
+  readonly #fence: FenceWatch;
   readonly #checkpointBytes: number;
   readonly #clock: Clock;
   readonly #onAdvanced: (partition: Partition) => void;
@@ -93,7 +99,7 @@ export class Shard {
    * The ring position below which every batch was acknowledged and delivered to its tail group; and the next
    * one, which takes its place once all runs up to a journal position have gone out.
    */
-  #heldRing = 0;
+  #heldRing: number;
   #markPosition = -1;
   #markRing = 0;
   /** Head of the inbound ring from which on the partitions' tails are looked through again. */
@@ -105,8 +111,15 @@ export class Shard {
     this.#journal = options.journal;
     this.#clock = options.clock;
     this.#link = new ShardLink(options.link, options.gatewayDoorbell);
+    this.#heldRing = this.#link.inbound.headPosition;
     this.#delivery = new Delivery(this.#link, options.coldReads);
-    this.entries = new EntrySource(options.shardId, this.#delivery.memory, options.coldReads);
+    this.#reads = new ReadIntake(this.#link, options.state, this.#delivery);
+    this.entries = new EntrySource(
+      options.shardId,
+      this.#delivery.memory,
+      options.coldReads,
+      options.firstFetch,
+    );
     this.#publisher = new Publisher(options.state, options.journal, this.#link, {
       reserveOffsets: (partition, until) => this.#reserveOffsets(partition, until),
     });
@@ -149,7 +162,20 @@ export class Shard {
       stageNothing: () => this.#stageChanges([]),
       checkpoint: () => this.checkpoint(false),
     });
-    this.#homeGroups = new HomeGroups(options.journal.epoch, (notice) => consumerLink.writeNotice(notice));
+    this.#homeGroups = new HomeGroups(options.journal.epoch, (notice) =>
+      consumerLink.writeNotice(notice, notice[2]),
+    );
+    this.#departures = new GatewayDepartures({
+      link: this.#link,
+      state: options.state,
+      journal: options.journal,
+      clock: options.clock,
+      publisher: this.#publisher,
+      delivery: this.#delivery,
+      dispatcher: this.dispatcher,
+      homeGroups: this.#homeGroups,
+      afterCommit: (run) => this.#afterCommit(run),
+    });
     this.#requests = new ShardRequests(options.shardId, {
       state: options.state,
       journal: options.journal,
@@ -160,13 +186,16 @@ export class Shard {
       upkeep: this.#upkeep,
       dispatcher: this.dispatcher,
       homeGroups: this.#homeGroups,
+      departures: this.#departures,
       reply: (requestId, payload) => this.#link.reply(requestId, payload),
       afterCommit: (run) => this.#afterCommit(run),
       stageChanges: (changes) => this.#stageChanges(changes),
+      awaitReads: (requestId) => this.#delivery.awaitReads(requestId),
       findTime: (partition, requestId, timeMs) => this.#delivery.findTime(partition, requestId, timeMs),
     });
     this.#onAdvanced = (partition) => this.#advanced(partition);
     this.#lastSyncMs = this.#clock.monotonicMs();
+    this.#fence = new FenceWatch(options.journal, this.#lastSyncMs);
     this.#lastSyncPosition = this.#journal.stagedPosition;
     for (const partition of this.#state.partitions.values()) partition.highWatermark = partition.nextOffset;
   }
@@ -185,18 +214,20 @@ export class Shard {
    * @throws MillraceError JOURNAL_FAILED when a write or sync failed: the shard is finished.
    */
   doWork(): number {
+    const nowMs = this.#clock.monotonicMs();
+    this.#fence.begin(nowMs);
     const failure = this.#journal.failure();
     if (failure !== undefined) {
       const message = `journal of shard ${this.shardId} failed: ${failure.message}`;
       throw new MillraceError("JOURNAL_FAILED", message, { cause: failure });
     }
     this.#cycle = (this.#cycle + 1) | 0;
-    const nowMs = this.#clock.monotonicMs();
     this.#upkeep.begin(nowMs);
     this.#publisher.refusal = this.#upkeep.refusalNumber;
     let work = this.#releaseCommitted();
     work += this.entries.doWork(nowMs);
-    work += this.#drainReads();
+    // Before batches: they are small, and a consumer that catches up waits for each.
+    work += this.#reads.run();
     work += this.dispatcher.settle(nowMs, this.#finishing);
     work += this.#drain();
     work += this.#homeGroups.work(nowMs);
@@ -205,6 +236,7 @@ export class Shard {
     work += this.#answerEarly();
     work += this.#write(nowMs);
     this.#delivery.flush();
+    work += this.#departures.doWork();
     this.#link.flushReplies();
     if (this.#link.publish()) work += 1;
     this.#link.release(this.#holdPosition());
@@ -321,32 +353,6 @@ export class Shard {
     return handled;
   }
 
-  /** Handles the reads first: they are small, and a consumer that catches up waits for each. */
-  #drainReads(): number {
-    const ring = this.#link.reads;
-    if (ring.poll() === 0) return 0;
-    const words = ring.words;
-    let handled = 0;
-    while (handled < DRAIN_READS_MAX && this.#link.hasRoomForRead()) {
-      const index = ring.next();
-      if (index < 0) break;
-      const w = index >> 2;
-      if (words[w + 1] === inbound.INBOUND.READ) {
-        if (!this.#read(words, w)) break;
-      } else {
-        this.#delivery.untail(
-          this.#state.find(
-            words[w + inbound.UNTAIL_TOPIC_ID] as number,
-            words[w + inbound.UNTAIL_PARTITION] as number,
-          ),
-        );
-      }
-      ring.advance();
-      handled += 1;
-    }
-    return handled;
-  }
-
   /** What needs no write is answered and delivered before it: the gateway sends while this thread writes. */
   #answerEarly(): number {
     const { memoryAcks } = this.#publisher;
@@ -357,19 +363,6 @@ export class Shard {
     }
     this.#link.publish();
     return before - memoryAcks.size;
-  }
-
-  #read(words: Int32Array, w: number): boolean {
-    return this.#delivery.read(
-      this.#state.find(
-        words[w + inbound.READ_TOPIC_ID] as number,
-        words[w + inbound.READ_PARTITION] as number,
-      ),
-      (words[w + inbound.READ_STREAM_ID] as number) >>> 0,
-      (words[w + inbound.READ_SHARED_STREAM_ID] as number) >>> 0,
-      readU64(words, w + inbound.READ_OFFSET),
-      words[w + inbound.READ_MAX_BYTES] as number,
-    );
   }
 
   /** Writes what was staged, asks for the sync that somebody waits for, releases what needs no sync. */
@@ -402,6 +395,7 @@ export class Shard {
       this.#lastSyncPosition = staged;
     }
     const before = publisher.writtenAcks.size;
+    if (before === 0 || !this.#fence.look(nowMs)) return 0;
     this.#release(publisher.writtenAcks, journal.writtenPosition);
     return before - publisher.writtenAcks.size;
   }

@@ -32,7 +32,13 @@ export type SubscriptionOpening = readonly [
   name: string,
   topicName: string,
   snapshots: readonly string[],
+  /** It is being made: only `subscribe` says where it starts. Absent = no. */
+  isOpening?: boolean,
 ];
+
+/** Places in a SubscriptionOpening. */
+const SNAPSHOTS = 10;
+const IS_OPENING = 11;
 
 /** See AcquiredPartition. */
 export type AcquiredRow = readonly [
@@ -53,7 +59,7 @@ export interface SubscriptionRequestMap {
   unsubscribe: { args: [subscriptionId: number]; reply: number };
   /**
    * At start, behind `reconcile`: exactly the subscriptions of all these pages up to the last exist. What the shard lacks
-   * begins at the end of its logs.
+   * begins at the end of its logs, unless it is being made: who makes it has not come here yet, or comes again.
    */
   reconcileSubscriptions: {
     args: [subscriptions: readonly SubscriptionOpening[], isLast: boolean];
@@ -159,7 +165,7 @@ export class SubscriptionRequests {
     for (const opening of openings) {
       this.#reconciled.add(opening[0]);
       // Made while the shard was away, and never confirmed: where it was to begin is not known any more.
-      changes.push(...this.#beginnings(opening, new Map()));
+      if (opening[IS_OPENING] !== true) changes.push(...this.#beginnings(opening, new Map()));
       changes.push(...this.#forgotten(opening));
     }
     if (isLast) {
@@ -173,8 +179,9 @@ export class SubscriptionRequests {
   }
 
   /** Snapshots that the catalog does not name. */
-  #forgotten([subscriptionId, topicId, ...rest]: SubscriptionOpening): SubscriptionChange[] {
-    const names = new Set(rest.at(-1) as readonly string[]);
+  #forgotten(opening: SubscriptionOpening): SubscriptionChange[] {
+    const [subscriptionId, topicId] = opening;
+    const names = new Set(opening[SNAPSHOTS]);
     const found = this.#context.state.subscriptions.get(subscriptionId);
     const changes: SubscriptionChange[] = [];
     for (const part of partsOf(found)) {

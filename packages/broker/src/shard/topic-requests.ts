@@ -1,4 +1,5 @@
-import type { RestorePoint } from "@millrace/protocol";
+import { MillraceError, type RestorePoint } from "@millrace/protocol";
+import { BROKER_LIMITS } from "../limits.ts";
 import { offsetOutOfRange } from "../offset-out-of-range.ts";
 import type { Topic, TopicChanges, TopicConfig } from "../topic.ts";
 import { unknownTopic } from "./catalog-state.ts";
@@ -41,6 +42,11 @@ export interface TopicRequestMap {
   time: { args: [topicId: number, partition: number, timeMs: number]; reply: number };
   /** Shard 0: topics from the given number on, as many as one answer holds; none behind the last. */
   catalog: { args: [from: number]; reply: Topic[] };
+  /**
+   * Shard 0: the offset of the newest record of `$catalog`, -1 without one. Everything that was written before is committed,
+   * and the shard was still this owner's after it was asked: who was deposed does not answer.
+   */
+  catalogPosition: { args: []; reply: number };
   /** Shard 0: appends the topic's record to `$catalog`; answered when that is committed. */
   createTopic: { args: [name: string, config: TopicConfig]; reply: Topic };
   /** Shard 0: as createTopic, for the dead letters of this topic, unless there is one; `created` says which. */
@@ -72,6 +78,7 @@ export class TopicRequests {
     time: ([topicId, partition, timeMs], _done, requestId) =>
       this.#context.findTime(this.#partition(topicId, partition), requestId, timeMs),
     catalog: (args, done) => this.#catalog(args, done),
+    catalogPosition: (_args, done) => this.#catalogPosition(done),
     createTopic: (args, done) => this.#createTopic(args, done),
     createDeadLetterTopic: (args, done) => this.#createDeadLetterTopic(args, done),
     alterTopic: (args, done) => this.#alterTopic(args, done),
@@ -130,6 +137,19 @@ export class TopicRequests {
       page.push(topic);
     }
     done(page);
+  }
+
+  #catalogPosition(done: Done<number>): void {
+    const position = this.#writer.position - 1;
+    const { journal, stageChanges, afterCommit } = this.#context;
+    if (journal.isFull) {
+      throw new MillraceError("DISK_FULL", "the disk is full: the catalog's position cannot be confirmed", {
+        details: { retryAfterMs: BROKER_LIMITS.retryAfterMs },
+      });
+    }
+    // Nothing, so that there is something to sync: the look at the fence comes with that.
+    stageChanges([]);
+    afterCommit(() => done(position));
   }
 
   #createTopic([name, config]: TopicRequestMap["createTopic"]["args"], done: Done<Topic>): void {

@@ -1,4 +1,6 @@
 import type { Journal } from "@millrace/journal";
+import { gatewayOf } from "../link/gateway-ids.ts";
+import { NOTICE_TO_ALL } from "../link/outbound-layout.ts";
 import type { Clock } from "../shard/clock.ts";
 import type { ConsumerLink } from "../shard/consumer-link.ts";
 import { COMING, type EntrySource, GONE } from "../shard/entry-source.ts";
@@ -106,6 +108,17 @@ export class DeadLetters {
     return [...awaited];
   }
 
+  /** The gateway's consumers are gone: nobody awaits what becomes of the records that they have given up. */
+  gatewayGone(gateway: number): void {
+    for (const { dying } of this.#queues) {
+      for (const letter of dying.values()) {
+        const { offset, settle } = letter;
+        if (settle === undefined || gatewayOf(settle.consumerId) !== gateway) continue;
+        dying.set(offset, { ...letter, settle: undefined });
+      }
+    }
+  }
+
   /** One duty cycle's part. @returns the number of records moved */
   run(nowMs: number): number {
     if (this.#queues.size === 0) return 0;
@@ -208,7 +221,8 @@ export class DeadLetters {
     this.#awaitsTopic = true;
     const before = this.#noticedMs.get(topicId);
     if (before !== undefined && nowMs - before < NOTICE_MS) return;
-    if (this.#context.link.writeNotice(["dead-letter-topic", topicId])) {
+    // Whoever is told first makes it.
+    if (this.#context.link.writeNotice(["dead-letter-topic", topicId], NOTICE_TO_ALL)) {
       this.#noticedMs.set(topicId, nowMs);
     }
   }

@@ -3,6 +3,7 @@ import type { Journal } from "@millrace/journal";
 import { readU64 } from "@millrace/journal/internal";
 import { ERROR_CODES } from "@millrace/protocol";
 import { BROKER_LIMITS } from "../limits.ts";
+import { gatewayOf } from "../link/gateway-ids.ts";
 import * as inbound from "../link/inbound-layout.ts";
 import type { Clock } from "../shard/clock.ts";
 import type { ConsumerLink } from "../shard/consumer-link.ts";
@@ -64,6 +65,8 @@ export class Dispatcher {
   readonly #consumers: Map<number, LeaseConsumer> = new Map();
   /** Consumers that are gone and whose leases have not all ended. */
   readonly #orphaned: number[] = [];
+  /** By gateway that is gone: what its consumers have said before this position of the ring counts no more. */
+  readonly #unheard: Map<number, number> = new Map();
   /** Answers that wait for a commit are below this number. */
   #answersStaged = 0;
   readonly #record: SettleRecord = {
@@ -205,6 +208,34 @@ export class Dispatcher {
     this.#deadLetters.add(dispatched, offset, deliveries, reason, undefined);
   }
 
+  /**
+   * All consumers of a gateway are gone, as by DETACH.
+   * @returns for hasLeft(): answers to its consumers are below this number
+   */
+  gatewayGone(gateway: number): number {
+    for (const consumerId of [...this.#consumers.keys()]) {
+      if (gatewayOf(consumerId) === gateway) this.#detach(consumerId);
+    }
+    this.#deadLetters.gatewayGone(gateway);
+    return this.#answers.end;
+  }
+
+  /**
+   * The same while nothing can be journaled: what its consumers have said in the ring before that position is passed over,
+   * and what they have settled is answered to nobody.
+   */
+  gatewayGoneUnheard(gateway: number, ringEnd: number): void {
+    this.#unheard.set(gateway, ringEnd);
+    this.gatewayGone(gateway);
+    this.#answers.forget((consumerId) => gatewayOf(consumerId) === gateway);
+  }
+
+  /** Whether the leases of that gateway's consumers have ended, and all that was to be answered to them was. */
+  hasLeft(gateway: number, answersEnd: number): boolean {
+    if (this.#answers.first < answersEnd) return false;
+    return !this.#orphaned.some((consumerId) => gatewayOf(consumerId) === gateway);
+  }
+
   // The duty cycle.
 
   /** The partition's high watermark has risen, or the start of its log. */
@@ -217,8 +248,12 @@ export class Dispatcher {
    * @returns an amount of work
    */
   settle(nowMs: number, isFinishing: boolean): number {
-    // While nothing can be journaled consumers wait: what they settle could not be confirmed.
-    if (this.#context.journal.isFull) return this.#answers.flush();
+    if (this.#context.journal.isFull) {
+      // Consumers wait: what they settle could not be confirmed. Leases of those that are gone are confirmed to nobody: that
+      // their deliveries have failed is journaled when there is room.
+      const ended = isFinishing ? 0 : this.#settlement.endAllOf(this.#orphaned, nowMs);
+      return ended + this.#answers.flush();
+    }
     let work = this.#answers.flush() + this.#drain(nowMs);
     if (!isFinishing) {
       work += this.#settlement.expire(nowMs);
@@ -291,6 +326,11 @@ export class Dispatcher {
       if (index < 0) break;
       const w = index >> 2;
       const consumerId = (words[w + inbound.CONSUMER_ID] as number) >>> 0;
+      if (this.#unheard.size > 0 && this.#isUnheard(gatewayOf(consumerId))) {
+        ring.advance();
+        handled += 1;
+        continue;
+      }
       switch (words[w + 1]) {
         case inbound.INBOUND.SETTLE:
           this.#read(index, consumerId);
@@ -317,6 +357,15 @@ export class Dispatcher {
       handled += 1;
     }
     return handled;
+  }
+
+  /** Of the record that next() has returned. */
+  #isUnheard(gateway: number): boolean {
+    const end = this.#unheard.get(gateway);
+    if (end === undefined) return false;
+    if (this.#ring.recordPosition < end) return true;
+    this.#unheard.delete(gateway);
+    return false;
   }
 
   #read(index: number, consumerId: number): void {

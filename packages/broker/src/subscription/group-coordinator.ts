@@ -81,6 +81,10 @@ export class GroupCoordinator {
     return this.#members.size;
   }
 
+  memberIds(): number[] {
+    return [...this.#members.keys()];
+  }
+
   has(consumerId: number): boolean {
     return this.#members.has(consumerId);
   }
@@ -99,15 +103,16 @@ export class GroupCoordinator {
 
   /**
    * `held`: what the member says it holds, after this coordinator's predecessor was lost. Of those who say so of one
-   * partition, the one with the highest epoch is right.
+   * partition, the one with the highest epoch is right. `again`: it was the predecessor's member, whether it holds something or
+   * not, so that others may be about to say what they hold.
    */
-  join(nowMs: number, consumerId: number, held: readonly Assignment[]): void {
+  join(nowMs: number, consumerId: number, held: readonly Assignment[], again: boolean = false): void {
     let member = this.#members.get(consumerId);
     if (member === undefined) {
       member = { consumerId, assigned: [], revoked: [], taken: [] };
       this.#members.set(consumerId, member);
     }
-    if (held.length > 0 && !this.#hasAssigned && this.#holdUntilMs === Number.NEGATIVE_INFINITY) {
+    if ((again || held.length > 0) && !this.#hasAssigned && this.#holdUntilMs === Number.NEGATIVE_INFINITY) {
       this.#holdUntilMs = nowMs + REJOIN_WINDOW_MS;
     }
     for (const assignment of held) this.#claim(member, assignment);

@@ -1,5 +1,6 @@
 import { MillraceError } from "@millrace/protocol";
 import { BROKER_LIMITS } from "../limits.ts";
+import { gatewayOf } from "../link/gateway-ids.ts";
 import { type Assignment, firstEpochOf, GroupCoordinator, type MemberChange } from "./group-coordinator.ts";
 
 /** A member's change as the gateway hears of it; see GatewayHandler.onNotice. */
@@ -13,7 +14,7 @@ export type AssignmentNotice = readonly [
   withinMs: number,
 ];
 
-/** Tells the gateway; false = there is no room now. */
+/** Tells the consumer's gateway; false = there is no room now. */
 export type WriteNotice = (notice: AssignmentNotice) => boolean;
 
 /**
@@ -47,7 +48,7 @@ export class HomeGroups {
   }
 
   /**
-   * `held`: what the member holds already, when it comes back after this shard was lost.
+   * `held`: what the member holds already, when it comes back (`again`) after this shard was lost.
    * @throws MillraceError TOO_MANY_SUBSCRIPTIONS when the group is full
    */
   join(
@@ -56,6 +57,7 @@ export class HomeGroups {
     partitions: number,
     consumerId: number,
     held: readonly Assignment[],
+    again: boolean = false,
   ): void {
     let group = this.#groups.get(subscriptionId);
     if (group === undefined) {
@@ -70,7 +72,7 @@ export class HomeGroups {
         details: { subscriptionId, groupMembersMax },
       });
     }
-    group.join(nowMs, consumerId, held);
+    group.join(nowMs, consumerId, held, again);
     this.#timed.set(subscriptionId, group);
   }
 
@@ -97,6 +99,17 @@ export class HomeGroups {
     this.#timed.set(subscriptionId, group);
   }
 
+  /** All members of a gateway have left. */
+  gatewayGone(nowMs: number, gateway: number): void {
+    for (const [subscriptionId, group] of [...this.#groups]) {
+      for (const consumerId of group.memberIds()) {
+        if (gatewayOf(consumerId) === gateway) this.leave(nowMs, subscriptionId, consumerId);
+      }
+    }
+    const kept = this.#notices.filter(([, , consumerId]) => gatewayOf(consumerId) !== gateway);
+    this.#notices.splice(0, this.#notices.length, ...kept);
+  }
+
   /** The subscription's cursors were moved: everybody begins anew. */
   reset(nowMs: number, subscriptionId: number): void {
     const group = this.#groups.get(subscriptionId);
@@ -112,7 +125,7 @@ export class HomeGroups {
     this.#timed.delete(subscriptionId);
   }
 
-  /** Does what is due, and tells the gateway. @returns the number of notices written */
+  /** Does what is due, and tells gateways. @returns the number of notices written */
   work(nowMs: number): number {
     for (const [subscriptionId, group] of this.#timed) {
       const atMs = group.nextTimerMs();

@@ -106,6 +106,8 @@ export class Leasing {
       this.#ready.ready(subscription.ready[0] as DispatchedQueue);
       return 0;
     }
+    // There may be more than those lend who do; other gateways may have been told that there was nothing.
+    if (bytes > 0 && subscription.isAwaited && this.#tell(subscription, nowMs) === NO_ROOM) return NO_ROOM;
     if (subscription.ready.length > 0) {
       this.#ready.list(subscription);
       return bytes;

@@ -2,6 +2,8 @@ import type { ConsumerLink } from "../shard/consumer-link.ts";
 
 const FIELDS = 4;
 const INITIAL = 256;
+/** No id of a consumer. */
+const NO_CONSUMER = 0;
 
 /**
  * What is to be answered to SETTLE records once it is durable, oldest first: a circular table that grows. It is bounded by
@@ -23,6 +25,11 @@ export class SettleAnswers {
   /** Answers that are not durable yet, or have found no room. */
   get size(): number {
     return this.#end - this.#first;
+  }
+
+  /** Running number of the oldest of them; `end` when there is none. */
+  get first(): number {
+    return this.#first;
   }
 
   /** Running number of the next answer: what `commit` takes. */
@@ -47,19 +54,30 @@ export class SettleAnswers {
     this.flush();
   }
 
+  /** Nobody waits for answers to these consumers any more. */
+  forget(isGone: (consumerId: number) => boolean): void {
+    for (let number = this.#first; number < this.#end; number += 1) {
+      const at = (number & this.#mask) * FIELDS;
+      if (isGone(this.#rows[at] as number)) this.#rows[at] = NO_CONSUMER;
+    }
+  }
+
   /** Sends what is durable, as far as there is room. @returns the number of answers */
   flush(): number {
     const rows = this.#rows;
     let sent = 0;
     while (this.#first < this.#durable) {
       const at = (this.#first & this.#mask) * FIELDS;
-      const written = this.#link.writeSettled(
-        rows[at] as number,
-        rows[at + 1] as number,
-        rows[at + 2] as number,
-        rows[at + 3] as number,
-      );
-      if (!written) break;
+      const consumerId = rows[at] as number;
+      const told =
+        consumerId === NO_CONSUMER ||
+        this.#link.writeSettled(
+          consumerId,
+          rows[at + 1] as number,
+          rows[at + 2] as number,
+          rows[at + 3] as number,
+        );
+      if (!told) break;
       this.#first += 1;
       sent += 1;
     }

@@ -1,40 +1,42 @@
 import type { MessagePort } from "node:worker_threads";
 import { type Agent, AgentRunner, Doorbell, DoorbellIdleStrategy, OneToOneRingBuffer } from "@millrace/core";
-import { Journal, RealStorage, SyncThread } from "@millrace/journal";
-import { DiskReserve, releaseReserve } from "@millrace/journal/internal";
+import { RealStorage } from "@millrace/journal";
+import { DiskReserve, isDiskFull } from "@millrace/journal/internal";
 import { MillraceError } from "@millrace/protocol";
+import { BROKER_LIMITS } from "../limits.ts";
 import { FetchAnswers } from "../reader/fetch-answers.ts";
 import { LiveWrites } from "../reader/live-writes.ts";
 import { type ColdReadRings, RingColdReads } from "../reader/ring-cold-reads.ts";
 import { Shard } from "../shard/shard.ts";
-import { ShardRecovery } from "../shard/shard-recovery.ts";
-import { ShardState } from "../shard/shard-state.ts";
-import { SYSTEM_CLOCK, SYSTEM_ENTROPY } from "../system-clock.ts";
+import { SYSTEM_CLOCK } from "../system-clock.ts";
+import { type OpenedJournal, openJournal } from "./open-journal.ts";
 import { PortBackground } from "./port-background.ts";
 import { ThreadControl } from "./thread-control.ts";
 import type {
   FromShardThread,
   RecoveredShard,
-  RefusedShard,
+  ShardError,
+  ShardPlace,
   ShardThreadData,
-  StartedShards,
   ToShardThread,
 } from "./thread-messages.ts";
 
-type ShardPlace = ShardThreadData["shards"][number];
-
-interface OpenedJournal {
-  readonly state: ShardState;
-  readonly recovery: ShardRecovery;
-  readonly journal: Journal;
+/** A shard that this thread serves. */
+interface HostedShard {
+  readonly shard: Shard;
+  phase: "serving" | "finishing" | "checkpointing";
+  repeated: boolean;
+  /** When it is let go of although it has not finished. */
+  giveUpAtMs: number;
 }
 
-type DrainPhase = "serving" | "draining" | "checkpointing";
+/** Time for threads of journals that were closed to end, until this one looks after them. */
+const REAP_AFTER_MS = 200;
 
 /**
- * The agent of a shard thread: gives each of its shards a duty cycle in turn. A shard whose journal fails is
- * taken out and reported, the others go on; any other error is a defect and ends the thread, which the node
- * starts again.
+ * The agent of a shard thread: gives each of its shards a duty cycle in turn, and opens and closes single ones between.
+ * A shard whose journal fails, or that throws, is taken out and reported, and the others go on; an error of anything else
+ * is a defect of the thread and ends it, and the node starts it again.
  */
 export class ShardThreadAgent implements Agent {
   readonly name = "shard-thread";
@@ -47,11 +49,20 @@ export class ShardThreadAgent implements Agent {
   readonly #coldReadRings: ColdReadRings;
   readonly #fetchAnswers: FetchAnswers;
   readonly #liveWrites: LiveWrites;
-  readonly #shards: Shard[] = [];
+  readonly #hosted: HostedShard[] = [];
+  /** To be opened, one a cycle. */
+  readonly #places: ShardPlace[] = [];
+  /** Fetches begun for shards that were closed: what is still answered must not pass for an answer to later ones. */
+  readonly #fetches: Map<number, number> = new Map();
+  #disk: Extract<ToShardThread, { kind: "disk" }> | undefined;
   /** Of all journals together, when it was looked at last. */
   #writtenPositions = 0;
   #runner: AgentRunner | undefined;
-  #phase: DrainPhase = "serving";
+  #draining = false;
+  #ended = false;
+  /** The event loop has a turn, and nothing ends. */
+  #resting = false;
+  #reapAtMs = Number.POSITIVE_INFINITY;
 
   private constructor(data: ShardThreadData, port: MessagePort) {
     this.#data = data;
@@ -70,109 +81,163 @@ export class ShardThreadAgent implements Agent {
     );
   }
 
-  /** Recovers the thread's shards and runs them until the node drains or terminates the thread. */
+  /** Runs until the node drains or terminates the thread. */
   static start(data: ShardThreadData, port: MessagePort): void {
-    const agent = new ShardThreadAgent(data, port);
-    let started: StartedShards;
-    try {
-      started = agent.#recover();
-    } catch (error) {
-      if (!(error instanceof MillraceError)) throw error;
-      agent.#say({
-        kind: "start-failed",
-        code: error.code,
-        message: error.message,
-        details: { ...error.details },
-      });
-      port.close();
-      return;
-    }
-    agent.#say({ kind: "ready", ...started });
-    let failure: unknown;
-    const runner = new AgentRunner(agent, new DoorbellIdleStrategy(agent.#doorbell), (error) => {
-      failure = error;
-      runner.close();
-    });
-    agent.#runner = runner;
-    runner.run();
-    if (failure !== undefined) throw failure;
-    port.close();
+    new ShardThreadAgent(data, port).#run();
   }
 
   doWork(): number {
     let work = this.#control.poll((message) => this.#onControl(message));
     work += this.#fetchAnswers.poll();
+    work += this.#openNext();
     let written = 0;
-    for (let i = 0; i < this.#shards.length; i += 1) {
-      const shard = this.#shards[i] as Shard;
+    for (let i = 0; i < this.#hosted.length; i += 1) {
+      const hosted = this.#hosted[i] as HostedShard;
       try {
-        work += shard.doWork();
-        written += shard.journal.writtenPosition;
+        work += hosted.shard.doWork();
+        written += hosted.shard.journal.writtenPosition;
+        if (hosted.phase === "serving" || !this.#closeStep(hosted)) continue;
       } catch (error) {
-        if (!(error instanceof MillraceError && error.code === "JOURNAL_FAILED")) throw error;
-        this.#shards.splice(i, 1);
-        i -= 1;
-        shard.journal.close();
-        this.#say({
-          kind: "shard-failed",
-          shardId: shard.shardId,
-          code: error.code,
-          message: error.message,
-        });
+        this.#report(hosted.shard.shardId, error);
       }
+      this.#letGo(hosted.shard);
+      this.#hosted.splice(i, 1);
+      i -= 1;
+      work += 1;
     }
     if (written !== this.#writtenPositions) {
       this.#writtenPositions = written;
       this.#liveWrites.note();
     }
-    if (this.#phase !== "serving") work += this.#drain();
+    if (this.#draining && this.#hosted.length === 0) this.#end();
+    else if (SYSTEM_CLOCK.monotonicMs() >= this.#reapAtMs) this.#rest();
     return work;
   }
 
   nextTimerMs(): number {
-    let next = Number.POSITIVE_INFINITY;
-    for (const shard of this.#shards) next = Math.min(next, shard.nextTimerMs());
-    return next;
+    if (this.#places.length > 0) return 0;
+    // Idle shards look at their fences, too: those who wait for their records would wait for ever.
+    let next: number = this.#hosted.length > 0 ? BROKER_LIMITS.fenceIdleLookMs : Number.POSITIVE_INFINITY;
+    let atMs = this.#reapAtMs;
+    for (const { shard, giveUpAtMs } of this.#hosted) {
+      next = Math.min(next, shard.nextTimerMs());
+      atMs = Math.min(atMs, giveUpAtMs);
+    }
+    return Math.min(next, Math.max(1, atMs - SYSTEM_CLOCK.monotonicMs()));
   }
 
   onClose(): void {
-    for (const shard of this.#shards) shard.journal.close();
+    if (this.#resting) return;
+    for (const { shard } of this.#hosted) shard.journal.close();
   }
 
-  #recover(): StartedShards {
-    const recovered: RecoveredShard[] = [];
-    const refused: RefusedShard[] = [];
-    for (const place of this.#data.shards) {
-      try {
-        recovered.push(this.#open(place));
-      } catch (error) {
-        if (!(error instanceof MillraceError && error.code === "JOURNAL_QUARANTINED")) throw error;
-        const { code, message, details } = error;
-        refused.push({ shardId: place.shardId, code, message, details: { ...details } });
-      }
+  #run(): void {
+    let failure: { readonly error: unknown } | undefined;
+    const runner = new AgentRunner(this, new DoorbellIdleStrategy(this.#doorbell), (error) => {
+      failure = { error };
+      runner.close();
+    });
+    this.#runner = runner;
+    runner.run();
+    if (failure !== undefined) throw failure.error;
+    if (this.#ended) {
+      this.#port.close();
+      return;
     }
-    return { recovered, refused };
+    this.#resting = false;
+    setTimeout(() => this.#run(), 0);
+  }
+
+  /** Sync threads that have ended are joined by the event loop alone, which has no turn otherwise. */
+  #rest(): void {
+    this.#reapAtMs = Number.POSITIVE_INFINITY;
+    this.#resting = true;
+    this.#runner?.close();
+  }
+
+  #onControl(message: ToShardThread): void {
+    switch (message.kind) {
+      case "job-done":
+        this.#background.onDone(message.jobId, message.outcome);
+        return;
+      case "disk":
+        this.#disk = message;
+        for (const { shard } of this.#hosted) shard.setDiskRoom(message.low, message.roomBytes);
+        return;
+      case "open-shard":
+        this.#places.push(message.place);
+        return;
+      case "close-shard":
+        this.#close(message.shardId);
+        return;
+      case "drain":
+        this.#draining = true;
+        this.#places.length = 0;
+        for (const hosted of this.#hosted) this.#finish(hosted);
+    }
+  }
+
+  // Opening.
+
+  #openNext(): number {
+    const place = this.#places.shift();
+    if (place === undefined) return 0;
+    try {
+      const recovered = this.#open(place);
+      this.#say({ kind: "shard-opened", recovered });
+    } catch (error) {
+      this.#say({ kind: "shard-open-failed", ...shardError(place.shardId, error) });
+    }
+    return 1;
   }
 
   #open(place: ShardPlace): RecoveredShard {
-    const { shardId, directory, link } = place;
+    const { shardId, directory } = place;
     const startedMs = SYSTEM_CLOCK.monotonicMs();
-    const { state, recovery, journal } = this.#openJournal(place);
-    const { segmentBytes, reserveBytes } = this.#data.storage;
-    const storage = new RealStorage();
-    const { epoch } = journal;
-    const shard = new Shard({
+    const opened = openJournal({
       shardId,
       shardCount: this.#data.shardCount,
+      directory,
+      segmentBytes: this.#data.storage.segmentBytes,
+      background: this.#background,
+      doorbell: this.#data.doorbell,
+    });
+    const { journal, recovery } = opened;
+    try {
+      const shard = this.#shardOf(place, opened);
+      if (this.#disk !== undefined) shard.setDiskRoom(this.#disk.low, this.#disk.roomBytes);
+      this.#hosted.push({ shard, phase: "serving", repeated: false, giveUpAtMs: Number.POSITIVE_INFINITY });
+      this.#fetchAnswers.register(shardId, shard.entries.listener);
+    } catch (error) {
+      journal.close();
+      throw error;
+    }
+    return {
+      shardId,
+      epoch: journal.epoch,
+      cleanShutdown: journal.cleanShutdown,
+      entries: recovery.entries,
+      recoveryMs: Math.round(SYSTEM_CLOCK.monotonicMs() - startedMs),
+    };
+  }
+
+  #shardOf({ shardId, directory, link }: ShardPlace, { state, journal }: OpenedJournal): Shard {
+    const { shardCount, storage } = this.#data;
+    const { segmentBytes, reserveBytes } = storage;
+    const { epoch } = journal;
+    return new Shard({
+      shardId,
+      shardCount,
       state,
       journal,
       link,
       gatewayDoorbell: Doorbell.attach(this.#data.gatewayDoorbell, () => this.#port.postMessage(null)),
       coldReads: new RingColdReads(shardId, journal, this.#coldReadRings, this.#readerDoorbell),
+      firstFetch: this.#fetches.get(shardId),
       clock: SYSTEM_CLOCK,
       segmentBytes,
       reserve: new DiskReserve({
-        storage,
+        storage: new RealStorage(),
         directory,
         background: this.#background,
         epoch,
@@ -180,66 +245,87 @@ export class ShardThreadAgent implements Agent {
       }),
       log: (level, event, fields) => this.#say({ kind: "log", level, event, fields }),
     });
-    this.#shards.push(shard);
-    this.#fetchAnswers.register(shardId, shard.entries.listener);
-    return {
-      shardId,
-      epoch,
-      cleanShutdown: journal.cleanShutdown,
-      entries: recovery.entries,
-      recoveryMs: Math.round(SYSTEM_CLOCK.monotonicMs() - startedMs),
-    };
   }
 
-  /** A start on a full disk takes the reserve's room, so that deletions and retention can free some. */
-  #openJournal(place: ShardPlace): OpenedJournal {
+  // Closing.
+
+  #close(shardId: number): void {
+    const hosted = this.#hosted.find(({ shard }) => shard.shardId === shardId);
+    if (hosted !== undefined) this.#finish(hosted);
+    // It has failed just now, and that was said.
+  }
+
+  #finish(hosted: HostedShard): void {
+    if (hosted.phase !== "serving") return;
+    hosted.phase = "finishing";
+    hosted.giveUpAtMs = SYSTEM_CLOCK.monotonicMs() + BROKER_LIMITS.shardFinishMsMax;
+  }
+
+  /** One step of a shard's end: everything committed and answered, then a clean checkpoint. @returns true when it is over */
+  #closeStep(hosted: HostedShard): boolean {
+    const { shard } = hosted;
+    const { shardId, journal } = shard;
+    const nowMs = SYSTEM_CLOCK.monotonicMs();
+    if (hosted.phase === "finishing" && shard.finish()) {
+      shard.checkpoint(true);
+      hosted.phase = "checkpointing";
+      hosted.giveUpAtMs = nowMs + BROKER_LIMITS.shardCheckpointMsMax;
+    }
+    if (hosted.phase === "checkpointing" && !journal.checkpointPending) {
+      const failure = journal.checkpointFailure;
+      if (isDiskFull(failure) && !hosted.repeated) {
+        // There may be room that was held for it.
+        hosted.repeated = true;
+        shard.checkpoint(true);
+        return false;
+      }
+      this.#say({ kind: "shard-closed", shardId, clean: failure === undefined });
+      return true;
+    }
+    if (nowMs < hosted.giveUpAtMs) return false;
+    this.#say({ kind: "shard-closed", shardId, clean: false });
+    return true;
+  }
+
+  #report(shardId: number, error: unknown): void {
+    if (error instanceof MillraceError && error.code === "JOURNAL_FAILED") {
+      this.#say({ kind: "shard-failed", ...shardError(shardId, error) });
+    } else {
+      const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#say({ kind: "shard-crashed", shardId, message });
+    }
+  }
+
+  #letGo({ shardId, journal, entries }: Shard): void {
+    this.#fetches.set(shardId, entries.nextFetch);
+    this.#fetchAnswers.unregister(shardId);
     try {
-      return this.#tryOpenJournal(place);
+      journal.close();
     } catch (error) {
-      if (!(error instanceof MillraceError && error.code === "DISK_FULL")) throw error;
-      if (!releaseReserve(new RealStorage(), place.directory)) throw error;
-      return this.#tryOpenJournal(place);
+      // Its descriptors may be lost; the shard itself is given up in any case.
+      const fields = { shardId, error: error instanceof Error ? error.message : String(error) };
+      this.#say({ kind: "log", level: "error", event: "journal-close-failed", fields });
     }
+    this.#reapAtMs = SYSTEM_CLOCK.monotonicMs() + REAP_AFTER_MS;
   }
 
-  #tryOpenJournal({ shardId, directory }: ShardPlace): OpenedJournal {
-    const state = new ShardState(shardId, this.#data.shardCount, SYSTEM_CLOCK);
-    const recovery = new ShardRecovery(state);
-    const journal = Journal.open({
-      storage: new RealStorage(),
-      directory,
-      shardId,
-      syncer: (context) => new SyncThread(context, this.#data.doorbell),
-      background: this.#background,
-      clock: SYSTEM_CLOCK,
-      entropy: SYSTEM_ENTROPY,
-      segmentSizeBytes: this.#data.storage.segmentBytes,
-      replay: recovery,
-    });
-    return { state, recovery, journal };
-  }
-
-  #onControl(message: ToShardThread): void {
-    if (message.kind === "job-done") this.#background.onDone(message.jobId, message.outcome);
-    else if (message.kind === "disk") {
-      for (const shard of this.#shards) shard.setDiskRoom(message.low, message.roomBytes);
-    } else this.#phase = "draining";
-  }
-
-  /** One step of the end: everything committed and answered, then clean checkpoints, then the thread stops. */
-  #drain(): number {
-    if (this.#phase === "draining") {
-      if (!this.#shards.every((shard) => shard.finish())) return 0;
-      for (const shard of this.#shards) shard.checkpoint(true);
-      this.#phase = "checkpointing";
-    }
-    if (this.#shards.some((shard) => shard.journal.checkpointPending)) return 0;
+  #end(): void {
+    this.#ended = true;
     this.#say({ kind: "drained" });
     this.#runner?.close();
-    return 1;
   }
 
   #say(message: FromShardThread): void {
     this.#port.postMessage(message);
   }
+}
+
+/** What another thread may know of it. The cause of a journal's failure says what it was. */
+function shardError(shardId: number, error: unknown): ShardError {
+  if (!(error instanceof MillraceError)) {
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return { shardId, code: "INTERNAL", message, details: { shardId } };
+  }
+  const cause = error.cause instanceof MillraceError ? error.cause.details : {};
+  return { shardId, code: error.code, message: error.message, details: { ...cause, ...error.details } };
 }

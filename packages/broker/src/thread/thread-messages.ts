@@ -1,4 +1,5 @@
 import type { BackgroundJob } from "@millrace/journal";
+import type { ErrorName } from "@millrace/protocol";
 import type { LinkBuffers } from "../link/link-buffers.ts";
 import type { ReaderLinkBuffers } from "../link/reader-link-buffers.ts";
 import type { LogLevel } from "../logger.ts";
@@ -19,48 +20,48 @@ export type ToShardThread =
   /** The volume has become low, or has room again. */
   /** A shard takes no more than `roomBytes` of batches until it is told anew, unless the disk is low. */
   | { readonly kind: "disk"; readonly low: boolean; readonly roomBytes: number }
-  /** Finish what was taken, commit, answer, take clean checkpoints, end. */
+  /** Recover the shard and serve it. The thread's others wait meanwhile. */
+  | { readonly kind: "open-shard"; readonly place: ShardPlace }
+  /** Finish what was taken, commit, answer, take a clean checkpoint, let go of the folder. The thread's others go on. */
+  | { readonly kind: "close-shard"; readonly shardId: number }
+  /** Close all shards, and end. */
   | { readonly kind: "drain" };
 
 /** Shard thread -> main thread. */
 export type FromShardThread =
-  | ({ readonly kind: "ready" } & StartedShards)
-  /** A shard could not be recovered; the thread ends. */
-  | {
-      readonly kind: "start-failed";
-      readonly code: string;
-      readonly message: string;
-      readonly details: Record<string, unknown>;
-    }
-  | {
-      readonly kind: "shard-failed";
-      readonly shardId: number;
-      readonly code: string;
-      readonly message: string;
-    }
+  | { readonly kind: "shard-opened"; readonly recovered: RecoveredShard }
+  /** It could not be recovered; the thread's others are served. */
+  | ({ readonly kind: "shard-open-failed" } & ShardError)
+  /** `clean`: its next owner starts where it stood. Else it was given up, as if the process had ended. */
+  | { readonly kind: "shard-closed"; readonly shardId: number; readonly clean: boolean }
+  /** Its journal failed, or has another owner: it was let go of. */
+  | ({ readonly kind: "shard-failed" } & ShardError)
+  /** It threw, which is a defect: it was let go of, as if the process had ended. */
+  | { readonly kind: "shard-crashed"; readonly shardId: number; readonly message: string }
   | { readonly kind: "job"; readonly jobId: number; readonly job: BackgroundJob }
   | { readonly kind: "drained" }
   | LogMessage;
+
+/** An error of a shard. Plain data, since an Error loses its code when it is sent to another thread. */
+export interface ShardError {
+  readonly shardId: number;
+  readonly code: ErrorName;
+  readonly message: string;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** Where a shard's files are, and the rings that join it to the gateway. */
+export interface ShardPlace {
+  readonly shardId: number;
+  readonly directory: string;
+  readonly link: LinkBuffers;
+}
 
 export interface LogMessage {
   readonly kind: "log";
   readonly level: LogLevel;
   readonly event: string;
   readonly fields: Record<string, unknown>;
-}
-
-/** What became of a thread's shards at its start. */
-export interface StartedShards {
-  readonly recovered: readonly RecoveredShard[];
-  /** Quarantined by an earlier run: the others are served without them. */
-  readonly refused: readonly RefusedShard[];
-}
-
-export interface RefusedShard {
-  readonly shardId: number;
-  readonly code: string;
-  readonly message: string;
-  readonly details: Record<string, unknown>;
 }
 
 export interface RecoveredShard {
@@ -73,7 +74,7 @@ export interface RecoveredShard {
 }
 
 export interface ShardThreadData {
-  readonly shards: readonly { shardId: number; directory: string; link: LinkBuffers }[];
+  /** Of the data folder. */
   readonly shardCount: number;
   readonly doorbell: SharedArrayBuffer;
   readonly control: SharedArrayBuffer;

@@ -3,7 +3,7 @@ import { SeededRandom, type SimulatedStorage } from "@millrace/journal/internal"
 import { MillraceError } from "@millrace/protocol";
 import type { Seeded } from "./seeded.ts";
 import { ShardRig } from "./shard-rig.ts";
-import { ReadRefused, type SimulatedWorld } from "./simulated-world.ts";
+import { GATEWAYS, ReadRefused, type SimulatedWorld } from "./simulated-world.ts";
 
 const SEGMENT = /(\d{16})-\d{8}\.log$/;
 
@@ -32,7 +32,7 @@ export class DamagedCopies {
     const { path, position, bit } = this.#someBit();
     const storage = this.#storage.clone(new SeededRandom(this.#random.below(2 ** 31)));
     storage.flipBit(path, position, bit);
-    const rig = new ShardRig({ shardId: 0, shardCount: 1, storage });
+    const rig = new ShardRig({ shardId: 0, shardCount: 1, storage, gateways: GATEWAYS });
     this.#world.onShardRestart();
     try {
       rig.open();

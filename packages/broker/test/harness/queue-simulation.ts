@@ -1,5 +1,5 @@
 import type { SimulatedStorage, Storage } from "@millrace/journal/internal";
-import { LEASE_MS, QueueWorld } from "./queue-world.ts";
+import { GATEWAYS, LEASE_MS, QueueWorld } from "./queue-world.ts";
 import type { Seeded } from "./seeded.ts";
 import { ShardRig } from "./shard-rig.ts";
 
@@ -25,6 +25,7 @@ export class QueueSimulation {
       ...options,
       shardId: 0,
       shardCount: 1,
+      gateways: GATEWAYS,
       seed: random.below(2 ** 31),
       inboundBytes: random.pick([32_768, 65_536]),
       outboundBytes: random.pick([32_768, 65_536]),
@@ -147,7 +148,11 @@ export class QueueSimulation {
 
   #rarely(): void {
     const { rig, world } = this;
-    const choice = this.#random.below(10);
+    const choice = this.#random.below(12);
+    if (choice > 9) {
+      world.loseGateway();
+      return;
+    }
     if (choice > 7) {
       if (this.#moves) world.seek();
       return;

@@ -1,21 +1,25 @@
 import assert from "node:assert/strict";
-import { BatchBuilder, SETTLE_ACTION } from "@millrace/protocol/internal";
-import type { SubscriptionOpening } from "../../src/shard/subscription-requests.ts";
+import { SETTLE_ACTION } from "@millrace/protocol/internal";
+import { gatewayOf } from "../../src/link/gateway-ids.ts";
 import { OVERFLOW_NONE } from "../../src/shard/topic-traits.ts";
 import { MODE_KEYED, MODE_QUEUE } from "../../src/subscription/subscription.ts";
 import { DURABILITY_FSYNCED } from "../../src/topic.ts";
 import { DeadLetterTopic } from "./dead-letter-topic.ts";
+import { GatewayAbsences } from "./gateway-absences.ts";
 import { QueueModel, type SentSettle } from "./queue-model.ts";
+import { QueueProducer } from "./queue-producer.ts";
 import type { GatewayEvent, Lease } from "./recording-gateway.ts";
 import type { Seeded } from "./seeded.ts";
 import { openingOf, type RigPartition, type ShardRig } from "./shard-rig.ts";
+import { modelOf, pausedOf, type SimulatedSubscription } from "./simulated-subscription.ts";
 
 const { ACK, NACK, RELEASE, DEAD_LETTER, EXTEND } = SETTLE_ACTION;
 const TOPIC = 1;
 const LETTERS = 2;
 export const LEASE_MS = 3_000;
 export const BACKOFF_MAX_MS = 800;
-const KEYS = ["k0", "k1", "k2", undefined] as const;
+/** Whom the consumers come by. */
+export const GATEWAYS = 3;
 
 interface HeldLease {
   readonly lease: Lease;
@@ -31,15 +35,7 @@ interface SimulatedConsumer {
   readonly held: HeldLease[];
 }
 
-export interface SimulatedSubscription {
-  readonly opening: SubscriptionOpening;
-  readonly models: readonly QueueModel[];
-  /** Of what was redriven, by partition. */
-  readonly redriven: readonly QueueModel[];
-  paused: boolean;
-  /** Whoever lends believes that there is something: nothing has come back since he was told so. */
-  hasBacklog: boolean;
-}
+const ALL_GATEWAYS = Array.from({ length: GATEWAYS }, (_, gateway) => gateway);
 
 /** Everybody outside a shard with a queue and a keyed subscription: producers, consumers, and what they know. */
 export class QueueWorld {
@@ -53,19 +49,20 @@ export class QueueWorld {
   readonly #lenders: Map<number, SimulatedSubscription> = new Map();
   readonly #sent: Map<number, SentSettle & { model: QueueModel; consumerId: number; messages: number }> =
     new Map();
-  /** Publishes that wait for their ack, by partition. */
-  readonly #publishing: { sequence: number; records: readonly [string, string | undefined][] }[][];
-  readonly #nextSequence: number[];
-  readonly #builder: BatchBuilder = new BatchBuilder(60_000);
+  readonly #producer: QueueProducer;
+  readonly #absences: GatewayAbsences = new GatewayAbsences();
+  /** Of consumers that are gone with their gateways; those come back with them. */
+  #freeIds: number[] = [];
   #lettersOpen = false;
-  #nextConsumerId = 1;
-  #values = 0;
+  #lastConsumer = 0;
   /** Times that a subscription was moved: each lets every record die once more. */
   #moves = 0;
   /** All that was said before was heard by then. */
   #heardMs = 0;
   delivered = 0;
   redeliveries = 0;
+  /** Gateways that lost their way and came back. */
+  returned = 0;
 
   constructor(random: Seeded, rig: ShardRig) {
     this.#random = random;
@@ -85,11 +82,10 @@ export class QueueWorld {
         models: this.#partitions.map((partition) => modelOf(partition, false)),
         redriven: this.#partitions.map((partition) => modelOf(partition, true)),
         paused: false,
-        hasBacklog: true,
+        backlogAt: new Set(ALL_GATEWAYS),
       };
     });
-    this.#publishing = this.#partitions.map(() => []);
-    this.#nextSequence = this.#partitions.map(() => 0);
+    this.#producer = new QueueProducer(random, rig, TOPIC, this.#partitions.length);
   }
 
   /** Dead letters that were found. */
@@ -120,9 +116,11 @@ export class QueueWorld {
   onShardRestart(): void {
     this.#consumers.clear();
     this.#sent.clear();
-    for (const waiting of this.#publishing) waiting.length = 0;
+    this.#producer.onShardRestart();
+    this.#absences.onShardRestart();
+    this.#freeIds = [];
     for (const subscription of this.#subscriptions) {
-      subscription.hasBacklog = true;
+      for (const gateway of ALL_GATEWAYS) subscription.backlogAt.add(gateway);
       for (const model of [...subscription.models, ...subscription.redriven]) model.restarted();
     }
   }
@@ -134,26 +132,7 @@ export class QueueWorld {
 
   /** A batch for some partition. */
   publish(): void {
-    const random = this.#random;
-    const partition = random.pick(this.#partitions);
-    const builder = this.#builder;
-    builder.reset();
-    const wanted = random.oneIn(6) ? 20 + random.below(40) : 1 + random.below(5);
-    const records: [string, string | undefined][] = [];
-    while (records.length < wanted && builder.byteLength < 2500) {
-      this.#values += 1;
-      const value = `v${this.#values}`.padEnd(random.oneIn(8) ? random.below(400) : 0, ".");
-      const key = random.pick(KEYS);
-      builder.append({ value, key });
-      records.push([value, key]);
-    }
-    const count = records.length;
-    const stored = builder.finish().slice();
-    const baseSequence = this.#nextSequence[partition] as number;
-    const sent = this.#rig.gateway.publish({ topicId: TOPIC, partition, count, stored, baseSequence });
-    if (!sent) return;
-    this.#nextSequence[partition] = baseSequence + count;
-    this.#publishing[partition]?.push({ sequence: baseSequence, records });
+    this.#producer.publish();
   }
 
   /** Credit for somebody, who may be new. */
@@ -161,12 +140,41 @@ export class QueueWorld {
     const random = this.#random;
     let consumer = this.#someConsumer();
     if (consumer === undefined || (this.#consumers.size < 5 && random.oneIn(3))) {
-      const subscription = random.pick(this.#subscriptions);
-      consumer = { consumerId: this.#nextConsumerId, subscription, messages: 0, bytes: 0, held: [] };
-      this.#nextConsumerId += 1;
-      this.#consumers.set(consumer.consumerId, consumer);
+      const gateway = random.below(GATEWAYS);
+      if (this.#absences.isAway(gateway)) return;
+      consumer = this.#newConsumer(random.pick(this.#subscriptions), gateway);
     }
     this.#lendTo(consumer, 1 + random.below(random.oneIn(3) ? 50 : 4), 100 + random.below(5000));
+  }
+
+  #newConsumer(subscription: SimulatedSubscription, gateway: number): SimulatedConsumer {
+    const free = this.#freeIds.findIndex((id) => gatewayOf(id) === gateway);
+    const [reused] = free < 0 ? [] : this.#freeIds.splice(free, 1);
+    this.#lastConsumer += 1;
+    const consumerId = reused ?? gateway * 2 ** 24 + this.#lastConsumer;
+    const consumer: SimulatedConsumer = { consumerId, subscription, messages: 0, bytes: 0, held: [] };
+    this.#consumers.set(consumerId, consumer);
+    return consumer;
+  }
+
+  /** A guest loses its way to the shard, and its consumers with it. */
+  loseGateway(): void {
+    const gateway = 1 + this.#random.below(GATEWAYS - 1);
+    if (this.#absences.isAway(gateway)) return;
+    this.#absences.leave(this.#rig.gateway, gateway);
+    for (const consumer of [...this.#consumers.values()]) {
+      if (gatewayOf(consumer.consumerId) !== gateway) continue;
+      this.#forget(consumer);
+      this.#freeIds.push(consumer.consumerId);
+    }
+    for (const [settleId, { consumerId }] of this.#sent) {
+      if (gatewayOf(consumerId) === gateway) this.#sent.delete(settleId);
+    }
+  }
+
+  #returned(gateway: number): void {
+    this.returned += 1;
+    for (const { backlogAt } of this.#subscriptions) backlogAt.add(gateway);
   }
 
   #lendTo(consumer: SimulatedConsumer, messages: number, bytes: number): void {
@@ -190,6 +198,10 @@ export class QueueWorld {
   #detach(consumer: SimulatedConsumer): void {
     if (this.#rig.gateway.link.detach(consumer.consumerId) < 0) return;
     this.#rig.gateway.link.flush();
+    this.#forget(consumer);
+  }
+
+  #forget(consumer: SimulatedConsumer): void {
     this.#consumers.delete(consumer.consumerId);
     const { models, redriven } = consumer.subscription;
     for (const model of [...models, ...redriven]) model.detached(consumer.consumerId);
@@ -226,7 +238,7 @@ export class QueueWorld {
       // The ring is full.
       return;
     }
-    const model = this.#modelOf(consumer, lease);
+    const model = modelOf(consumer.subscription, lease);
     const nowMs = this.#rig.clock.monotonicMs();
     const sent = model.sent(lease, action, lease.offset + first, count, argument, nowMs);
     this.#sent.set(settleId, { ...sent, model, consumerId: consumer.consumerId, messages: count });
@@ -295,42 +307,49 @@ export class QueueWorld {
     return all.length === 0 ? undefined : this.#random.pick(all);
   }
 
-  #modelOf({ subscription }: SimulatedConsumer, { topicId, partition }: Lease): QueueModel {
-    const models = topicId === TOPIC ? subscription.models : subscription.redriven;
-    return models[partition] as QueueModel;
-  }
-
   /** Tells everybody what the gateway has heard. @throws AssertionError when that must not be */
   hear(): void {
     const { gateway } = this.#rig;
     gateway.hear();
-    for (const event of gateway.events.splice(0)) this.#heard(event);
+    for (const heard of gateway.takeAll()) {
+      if (!this.#absences.isAway(heard.gateway)) this.#heard(heard.event, heard.gateway);
+      else if (heard.event.kind === "leased") this.#lost(heard.event);
+    }
   }
 
-  #heard(event: GatewayEvent): void {
+  /** Nobody gets it; it counts as a delivery all the same. */
+  #lost({ consumerId, leases }: Extract<GatewayEvent, { kind: "leased" }>): void {
+    const subscription = this.#lenders.get(consumerId);
+    assert.ok(subscription !== undefined);
+    for (const lease of leases) {
+      const model = modelOf(subscription, lease);
+      model.leased(lease, this.#rig.clock.monotonicMs(), 0);
+      model.detached(consumerId);
+    }
+  }
+
+  #heard(event: GatewayEvent, gateway: number): void {
     switch (event.kind) {
       case "ack":
-        this.#acked(event.partition, event.firstSequence, event.count, event.baseOffset);
+        this.#producer.onAck(event, (partition, offset, value, key) => {
+          for (const { models } of this.#subscriptions) models[partition]?.learn(offset, value, key);
+        });
         return;
-      case "publish-error": {
-        const waiting = this.#publishing[event.partition] ?? [];
-        const at = waiting.findIndex(({ sequence }) => sequence === event.firstSequence);
-        assert.equal(event.error, "DISK_FULL");
-        waiting.splice(at, 1);
+      case "publish-error":
+        this.#producer.onError(event);
         return;
-      }
       case "leased":
         this.#leased(event);
         return;
       case "available": {
         const subscription = this.#subscriptions.find(({ opening }) => opening[0] === event.subscriptionId);
-        if (subscription !== undefined) subscription.hasBacklog = true;
+        subscription?.backlogAt.add(gateway);
         return;
       }
       case "empty": {
         const consumer = this.#consumers.get(event.consumerId);
         const subscription = this.#lenders.get(event.consumerId);
-        if (subscription !== undefined) subscription.hasBacklog = false;
+        subscription?.backlogAt.delete(gateway);
         if (consumer === undefined) return;
         consumer.messages -= event.messages;
         consumer.bytes -= event.bytes;
@@ -354,23 +373,13 @@ export class QueueWorld {
         assert.deepEqual(event.notice, ["dead-letter-topic", TOPIC]);
         this.#openLetters();
         return;
-      case "reply":
+      case "reply": {
+        const back = this.#absences.onReply(this.#rig.gateway, event.requestId);
+        if (back !== undefined) this.#returned(back);
         assert.ok(event.error === undefined || event.error === "DISK_FULL", event.error);
         return;
+      }
       default:
-    }
-  }
-
-  #acked(partition: number, firstSequence: number, count: number, baseOffset: number): void {
-    const waiting = this.#publishing[partition] ?? [];
-    for (let done = 0; done < count; ) {
-      const next = waiting.shift();
-      assert.ok(next !== undefined && next.sequence === firstSequence + done, "an ack for nothing");
-      next.records.forEach(([value, key], i) => {
-        for (const { models } of this.#subscriptions)
-          models[partition]?.learn(baseOffset + done + i, value, key);
-      });
-      done += next.records.length;
     }
   }
 
@@ -388,7 +397,7 @@ export class QueueWorld {
       messages,
     );
     for (const lease of leases) {
-      this.#modelOf(consumer, lease).leased(lease, nowMs, this.#heardMs + LEASE_MS);
+      modelOf(consumer.subscription, lease).leased(lease, nowMs, this.#heardMs + LEASE_MS);
       const { length } = lease.values;
       consumer.held.push({ lease, open: length === 32 ? -1 : (1 << length) - 1 });
       this.delivered += length;
@@ -415,8 +424,8 @@ export class QueueWorld {
       const model = this.#subscriptions.find(({ opening }) => opening[8] === name)?.models[partition];
       assert.ok(model !== undefined, `a dead letter of ${name}`);
       model.learn(origin, value, key);
-      if (!copies.has(model)) copies.set(model, new Map());
-      copies.get(model)?.set(origin, 1);
+      const ofModel = copies.get(model) ?? new Map<number, number>();
+      copies.set(model, ofModel.set(origin, (ofModel.get(origin) ?? 0) + 1));
     }
     this.#letters.verifyBorn(letters, this.#moves);
     for (const { models } of this.#subscriptions) {
@@ -430,24 +439,12 @@ export class QueueWorld {
     for (const subscription of this.#subscriptions) this.#pause(subscription, false);
     for (const consumer of [...this.#consumers.values()]) this.#detach(consumer);
     let quiet = 0;
-    for (let rounds = 0; quiet < 4; rounds += 1) {
+    for (let rounds = 0; quiet < 4 + GATEWAYS; rounds += 1) {
       assert.ok(rounds < 2000, "the queues do not run empty");
       const before = this.delivered;
       this.#settleAll();
-      for (const subscription of this.#subscriptions) {
-        const consumerId = this.#nextConsumerId;
-        this.#nextConsumerId += 1;
-        const consumer: SimulatedConsumer = { consumerId, subscription, messages: 0, bytes: 0, held: [] };
-        this.#consumers.set(consumerId, consumer);
-        // As a gateway: what it is not told of would never be asked for.
-        if (subscription.hasBacklog) this.#lendTo(consumer, 1000, 1_000_000);
-        this.#settleAll();
-        for (let held = consumer.held[0]; held !== undefined; held = consumer.held[0]) {
-          this.#settle(consumer, held, ACK, 0, held.lease.values.length);
-          this.#settleAll();
-        }
-        this.#detach(consumer);
-      }
+      // Each comes by all gateways in turn.
+      for (const subscription of this.#subscriptions) this.#drain(subscription, rounds % GATEWAYS);
       quiet = this.delivered === before ? quiet + 1 : 0;
       // Whatever waits for a time, as for the topic of dead letters, has had it.
       rig.clock.advance(quiet > 1 ? 40_000 : BACKOFF_MAX_MS);
@@ -464,6 +461,19 @@ export class QueueWorld {
     for (const { models } of this.#subscriptions) for (const model of models) model.verifyFinished();
   }
 
+  /** A consumer that comes by this gateway acks all that it gets. */
+  #drain(subscription: SimulatedSubscription, gateway: number): void {
+    const consumer = this.#newConsumer(subscription, gateway);
+    // As a gateway: what it is not told of would never be asked for.
+    if (subscription.backlogAt.has(gateway)) this.#lendTo(consumer, 1000, 1_000_000);
+    this.#settleAll();
+    for (let held = consumer.held[0]; held !== undefined; held = consumer.held[0]) {
+      this.#settle(consumer, held, ACK, 0, held.lease.values.length);
+      this.#settleAll();
+    }
+    this.#detach(consumer);
+  }
+
   #settleAll(): void {
     this.#rig.settle();
     this.#heardMs = this.#rig.clock.monotonicMs();
@@ -471,9 +481,4 @@ export class QueueWorld {
     this.#rig.settle();
     this.hear();
   }
-}
-
-function pausedOf(opening: SubscriptionOpening, paused: boolean): SubscriptionOpening {
-  const [id, topicId, mode, leaseMs, maxDeliveries, min, max, , ...rest] = opening;
-  return [id, topicId, mode, leaseMs, maxDeliveries, min, max, paused, ...rest];
 }

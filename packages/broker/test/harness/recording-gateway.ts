@@ -1,20 +1,17 @@
 import { Doorbell } from "@millrace/core";
 import { ENTRY_HEADER_BYTES } from "@millrace/journal/internal";
-import {
-  BatchReader,
-  ERROR_CODES,
-  errorNameOf,
-  type IncomingRecord,
-  type ProgressReason,
-} from "@millrace/protocol";
-import { crc32, DeliverReader, LeasedReader } from "@millrace/protocol/internal";
+import { ERROR_CODES, errorNameOf, type IncomingRecord, type ProgressReason } from "@millrace/protocol";
+import { crc32, DeliverReader } from "@millrace/protocol/internal";
 import { Packr } from "msgpackr";
 import type { LinkBuffers } from "../../src/link/link-buffers.ts";
-import type { GatewayHandler } from "../../src/node/gateway-handler.ts";
+import type { GatewayLoad } from "../../src/node/cluster-status.ts";
+import type { GatewayHandler, SubscriptionConsumers } from "../../src/node/gateway-handler.ts";
 import { GatewayLink } from "../../src/node/gateway-link.ts";
-import { NO_SHARD, OutboundReader } from "../../src/node/outbound-reader.ts";
+import { NO_SHARD, OutboundReader, type OutboundRouting } from "../../src/node/outbound-reader.ts";
 import { fillEntryHeader } from "../../src/shard/entry-fields.ts";
 import type { ShardRequestMap } from "../../src/shard/shard-requests.ts";
+import { GuestGateways } from "./guest-gateways.ts";
+import { leasesOf } from "./leases-of.ts";
 
 const packr = new Packr({ useRecords: false });
 
@@ -149,15 +146,53 @@ export type GatewayEvent =
     }
   | { readonly kind: "notice"; readonly notice: readonly unknown[] };
 
+/** What one of several gateways was told. */
+export interface HeardEvent {
+  readonly gateway: number;
+  readonly event: GatewayEvent;
+}
+
 /** The other end of a shard's link, in the same thread: it says what a test tells it to, and writes down what it hears. */
 export class RecordingGateway implements GatewayHandler {
+  readonly gateway: number;
   readonly link: GatewayLink;
   readonly events: GatewayEvent[] = [];
+  /** Of the gateway whose process has the shard. */
+  routing: OutboundRouting | undefined;
+  #guests: GuestGateways | undefined;
+  /** Of all that share the link; undefined while it is one. */
+  #timeline: HeardEvent[] | undefined;
   readonly #deliverReader: DeliverReader = new DeliverReader();
   #nextRequestId = 1;
 
-  constructor(buffers: LinkBuffers) {
-    this.link = new GatewayLink(buffers, Doorbell.attach(Doorbell.allocate()), this, 0);
+  /** @param link buffers of its own, or the link of the gateway whose guest it is */
+  constructor(link: LinkBuffers | GatewayLink, gateway = 0) {
+    this.gateway = gateway;
+    const isGuest = link instanceof GatewayLink;
+    this.link = isGuest ? link : new GatewayLink(link, Doorbell.attach(Doorbell.allocate()), this, 0);
+  }
+
+  /** Another gateway that uses the same shard, through this one's process. */
+  guest(gateway: number): RecordingGateway {
+    const guest = new RecordingGateway(this.link, gateway);
+    this.#guests ??= new GuestGateways();
+    this.#guests.add(guest);
+    this.#timeline ??= [];
+    guest.#timeline = this.#timeline;
+    this.routing = { gateway: this.gateway, guests: this.#guests };
+    return guest;
+  }
+
+  /** The gateway of that number: this one or a guest. */
+  of(gateway: number): RecordingGateway {
+    const found = gateway === this.gateway ? this : this.#guests?.get(gateway);
+    if (found === undefined) throw new Error(`nobody is gateway ${gateway}`);
+    return found;
+  }
+
+  /** An id as this gateway gives it out. */
+  id(local: number): number {
+    return this.gateway * 2 ** 24 + local;
   }
 
   /** The reader thread's outbound ring, answered to the same handler. */
@@ -193,14 +228,14 @@ export class RecordingGateway implements GatewayHandler {
 
   /** False when the inbound ring is full. */
   read(streamId: number, topicId: number, offset: number, maxBytes = 4096, partition = 0): boolean {
-    const sharedStreamId = sharedStreamIdOf(topicId, partition);
+    const sharedStreamId = sharedStreamIdOf(topicId, partition, this.gateway);
     const outcome = this.link.read(streamId, sharedStreamId, topicId, partition, offset, maxBytes);
     this.link.flush();
     return outcome === 0;
   }
 
   untail(topicId: number, partition = 0): void {
-    this.link.untail(topicId, partition);
+    this.link.untail(topicId, partition, this.gateway);
     this.link.flush();
   }
 
@@ -247,7 +282,7 @@ export class RecordingGateway implements GatewayHandler {
 
   /** @returns the request's id; the answer comes as an event. */
   ask<K extends keyof ShardRequestMap>(kind: K, args: ShardRequestMap[K]["args"]): number {
-    const requestId = this.#nextRequestId;
+    const requestId = this.id(this.#nextRequestId);
     this.#nextRequestId += 1;
     this.link.request(requestId, packr.pack([kind, ...args]));
     this.link.flush();
@@ -256,10 +291,22 @@ export class RecordingGateway implements GatewayHandler {
 
   /** Hears up to `bytesMax` bytes. @returns the number of records. */
   hear(bytesMax: number = Number.MAX_SAFE_INTEGER): number {
-    const heard = this.link.outbound.drain(this, bytesMax);
+    const heard = this.link.outbound.drain(this, bytesMax, this.routing);
     // Requests that found the ring full go in now.
     this.link.takeSpace();
     return heard;
+  }
+
+  /** Takes everything that was heard here and by guests, in its order. */
+  takeAll(): HeardEvent[] {
+    const timeline = this.#timeline ?? this.events.map((event) => ({ gateway: this.gateway, event }));
+    for (const gateway of [this, ...(this.#guests?.all() ?? [])]) gateway.events.length = 0;
+    return timeline.splice(0);
+  }
+
+  #heard(event: GatewayEvent): void {
+    this.events.push(event);
+    this.#timeline?.push({ gateway: this.gateway, event });
   }
 
   /** Takes the events of one kind out of the list, in their order. */
@@ -292,7 +339,7 @@ export class RecordingGateway implements GatewayHandler {
       logEpoch,
       durability,
     };
-    this.events.push({ kind: "ack", ...ack });
+    this.#heard({ kind: "ack", ...ack });
   }
 
   onPublishError(
@@ -307,7 +354,7 @@ export class RecordingGateway implements GatewayHandler {
   ): void {
     const error = nameOf(errorNumber);
     const at = { sessionId, topicId, partition, producerId, firstSequence, count };
-    this.events.push({ kind: "publish-error", ...at, error, retryAfterMs });
+    this.#heard({ kind: "publish-error", ...at, error, retryAfterMs });
   }
 
   onDeliver(
@@ -333,19 +380,19 @@ export class RecordingGateway implements GatewayHandler {
       entries.push({ baseOffset, count, appendTimeMs, stored });
     }
     const frame = { streamId, shared, firstOffset, nextOffset, frameBytes: frameLength, entries };
-    this.events.push({ kind: "deliver", ...frame });
+    this.#heard({ kind: "deliver", ...frame });
   }
 
   onJoined(streamId: number, sharedStreamId: number, offset: number): void {
-    this.events.push({ kind: "joined", streamId, sharedStreamId, offset });
+    this.#heard({ kind: "joined", streamId, sharedStreamId, offset });
   }
 
   onProgress(streamId: number, nextOffset: number, reason: ProgressReason): void {
-    this.events.push({ kind: "progress", streamId, nextOffset, reason });
+    this.#heard({ kind: "progress", streamId, nextOffset, reason });
   }
 
   onNeedsCredit(streamId: number, bytes: number): void {
-    this.events.push({ kind: "needs-credit", streamId, bytes });
+    this.#heard({ kind: "needs-credit", streamId, bytes });
   }
 
   onReadError(
@@ -356,21 +403,21 @@ export class RecordingGateway implements GatewayHandler {
     logEpoch: number,
   ): void {
     const error = nameOf(errorNumber);
-    this.events.push({ kind: "read-error", streamId, error, logStartOffset, highWatermark, logEpoch });
+    this.#heard({ kind: "read-error", streamId, error, logStartOffset, highWatermark, logEpoch });
   }
 
   onReply(requestId: number, payload: Uint8Array): void {
     const [number, value] = packr.unpack(payload) as [number, unknown];
     const error = number === 0 ? undefined : nameOf(number);
-    this.events.push({ kind: "reply", requestId, error, value });
+    this.#heard({ kind: "reply", requestId, error, value });
   }
 
   onAvailable(_shardId: number, subscriptionId: number): void {
-    this.events.push({ kind: "available", subscriptionId });
+    this.#heard({ kind: "available", subscriptionId });
   }
 
   onEmpty(_shardId: number, consumerId: number, messages: number, bytes: number): void {
-    this.events.push({ kind: "empty", consumerId, messages, bytes });
+    this.#heard({ kind: "empty", consumerId, messages, bytes });
   }
 
   onLeased(
@@ -383,16 +430,16 @@ export class RecordingGateway implements GatewayHandler {
   ): void {
     const leases = leasesOf(new Uint8Array(bytes.subarray(frameStart, frameStart + frameLength)));
     if (leases.some((lease) => lease.consumerId !== consumerId)) throw new Error("frame and ring differ");
-    this.events.push({ kind: "leased", consumerId, messages, frameBytes: frameLength, leases });
+    this.#heard({ kind: "leased", consumerId, messages, frameBytes: frameLength, leases });
   }
 
   onSettled(_shardId: number, consumerId: number, settleId: number, outcome: number, messages: number): void {
     const error = outcome === 0 ? undefined : nameOf(outcome);
-    this.events.push({ kind: "settled", consumerId, settleId, error, messages });
+    this.#heard({ kind: "settled", consumerId, settleId, error, messages });
   }
 
   onNotice(_shardId: number, notice: readonly unknown[]): void {
-    this.events.push({ kind: "notice", notice });
+    this.#heard({ kind: "notice", notice });
   }
 
   onSpace(): void {}
@@ -401,33 +448,21 @@ export class RecordingGateway implements GatewayHandler {
   onShardUp(): void {}
   onShardFailed(): void {}
   onTopicCreated(): void {}
+  onTopicAltered(): void {}
   onTopicDeleted(): void {}
+  consumersOf(): SubscriptionConsumers {
+    return { count: 0, holders: [] };
+  }
+  load(): GatewayLoad {
+    return { sessions: 0 };
+  }
   onSubscriptionDeleted(): void {}
   onSubscriptionChanged(): void {}
 }
 
 /** The tail group's stream of a partition: the same for all reads of a gateway. */
-export function sharedStreamIdOf(topicId: number, partition: number): number {
-  return 1_000_000 + topicId * 1024 + partition;
-}
-
-function leasesOf(frame: Uint8Array): Lease[] {
-  const reader = new LeasedReader();
-  const batch = new BatchReader();
-  const leases: Lease[] = [];
-  reader.reset(frame, 0, frame.length);
-  while (reader.next()) {
-    const { consumerId, topicId, partition, deliveryCount, leaseEpoch, leaseCounter, hasChecksum } = reader;
-    batch.reset(frame, reader.batchStart, reader.rowEnd);
-    if (hasChecksum && !batch.verifyChecksum()) throw new Error("a leased batch does not fit its checksum");
-    if (batch.count !== reader.count) throw new Error("a leased batch does not fit its row");
-    const records = Array.from({ length: batch.count }, (_, i) => ({ ...batch.recordAt(i) }));
-    const values = records.map(({ value }) => String(value));
-    const [offset, deliveries] = [reader.baseOffset, deliveryCount];
-    const row = { consumerId, topicId, partition, offset, deliveries, leaseEpoch, leaseCounter, hasChecksum };
-    leases.push({ ...row, values, records });
-  }
-  return leases;
+export function sharedStreamIdOf(topicId: number, partition: number, gateway = 0): number {
+  return gateway * 2 ** 24 + 1_000_000 + topicId * 1024 + partition;
 }
 
 function trailerOf(stored: Uint8Array): number {

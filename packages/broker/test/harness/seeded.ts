@@ -51,3 +51,17 @@ export function forSeeds(rounds: number, run: (random: Seeded) => void): void {
     }
   }
 }
+
+/** As forSeeds(), for runs that wait: one after the other. */
+export async function forSeedsInTurn(rounds: number, run: (random: Seeded) => Promise<void>): Promise<void> {
+  const given = givenSeed();
+  const base = given ?? Number(process.hrtime.bigint() & 0x3fff_ffffn);
+  const wanted = given === undefined ? rounds * Number(process.env.MILLRACE_ROUNDS ?? 1) : 1;
+  for (let round = 0; round < wanted; round += 1) {
+    try {
+      await run(seeded(base + round));
+    } catch (error) {
+      throw new Error(`MILLRACE_SEED=${base + round}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+}

@@ -41,6 +41,8 @@ export interface ShardRigOptions {
   readonly retentionCheckMs?: number;
   /** Default: no reserve. */
   readonly reserveBytes?: number;
+  /** Processes that use the shard; default 1. */
+  readonly gateways?: number;
 }
 
 /** A PartitionOpening; without bounds of retention by default. */
@@ -53,6 +55,8 @@ export type RigPartition = readonly [
 ];
 
 const SHARDS_DIRECTORY = "/data/shards";
+/** Of rings that served other links before, and soon pass 2^32. */
+const USED_POSITION = 2 ** 32 - 65_536;
 const READS_RING_BYTES = 4096;
 const CONSUMERS_RING_BYTES = 16_384;
 
@@ -67,6 +71,8 @@ export class ShardRig {
   readonly shardCount: number;
   /** Of the present life; `restart` replaces them. */
   gateway!: RecordingGateway;
+  /** All that use the shard, by number; the first is the one above. */
+  gateways!: readonly RecordingGateway[];
   shard!: Shard;
   journal!: Journal;
   recovery!: ShardRecovery;
@@ -134,13 +140,17 @@ export class ShardRig {
       sizeBytes: reserveBytes,
     });
     const link: LinkBuffers = {
-      inbound: OneToOneRingBuffer.allocate(this.#options.inboundBytes ?? 65_536),
-      reads: OneToOneRingBuffer.allocate(READS_RING_BYTES),
-      consumers: OneToOneRingBuffer.allocate(CONSUMERS_RING_BYTES),
-      outbound: OneToOneRingBuffer.allocate(this.#options.outboundBytes ?? 65_536),
+      inbound: OneToOneRingBuffer.allocate(this.#options.inboundBytes ?? 65_536, USED_POSITION),
+      reads: OneToOneRingBuffer.allocate(READS_RING_BYTES, USED_POSITION),
+      consumers: OneToOneRingBuffer.allocate(CONSUMERS_RING_BYTES, USED_POSITION),
+      outbound: OneToOneRingBuffer.allocate(this.#options.outboundBytes ?? 65_536, USED_POSITION),
       state: new SharedArrayBuffer(LINK_STATE.WORDS * 4),
     };
     this.gateway = new RecordingGateway(link);
+    const guests = Array.from({ length: (this.#options.gateways ?? 1) - 1 }, (_, i) =>
+      this.gateway.guest(i + 1),
+    );
+    this.gateways = [this.gateway, ...guests];
     this.reader = new SimulatedReader(storage, SHARDS_DIRECTORY, this.gateway, {
       requestsBytes: this.#options.readerRingBytes ?? 65_536,
       answersBytes: this.#options.outboundBytes ?? 65_536,

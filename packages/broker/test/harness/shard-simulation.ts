@@ -6,7 +6,7 @@ import { DamagedCopies } from "./damaged-copies.ts";
 import type { StopKind } from "./partition-model.ts";
 import type { Seeded } from "./seeded.ts";
 import { ShardRig } from "./shard-rig.ts";
-import { ReadRefused, SimulatedWorld } from "./simulated-world.ts";
+import { GATEWAYS, ReadRefused, SimulatedWorld } from "./simulated-world.ts";
 
 export interface ShardSimulationOptions {
   /** A machine with data. */
@@ -38,6 +38,7 @@ export class ShardSimulation {
       ...options,
       shardId: 0,
       shardCount: 1,
+      gateways: GATEWAYS,
       seed: random.below(2 ** 31),
       inboundBytes: random.pick([32_768, 65_536]),
       outboundBytes: random.pick([32_768, 65_536]),
@@ -202,8 +203,9 @@ export class ShardSimulation {
 
   #rarely(): void {
     const { rig, world } = this;
-    const choice = this.#random.below(7);
-    if (choice === 6) {
+    const choice = this.#random.below(9);
+    if (choice > 6) world.loseGateway(rig.gateway);
+    else if (choice === 6) {
       if (this.#dropsOldest) world.dropOldest(rig.gateway);
     } else if (choice === 0) world.deleteTopic(rig.gateway);
     else if (choice < 3) rig.shard.checkpoint(false);

@@ -40,6 +40,12 @@ export class SimulatedConsumer {
     this.#begin(0);
   }
 
+  /** Its gateway is gone, and comes back with the same ids: it reads on where it stands. */
+  onGatewayGone(): void {
+    this.#state = "idle";
+    this.#credit = CREDIT_INITIAL;
+  }
+
   /** Everything that the first pass has found, at its end. */
   takeImage(logEpoch: number, logStartOffset: number): PartitionImage {
     assert.ok(this.#firstPass !== undefined && this.isJoined);

@@ -97,6 +97,11 @@ export class SimulatedProducer {
     this.#mustReset = true;
   }
 
+  /** Its gateway is gone: what was not answered will not be. */
+  onGatewayGone(): void {
+    this.onShardRestart();
+  }
+
   /** The partition is gone. */
   forget(): void {
     this.#queue.length = 0;

@@ -55,7 +55,7 @@ export class SimulatedReader {
   serveReads(limit: number): number {
     const served = serve(this.rings.reads, this.#reads, limit);
     this.#outbound.publish();
-    this.#gatewayReader.drain(this.#gateway, Number.MAX_SAFE_INTEGER);
+    this.#gatewayReader.drain(this.#gateway, Number.MAX_SAFE_INTEGER, this.#gateway.routing);
     return served;
   }
 

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { gatewayOf } from "../../src/link/gateway-ids.ts";
 import type { PartitionOpening } from "../../src/shard/topic-requests.ts";
 import { DURABILITIES, type Durability, type Topic, type TopicConfig } from "../../src/topic.ts";
+import { GatewayAbsences } from "./gateway-absences.ts";
 import { type ModelClock, type PartitionImage, PartitionModel, type StopKind } from "./partition-model.ts";
 import { type GatewayEvent, type RecordingGateway, sharedStreamIdOf } from "./recording-gateway.ts";
 import type { Seeded } from "./seeded.ts";
@@ -10,6 +12,8 @@ import { SimulatedProducer } from "./simulated-producer.ts";
 
 const TOPIC_NAMES = ["a", "b", "c", "d"];
 const SESSIONS_PER_PARTITION = 8;
+/** Whom each producer and consumer comes by. */
+export const GATEWAYS = 3;
 
 /** One partition with everybody who uses it. */
 interface PartitionWorld {
@@ -53,10 +57,13 @@ export class SimulatedWorld {
   /** By topic id: names of topics that somebody was told of. An id has one meaning for ever. */
   readonly #usedIds: Map<number, string> = new Map();
   readonly #requests: Map<number, Request> = new Map();
+  readonly #absences: GatewayAbsences = new GatewayAbsences();
   #values = 0;
   #hasAskedForSpace = false;
   /** Set when a sync has failed: then nothing may be acked any more. */
   acksAreOver = false;
+  /** Guests that lost their way and came back. */
+  returned = 0;
 
   constructor(random: Seeded, clock: ModelClock) {
     this.#random = random;
@@ -73,6 +80,7 @@ export class SimulatedWorld {
     const at = this.#somePartition();
     if (at === undefined) return;
     const producer = random.pick(at.producers);
+    if (this.#isAway(producer.sessionId)) return;
     for (let batches = 1 + random.below(3); batches > 0; batches -= 1) {
       producer.send(gateway, this.#newValues(`${producer.model}`));
     }
@@ -81,16 +89,33 @@ export class SimulatedWorld {
   /** Everything that was not accepted goes out again. @returns whether somebody still waits for an answer */
   resendAll(gateway: RecordingGateway): boolean {
     const producers = this.#partitions().flatMap((at) => at.producers);
-    for (const producer of producers) producer.resend(gateway);
+    for (const producer of producers) if (!this.#isAway(producer.sessionId)) producer.resend(gateway);
     return producers.some((producer) => !producer.isIdle);
   }
 
   consume(gateway: RecordingGateway): void {
     const consumer = this.#somePartition()?.consumer;
-    if (consumer === undefined) return;
+    if (consumer === undefined || this.#isAway(consumer.streamId)) return;
+    const own = gateway.of(gatewayOf(consumer.streamId));
     if (consumer.isJoined && this.#random.oneIn(6)) {
-      consumer.goBack(gateway, this.#random.below(consumer.next + 1));
-    } else consumer.read(gateway);
+      consumer.goBack(own, this.#random.below(consumer.next + 1));
+    } else consumer.read(own);
+  }
+
+  /** A guest loses its way to the shard. */
+  loseGateway(owner: RecordingGateway): void {
+    const gateway = 1 + this.#random.below(GATEWAYS - 1);
+    if (this.#absences.isAway(gateway)) return;
+    this.#absences.leave(owner, gateway);
+    for (const { producers, consumer } of this.#partitions()) {
+      for (const producer of producers)
+        if (gatewayOf(producer.sessionId) === gateway) producer.onGatewayGone();
+      if (gatewayOf(consumer.streamId) === gateway) consumer.onGatewayGone();
+    }
+  }
+
+  #isAway(id: number): boolean {
+    return this.#absences.isAway(gatewayOf(id));
   }
 
   createTopic(gateway: RecordingGateway): void {
@@ -150,12 +175,15 @@ export class SimulatedWorld {
 
   /** Tells everybody what the gateway has heard. @throws AssertionError when that must not be */
   hear(gateway: RecordingGateway): void {
-    for (const event of gateway.events.splice(0)) this.#hear(gateway, event);
+    for (const heard of gateway.takeAll()) {
+      if (!this.#absences.isAway(heard.gateway)) this.#hear(gateway, heard.event);
+    }
   }
 
   /** The shard is gone with all it had not answered. */
   onShardRestart(): void {
     this.acksAreOver = false;
+    this.#absences.onShardRestart();
     for (const { producers, consumer } of this.#partitions()) {
       for (const producer of producers) producer.onShardRestart();
       consumer.onShardRestart();
@@ -176,7 +204,7 @@ export class SimulatedWorld {
     const partitions = this.#partitions();
     for (let rounds = 0; !partitions.every(({ consumer }) => consumer.isJoined); rounds += 1) {
       assert.ok(rounds < 100_000, "reading back comes to no end");
-      for (const { consumer } of partitions) consumer.read(rig.gateway);
+      for (const { consumer } of partitions) consumer.read(rig.gateway.of(gatewayOf(consumer.streamId)));
       rig.settle();
       this.hear(rig.gateway);
     }
@@ -228,6 +256,7 @@ export class SimulatedWorld {
     gateway: RecordingGateway,
     { requestId, error, value }: Extract<GatewayEvent, { kind: "reply" }>,
   ): void {
+    if (this.#absences.onReply(gateway, requestId) !== undefined) this.returned += 1;
     const request = this.#requests.get(requestId);
     this.#requests.delete(requestId);
     if (request === undefined) return;
@@ -342,17 +371,22 @@ export class SimulatedWorld {
         return {
           model,
           producers: [
-            new SimulatedProducer(0, at, model),
-            new SimulatedProducer(2 ** 52 + at, at + 1, model),
-            new SimulatedProducer(7, at + 2, model),
+            new SimulatedProducer(0, this.#idBySome(at), model),
+            new SimulatedProducer(2 ** 52 + at, this.#idBySome(at + 1), model),
+            new SimulatedProducer(7, this.#idBySome(at + 2), model),
           ],
-          consumer: new SimulatedConsumer(model, at),
+          consumer: new SimulatedConsumer(model, this.#idBySome(at)),
         };
       }),
     };
     this.#topics.set(topic.name, world);
     this.#byId.set(topicId, world);
     return world;
+  }
+
+  /** Whoever has the id comes by some gateway. */
+  #idBySome(local: number): number {
+    return this.#random.below(GATEWAYS) * 2 ** 24 + local;
   }
 
   #newValues(of: string): string[] {
@@ -383,8 +417,10 @@ export class SimulatedWorld {
   }
 
   #consumer(streamId: number, shared: boolean): SimulatedConsumer | undefined {
-    return this.#partitions().find(({ consumer, model }) =>
-      shared ? sharedStreamIdOf(model.topicId, model.partition) === streamId : consumer.streamId === streamId,
+    return this.#partitions().find(({ consumer, model: { topicId, partition } }) =>
+      shared
+        ? sharedStreamIdOf(topicId, partition, gatewayOf(consumer.streamId)) === streamId
+        : consumer.streamId === streamId,
     )?.consumer;
   }
 }

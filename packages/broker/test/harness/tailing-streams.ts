@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { gatewayOf } from "../../src/link/gateway-ids.ts";
 import { valuesOf } from "./batches.ts";
 import { type GatewayEvent, type RecordingGateway, sharedStreamIdOf } from "./recording-gateway.ts";
 import type { Seeded } from "./seeded.ts";
@@ -38,24 +39,26 @@ export class TailingStreams {
     creditMax: number,
     random: Seeded,
     expected: ExpectedValue,
+    gateways = 1,
   ) {
     this.#expected = expected;
     this.#random = random;
     this.#creditMax = creditMax;
     this.#streams = topicIds.flatMap((topicId, i) =>
       Array.from({ length: perTopic }, (_, j): Stream => {
-        return { streamId: 1 + i * perTopic + j, topicId, state: "idle", next: 0, credit: creditMax };
+        const streamId = random.below(gateways) * 2 ** 24 + 1 + i * perTopic + j;
+        return { streamId, topicId, state: "idle", next: 0, credit: creditMax };
       }),
     );
   }
 
-  /** One idle stream reads, or one at the tail leaves it. */
+  /** One idle stream reads, or one at the tail leaves it. @param gateway the owner of the link */
   act(gateway: RecordingGateway): void {
     const stream = this.#random.pick(this.#streams);
     if (stream.state === "idle") this.#read(gateway, stream);
     else if (stream.state === "joined" && this.#random.oneIn(4)) {
       stream.state = "idle";
-      this.#untailIfEmpty(gateway, stream.topicId);
+      this.#untailIfEmpty(gateway, stream);
     }
   }
 
@@ -116,22 +119,21 @@ export class TailingStreams {
   }
 
   #read(gateway: RecordingGateway, stream: Stream): void {
-    if (!gateway.read(stream.streamId, stream.topicId, stream.next, stream.credit)) return;
+    const { streamId, topicId, next, credit } = stream;
+    if (!gateway.of(gatewayOf(streamId)).read(streamId, topicId, next, credit)) return;
     stream.state = "reading";
   }
 
   /** As a gateway does: not while a read is under way that may still join. */
-  #untailIfEmpty(gateway: RecordingGateway, topicId: number): void {
-    const group = this.#streams.filter((stream) => stream.topicId === topicId);
-    if (group.every(({ state }) => state === "idle")) gateway.untail(topicId);
+  #untailIfEmpty(gateway: RecordingGateway, { streamId, topicId }: Stream): void {
+    const group = this.#streams.filter((stream) => sharedIdOf(stream) === sharedIdOf({ streamId, topicId }));
+    if (group.every(({ state }) => state === "idle")) gateway.of(gatewayOf(streamId)).untail(topicId);
   }
 
   #delivered(event: Extract<GatewayEvent, { kind: "deliver" }>): void {
     const { entries, firstOffset, nextOffset, shared } = event;
     const targets = shared
-      ? this.#streams.filter(
-          ({ state, topicId }) => state === "joined" && sharedStreamIdOf(topicId, 0) === event.streamId,
-        )
+      ? this.#streams.filter((stream) => stream.state === "joined" && sharedIdOf(stream) === event.streamId)
       : [this.#reading(event.streamId)];
     assert.ok(entries.length > 0 && entries[0]?.baseOffset === firstOffset);
     const [first] = targets;
@@ -162,7 +164,7 @@ export class TailingStreams {
 
   /** The streams of a partition, by the id of its tail group; undefined for any other id. */
   #members(sharedStreamId: number): Stream[] | undefined {
-    const members = this.#streams.filter(({ topicId }) => sharedStreamIdOf(topicId, 0) === sharedStreamId);
+    const members = this.#streams.filter((stream) => sharedIdOf(stream) === sharedStreamId);
     return members.length === 0 ? undefined : members;
   }
 
@@ -172,4 +174,8 @@ export class TailingStreams {
     assert.equal(stream.state, "reading", `stream ${streamId} was answered twice`);
     return stream;
   }
+}
+
+function sharedIdOf({ streamId, topicId }: Pick<Stream, "streamId" | "topicId">): number {
+  return sharedStreamIdOf(topicId, 0, gatewayOf(streamId));
 }

@@ -1,9 +1,13 @@
+import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
 import type { BackgroundJob } from "@millrace/journal";
 import { MillraceError } from "@millrace/protocol";
 import t, { type Test } from "tap";
 import { BackgroundPool } from "../../src/node/background-pool.ts";
 import { errorOfJob, jobErrorOf } from "../../src/thread/job-outcome.ts";
+import { POOL_EXEC_ARGV } from "../../src/thread/pool-exec-argv.ts";
 
 function openPool(t: Test): { pool: BackgroundPool; directory: string } {
   const pool = new BackgroundPool();
@@ -52,3 +56,16 @@ t.test("an error is the same on the other side", async (t) => {
   t.match(system, { code: "ENOSPC", message: "full" });
   t.match(errorOfJob(jobErrorOf("text")), { message: "text" });
 });
+
+t.test(
+  "a pool's thread cannot require an ES module: to be ended meanwhile would abort the process",
+  async (t) => {
+    const file = fileURLToPath(new URL("../../src/thread/background-worker.js", import.meta.url));
+    const source = `require("node:worker_threads").parentPort.postMessage((() => {
+    try { require(${JSON.stringify(file)}); return "loaded"; } catch (error) { return error.code; }
+  })())`;
+    const worker = new Worker(source, { eval: true, execArgv: [...POOL_EXEC_ARGV] });
+    const [said] = await once(worker, "message");
+    t.equal(said, "ERR_REQUIRE_ESM");
+  },
+);

@@ -20,12 +20,12 @@ t.test("topics are found by name and by id", async (t) => {
   const view = new CatalogView();
   const flights = topic("flights", 3);
   view.add(flights);
-  t.equal(view.byName("flights"), flights);
-  t.equal(view.byId(3), flights);
+  t.same(view.byName("flights"), flights);
+  t.same(view.byId(3), flights);
   t.same([...view.topics()], [flights]);
   view.remove(flights);
-  t.equal(view.byName("flights"), undefined);
-  t.equal(view.byId(3), undefined);
+  t.same(view.byName("flights"), undefined);
+  t.same(view.byId(3), undefined);
   t.same([...view.topics()], []);
 });
 
@@ -43,7 +43,7 @@ t.test("removing a topic leaves a younger one of the same name alone", async (t)
   view.add(older);
   view.add(younger);
   view.remove(older);
-  t.equal(view.byName("flights"), younger);
-  t.equal(view.byId(3), undefined);
-  t.equal(view.byId(4), younger);
+  t.same(view.byName("flights"), younger);
+  t.same(view.byId(3), undefined);
+  t.same(view.byId(4), younger);
 });

@@ -2,6 +2,7 @@ import { ERROR_CODES } from "@millrace/protocol";
 import { Packr } from "msgpackr";
 import t from "tap";
 import { BROKER_LIMITS } from "../../src/limits.ts";
+import { GatewayIds } from "../../src/link/gateway-ids.ts";
 import { ShardRequestTable } from "../../src/node/shard-request-table.ts";
 
 const packr = new Packr({ useRecords: false });
@@ -14,7 +15,7 @@ function rig(): {
 } {
   const sent: { requestId: number; request: unknown }[] = [];
   return {
-    table: new ShardRequestTable(),
+    table: new ShardRequestTable(new GatewayIds(0)),
     sent,
     send: (requestId, payload) => {
       sent.push({ requestId, request: packr.unpack(payload) });

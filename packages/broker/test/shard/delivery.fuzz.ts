@@ -22,11 +22,18 @@ const seen = { read: 0, tail: 0, own: 0, scattered: 0 };
 
 /** A gateway, a shard, a sync thread and a reader, each of which does a little whenever it is its turn. */
 function fuzz(random: Seeded): void {
+  const gateways = 1 + random.below(3);
   const inboundBytes = 4096 << random.below(3);
   const outboundBytes = 4096 << random.below(3);
   const rig = ShardRig.started(
     TOPICS.map(({ topicId, durability }) => [topicId, 0, durability]),
-    { inboundBytes, outboundBytes, readerRingBytes: 4096 << random.below(3), segmentSizeBytes: 16_384 },
+    {
+      inboundBytes,
+      outboundBytes,
+      readerRingBytes: 4096 << random.below(3),
+      segmentSizeBytes: 16_384,
+      gateways,
+    },
   );
   const valueMax = Math.min(inboundBytes, outboundBytes) / 8 - STORED_OVERHEAD_BYTES - DELIVER_OVERHEAD_BYTES;
   const published = new Map<number, string[]>(TOPICS.map(({ topicId }) => [topicId, []]));
@@ -36,6 +43,7 @@ function fuzz(random: Seeded): void {
     outboundBytes / 8 - 64,
     random,
     (topicId, offset) => published.get(topicId)?.[offset],
+    gateways,
   );
   const publish = (): void => {
     const { topicId } = random.pick(TOPICS);
@@ -56,9 +64,10 @@ function fuzz(random: Seeded): void {
     seen.own += values.length;
   };
   const ownAppends = random.below(3);
+  const hearAll = (): void => streams.hear(rig.gateway.takeAll().map(({ event }) => event));
   const hear = (bytesMax: number): void => {
     rig.gateway.hear(bytesMax);
-    streams.hear(rig.gateway.events.splice(0));
+    hearAll();
   };
   // In some runs the gateway seldom listens, in some the disk is slow, in some nobody publishes much.
   const weights = [
@@ -78,7 +87,7 @@ function fuzz(random: Seeded): void {
     if (random.oneIn(150)) deafUntil = step + random.below(300);
     if (step < deafUntil) random.pick([publish, publish, () => rig.shard.doWork(), () => rig.sync()])();
     else random.pick(turns)();
-    if (rig.gateway.events.length > 0) streams.hear(rig.gateway.events.splice(0));
+    hearAll();
   }
   // Then everybody comes to an end.
   const endOf = (topicId: number): number => published.get(topicId)?.length ?? 0;
@@ -86,7 +95,7 @@ function fuzz(random: Seeded): void {
     assert.ok(rounds < 2000, `streams do not get to the end: ${streams}`);
     streams.readAll(rig.gateway);
     rig.settle();
-    streams.hear(rig.gateway.events.splice(0));
+    hearAll();
   }
   seen.read += streams.readRecords;
   seen.tail += streams.tailRecords;

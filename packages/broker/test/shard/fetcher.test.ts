@@ -406,9 +406,13 @@ t.test("what is here is found without allocating anything", async (t) => {
       if (rig.source.locate(partition, (i * 7) % 2000) === HERE) found += 1;
     return found;
   };
-  walk();
-  const before = process.memoryUsage().heapUsed;
-  t.equal(walk(), 100_000);
-  const perCall = (process.memoryUsage().heapUsed - before) / 100_000;
+  // What is compiled meanwhile, or printed, takes some of the heap as well; what each call took would show every time.
+  let perCall = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 5; round += 1) {
+    const before = process.memoryUsage().heapUsed;
+    t.equal(walk(), 100_000);
+    const used = process.memoryUsage().heapUsed - before;
+    if (used >= 0) perCall = Math.min(perCall, used / 100_000);
+  }
   t.ok(perCall < 8, `${perCall} bytes a call`);
 });

@@ -56,6 +56,27 @@ t.test(
   },
 );
 
+t.test("the catalog's position is answered once it is sure that nobody else has written it", async (t) => {
+  const rig = catalogRig();
+  t.equal(rig.answer("catalogPosition", []), -1);
+  rig.answer("createTopic", ["a", CONFIG]);
+  rig.gateway.ask("createTopic", ["b", CONFIG]);
+  rig.gateway.ask("catalogPosition", []);
+  rig.settle();
+  t.same(
+    rig.gateway.take("reply").map(({ value }) => (typeof value === "number" ? value : "topic")),
+    ["topic", 1],
+    "behind what was written before",
+  );
+  rig.gateway.ask("catalogPosition", []);
+  rig.cycle();
+  t.same(rig.gateway.events, [], "nothing was written, but there was no look at the fence yet");
+  rig.settle();
+  t.match(rig.gateway.take("reply"), [{ value: 1 }]);
+  restart(rig);
+  t.equal(rig.answer("catalogPosition", []), 1);
+});
+
 t.test("names are taken until they are deleted, ids for ever", async (t) => {
   const rig = catalogRig();
   rig.answer("createTopic", ["a", CONFIG]);

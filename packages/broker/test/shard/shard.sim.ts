@@ -8,11 +8,13 @@ const STEPS_PER_CALL_RUN = 120;
 
 t.test("a shard keeps what it has promised, however it dies", async (t) => {
   let records = 0;
+  let returned = 0;
   const events = new Map<string, number>();
   forSeeds(SEEDS, (random) => {
     const simulation = new ShardSimulation(random);
     simulation.run();
     records += simulation.world.knownRecords;
+    returned += simulation.world.returned;
     for (const { event, fields } of simulation.rig.logged) {
       const name = fields.forced === true ? "forced" : event;
       events.set(name, (events.get(name) ?? 0) + 1);
@@ -20,6 +22,7 @@ t.test("a shard keeps what it has promised, however it dies", async (t) => {
   });
   t.ok(records > SEEDS, `${SEEDS} seeds, ${records} records`);
   if (givenSeed() !== undefined) return;
+  t.ok(returned > SEEDS, `${returned} gateways were lost and came back`);
   for (const event of ["settled", "retention", "forced", "reserve-released", "publishes-refused"]) {
     t.ok((events.get(event) ?? 0) > 0, `${event}: ${events.get(event)}`);
   }

@@ -178,6 +178,22 @@ t.test("after the coordinator was lost all go on with what they hold", async (t)
   t.match(group.work(10_000), [{ consumerId: 4, assigned: [], revoked: [[3, FIRST]], withinMs: 0 }]);
 });
 
+t.test("after the coordinator was lost, who held nothing waits for those who do", async (t) => {
+  const group = new GroupCoordinator(2, FIRST);
+  group.join(0, 3, [], true);
+  t.same(group.work(JOIN_BATCH_MS), [], "of another gateway, whose way to the shard was there first");
+  group.join(100, 1, [
+    [0, 7],
+    [1, 8],
+  ]);
+  const told = group.work(REJOIN_WINDOW_MS);
+  t.same(
+    told.map(({ consumerId, revoked }) => [consumerId, revoked]),
+    [[1, [[1, 8]]]],
+    "nothing was taken, and one is asked back",
+  );
+});
+
 t.test("a hundred members come to a thousand partitions", async (t) => {
   const group = new GroupCoordinator(1000, FIRST);
   for (let member = 1; member <= 50; member += 1) group.join(0, member, []);

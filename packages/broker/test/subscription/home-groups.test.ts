@@ -111,3 +111,28 @@ t.test("homes are spread over the shards", async (t) => {
   t.same([...homes].sort(), [0, 1, 2, 3]);
   t.equal(homeShardOf(3, "board", 4), homeShardOf(3, "board", 4));
 });
+
+t.test(
+  "members of a gateway that is gone leave, and nobody tells them what they were to be told",
+  async (t) => {
+    const { groups, notices, ring } = withNotices();
+    const lost = 3 * 2 ** 24 + 1;
+    groups.join(0, 7, 2, 1, []);
+    groups.join(0, 7, 2, lost, []);
+    groups.join(0, 8, 1, lost + 1, []);
+    ring.isFull = true;
+    groups.work(JOIN_BATCH_MS);
+    groups.gatewayGone(100, 3);
+    t.equal(groups.size, 1);
+    ring.isFull = false;
+    groups.work(100);
+    t.same(notices, [
+      ["assignment", 7, 1, [[0, FIRST]], [], REVOKE_WITHIN_MS],
+      ["assignment", 7, 1, [[1, FIRST + 1]], [], REVOKE_WITHIN_MS],
+    ]);
+    // It is back, with the same ids.
+    groups.join(200, 7, 2, lost, []);
+    groups.work(200 + JOIN_BATCH_MS);
+    t.equal(notices.at(-1)?.[2], 1, "what it gets has to be released first");
+  },
+);

@@ -7,6 +7,7 @@ const SEEDS = 15;
 
 t.test("queues keep what they have promised, however their shard dies", async (t) => {
   const sums = { delivered: 0, redeliveries: 0, dead: 0, restarts: 0 };
+  let returned = 0;
   forSeeds(SEEDS, (random) => {
     const simulation = new QueueSimulation(random);
     simulation.run();
@@ -15,8 +16,10 @@ t.test("queues keep what they have promised, however their shard dies", async (t
     sums.delivered += world.delivered;
     sums.redeliveries += world.redeliveries;
     sums.dead += world.dead;
+    returned += world.returned;
   });
   if (givenSeed() !== undefined) return;
+  t.ok(returned > 0, `${returned} gateways were lost and came back`);
   for (const [name, sum] of Object.entries(sums)) t.ok(sum > SEEDS, `${name}: ${sum}`);
 });
 

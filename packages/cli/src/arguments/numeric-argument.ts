@@ -60,3 +60,30 @@ export function byteSizeArgument(text: string): number | "unlimited" {
   }
   return bytes;
 }
+
+/** A parser for commander that accepts a size such as `100`, `16KiB` from `minimum` to `maximum` bytes. */
+export function byteCountArgument(minimum: number, maximum: number): (text: string) => number {
+  return (text) => {
+    const match = /^(\d{1,16})(B|[KMGT]i?B|)$/.exec(text);
+    const bytes = match === null ? Number.NaN : Number(match[1]) * (SIZE_UNITS[match[2]!] ?? Number.NaN);
+    if (!(bytes >= minimum && bytes <= maximum)) {
+      throw new InvalidArgumentError(
+        `It must be a size such as 100 or 16KiB, from ${minimum} to ${maximum} bytes.`,
+      );
+    }
+    return bytes;
+  };
+}
+
+/** A parser for commander that accepts a duration such as `500ms`, `10s`, or `0`, of at most `maximum` ms. */
+export function durationArgumentMs(maximum: number): (text: string) => number {
+  return (text) => {
+    const milliseconds = text === "0" ? 0 : durationMs(text);
+    if (milliseconds === undefined || milliseconds > maximum) {
+      throw new InvalidArgumentError(
+        `It must be a duration such as 500ms, 10s, 2m, of at most ${maximum} ms.`,
+      );
+    }
+    return milliseconds;
+  };
+}

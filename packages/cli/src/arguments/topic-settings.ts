@@ -22,7 +22,7 @@ export function retentionBytesOption(defaultText: string = ""): Option {
 }
 
 export function durabilityOption(defaultText: string = ""): Option {
-  const help = `what an acknowledgement promises${defaultText}`;
+  const help = `what an acknowledgement promises: that the record is on disk, with the system, or in memory${defaultText}`;
   return new Option("--durability <level>", help).choices(["fsynced", "written", "memory"]);
 }
 

@@ -11,6 +11,21 @@ export function urlArgument(text: string): string {
   return text;
 }
 
+/** Where the broker is and whom to trust there: the options of every command that talks to one. */
+export interface BrokerAddress {
+  readonly url: string;
+  /** A file of certificates in PEM. */
+  readonly tlsCa?: string;
+}
+
+/** `--tls-ca`, beside `--url`. */
+export function tlsCaOption(): Option {
+  return new Option(
+    "--tls-ca <file>",
+    "certificates (PEM) to trust at a wss:// URL, instead of the usual ones",
+  );
+}
+
 /** `--url`, the same for every command that talks to a broker. */
 export function urlOption(): Option {
   return new Option("--url <url>", "where the broker listens").default(DEFAULT_URL).argParser(urlArgument);

@@ -1,5 +1,5 @@
 import type { BackupSummary } from "@millrace/broker/internal";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { byteSizeArgument } from "../arguments/numeric-argument.ts";
 import type { CommandContext, RunCommand } from "../command-context.ts";
 import type { ExitCode } from "../exit-code.ts";
@@ -26,7 +26,11 @@ export function registerBackup(program: Command, run: RunCommand): void {
     .command("backup <dest>")
     .description("copy a data folder, also while a broker runs on it")
     .option("--data <folder>", "the data folder", "./millrace-data")
-    .option("--rate <size>", "read at most so much per second, or unlimited", byteSizeArgument, RATE_DEFAULT)
+    .addOption(
+      new Option("--rate <size>", "read at most so much per second, or unlimited")
+        .argParser(byteSizeArgument)
+        .default(RATE_DEFAULT, "256MiB"),
+    )
     .option("--json", "print a JSON object")
     .addHelpText("after", HELP)
     .action((destination: string, options: BackupOptions) =>

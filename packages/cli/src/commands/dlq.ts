@@ -1,15 +1,14 @@
 import type { DeadLetter } from "@millrace/client";
 import { type Command, InvalidArgumentError } from "commander";
 import { integerArgument } from "../arguments/numeric-argument.ts";
-import { urlOption } from "../arguments/url-argument.ts";
+import { type BrokerAddress, tlsCaOption, urlOption } from "../arguments/url-argument.ts";
 import { withClient } from "../client-session.ts";
 import type { RunCommand } from "../command-context.ts";
 import { EXIT } from "../exit-code.ts";
 import { printLines } from "../output/print-lines.ts";
 import { deadLetterText, deadLetterToJson } from "../output/subscription-text.ts";
 
-interface DlqOptions {
-  readonly url: string;
+interface DlqOptions extends BrokerAddress {
   readonly subscription?: string;
   readonly json?: boolean;
 }
@@ -33,10 +32,11 @@ function registerList(parent: Command, run: RunCommand): void {
     .option("--subscription <name>", "those of this subscription only")
     .option("--limit <n>", "so many at most", integerArgument(1, 100_000), 100)
     .addOption(urlOption())
+    .addOption(tlsCaOption())
     .option("--json", "print a JSON object a dead letter, one a line")
     .action((topic: string, options: DlqOptions & { readonly limit: number }) =>
       run((context) =>
-        withClient(context, options.url, async (client, { signal }) => {
+        withClient(context, options, async (client, { signal }) => {
           const { subscription, limit } = options;
           const letters = await client.deadLetters.list(topic, { subscription, limit, signal });
           const lines = options.json === true ? letters.map(deadLetterToJson) : deadLetterText(letters);
@@ -59,11 +59,12 @@ function registerRedrive(parent: Command, run: RunCommand): void {
     )
     .option("--reason <reason>", "those that died for this reason only")
     .addOption(urlOption())
+    .addOption(tlsCaOption())
     .option("--json", "print a JSON object")
     .action(
       (topic: string, options: DlqOptions & { readonly only?: readonly Place[]; readonly reason?: string }) =>
         run((context) =>
-          withClient(context, options.url, async (client, { signal }) => {
+          withClient(context, options, async (client, { signal }) => {
             const { subscription, only, reason } = options;
             const select = (letter: DeadLetter): boolean =>
               (reason === undefined || letter.reason === reason) &&

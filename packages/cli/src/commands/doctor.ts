@@ -1,41 +1,79 @@
 import type { DoctorReport, Examination, ExaminationProgress, Finding } from "@millrace/broker/internal";
 import type { Command } from "commander";
 import type { CommandContext, RunCommand } from "../command-context.ts";
+import { CommandError } from "../command-error.ts";
+import { addSettingOptions, type SettingFlags } from "../config/setting-options.ts";
+import type { Check } from "../doctor/check.ts";
+import { checkMachine } from "../doctor/machine-checks.ts";
 import { EXIT, type ExitCode } from "../exit-code.ts";
 import { LineWriter } from "../output/line-writer.ts";
 import { ProgressBar, withBar } from "../output/progress-bar.ts";
 import { roundedSizeText } from "../output/unit-text.ts";
 
 interface DoctorCommandOptions {
-  readonly data: string;
+  readonly config?: string;
+  readonly machine?: boolean;
   readonly repair?: boolean;
   readonly json?: boolean;
 }
 
 const HELP = `
-It reads every byte of the folder and changes nothing, unless --repair is said. Then it repairs what can be repaired without
-inventing anything, keeps all originals in DIR/damaged/<time>, and reads everything again. The broker must be stopped.
+First it looks at what a start needs: the configuration, the versions, the limit of open files, the file system and its room, and
+who has the port; also while a broker runs. It takes all options of "serve" for that. Then it reads every byte of the folder,
+for which the broker must be stopped. It changes nothing, unless --repair is said: then it repairs what can be repaired
+without inventing anything, keeps all originals in DIR/damaged/<time>, and reads everything again.
 
 Exit codes: 0 healthy; 3 damage, all of which --repair can repair; 4 there was damage, and all of it was repaired;
-5 damage that cannot be repaired; 1 it could not look (a broker runs on the folder, say).`;
+5 damage that cannot be repaired; 1 it could not look (a broker runs on the folder, say). With --machine: 0 a start would do; 1 it
+would fail.`;
 
 /** `millrace doctor` */
 export function registerDoctor(program: Command, run: RunCommand): void {
-  program
+  const command = program
     .command("doctor")
-    .description("verify a data folder, and repair it")
-    .option("--data <folder>", "the data folder", "./millrace-data")
+    .description("check configuration and machine, verify a data folder, and repair it")
+    .option("--machine", "check configuration and machine alone, not the data")
     .option("--repair", "repair what can be repaired; originals are kept")
-    .option("--json", "print a JSON object for each finding and repair, and a summary")
-    .addHelpText("after", HELP)
-    .action((options: DoctorCommandOptions) => run((context) => doctor(context, options)));
+    .option("--json", "print a JSON object for each check, finding and repair, and a summary")
+    .addHelpText("after", HELP);
+  addSettingOptions(command, ["data"]);
+  command.action((options: DoctorCommandOptions & SettingFlags) =>
+    run((context) => doctor(context, options)),
+  );
 }
 
-async function doctor(context: CommandContext, options: DoctorCommandOptions): Promise<ExitCode> {
-  const { runDoctor } = await import("@millrace/broker/internal");
-  const repair = options.repair === true;
+async function doctor(
+  context: CommandContext,
+  {
+    config: file,
+    machine = false,
+    repair = false,
+    json = false,
+    ...flags
+  }: DoctorCommandOptions & SettingFlags,
+): Promise<ExitCode> {
   const writer = new LineWriter(context.stdout);
-  const print = options.json === true ? new JsonOutput(writer) : new TextOutput(writer, repair);
+  const print = json ? new JsonOutput(writer) : new TextOutput(writer, repair);
+  const sources = { flags, env: context.env, file };
+  const { checks, settings } = await checkMachine(sources, context.cores, context.clock.wallMs());
+  for (const check of checks) print.check(check);
+  await writer.flush();
+  // A folder beside a running broker's, which has the port, is none the less sound: exit codes are of the data.
+  if (!machine && settings !== undefined) return examine(context, settings.data, repair, writer, print);
+  const failed = new Set(checks.filter(({ state }) => state === "failed").map(({ name }) => name));
+  if (failed.size === 0) return EXIT.OK;
+  throw new CommandError("CHECK_FAILED", `a start would fail: ${[...failed].join(", ")}`);
+}
+
+/** Reads the data, and repairs it. */
+async function examine(
+  context: CommandContext,
+  dataDir: string,
+  repair: boolean,
+  writer: LineWriter,
+  print: Output,
+): Promise<ExitCode> {
+  const { runDoctor } = await import("@millrace/broker/internal");
   const bar = new ExaminationBar(context);
   let rounds = 0;
   let printed: Promise<void> = Promise.resolve();
@@ -46,7 +84,7 @@ async function doctor(context: CommandContext, options: DoctorCommandOptions): P
   };
   try {
     const report = await runDoctor({
-      dataDir: options.data,
+      dataDir,
       repair,
       now: new Date(context.clock.wallMs()),
       onProgress: (progress) => bar.update(progress),
@@ -87,6 +125,7 @@ function damageIn({ findings }: Examination): Finding[] {
 }
 
 interface Output {
+  check(check: Check): void;
   finding(finding: Finding): void;
   repaired(step: string, file: string): void;
   summary(report: DoctorReport, exitCode: ExitCode): void;
@@ -100,6 +139,11 @@ class TextOutput implements Output {
   constructor(writer: LineWriter, repair: boolean) {
     this.#writer = writer;
     this.#repair = repair;
+  }
+
+  check({ name, state, sentence, advice }: Check): void {
+    this.#writer.push(`${state.padEnd(7)}  ${name}: ${sentence}`);
+    if (advice !== undefined) this.#writer.push(`         ${advice}`);
   }
 
   finding({ severity, code, file, position, sentence, repair, remains }: Finding): void {
@@ -139,6 +183,10 @@ class JsonOutput implements Output {
 
   constructor(writer: LineWriter) {
     this.#writer = writer;
+  }
+
+  check({ name, state, sentence, advice }: Check): void {
+    this.#push("check", { name, state, sentence, advice: advice ?? null });
   }
 
   finding(finding: Finding): void {

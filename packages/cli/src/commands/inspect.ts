@@ -1,5 +1,5 @@
 import type { InspectedItem } from "@millrace/broker/internal";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { integerArgument } from "../arguments/numeric-argument.ts";
 import type { CommandContext, RunCommand } from "../command-context.ts";
 import { CommandError } from "../command-error.ts";
@@ -23,11 +23,10 @@ export function registerInspect(program: Command, run: RunCommand): void {
   program
     .command("inspect <file>")
     .description("print what a file of a data folder holds")
-    .option(
-      "--limit <n>",
-      "print so many entries, or rows of other files",
-      integerArgument(0, Number.MAX_SAFE_INTEGER),
-      Number.MAX_SAFE_INTEGER,
+    .addOption(
+      new Option("--limit <n>", "print so many entries, or rows of other files")
+        .argParser(integerArgument(0, Number.MAX_SAFE_INTEGER))
+        .default(Number.MAX_SAFE_INTEGER, "all"),
     )
     .option("--records", "print the records of each batch, too, as sub --json does")
     .option("--json", "print a JSON object a line")

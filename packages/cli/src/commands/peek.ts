@@ -1,14 +1,13 @@
 import type { Command } from "commander";
 import { integerArgument } from "../arguments/numeric-argument.ts";
-import { urlOption } from "../arguments/url-argument.ts";
+import { type BrokerAddress, tlsCaOption, urlOption } from "../arguments/url-argument.ts";
 import { withClient } from "../client-session.ts";
 import type { RunCommand } from "../command-context.ts";
 import { EXIT } from "../exit-code.ts";
 import { printLines } from "../output/print-lines.ts";
 import { peekedToJson, peekText } from "../output/subscription-text.ts";
 
-interface PeekOptions {
-  readonly url: string;
+interface PeekOptions extends BrokerAddress {
   readonly limit: number;
   readonly partition?: number;
   readonly fromOffset?: number;
@@ -24,10 +23,11 @@ export function registerPeek(program: Command, run: RunCommand): void {
     .option("--partition <n>", "this partition only", integerArgument(0, 1023))
     .option("--from-offset <n>", "from this offset on", integerArgument(0, Number.MAX_SAFE_INTEGER))
     .addOption(urlOption())
+    .addOption(tlsCaOption())
     .option("--json", "print a JSON object a message, one a line")
     .action((topic: string, subscription: string, options: PeekOptions) =>
       run((context) =>
-        withClient(context, options.url, async (client, { signal }) => {
+        withClient(context, options, async (client, { signal }) => {
           const { limit, partition, fromOffset } = options;
           const messages = await client.subscriptions.peek(topic, subscription, {
             limit,

@@ -2,7 +2,7 @@ import type { Client, OutgoingRecord, Producer } from "@millrace/client";
 import type { Command } from "commander";
 import { headerArgument } from "../arguments/header-argument.ts";
 import { integerArgument } from "../arguments/numeric-argument.ts";
-import { urlOption } from "../arguments/url-argument.ts";
+import { type BrokerAddress, tlsCaOption, urlOption } from "../arguments/url-argument.ts";
 import { withClient } from "../client-session.ts";
 import type { CommandContext, RunCommand } from "../command-context.ts";
 import { EXIT, type ExitCode } from "../exit-code.ts";
@@ -15,8 +15,7 @@ import { ProgressBar } from "../output/progress-bar.ts";
 import { ackToJson, ackToText } from "../output/record-json.ts";
 import { roundedSizeText } from "../output/unit-text.ts";
 
-interface PubOptions {
-  readonly url: string;
+interface PubOptions extends BrokerAddress {
   readonly key?: string;
   readonly header?: Readonly<Record<string, string>>;
   readonly partition?: number;
@@ -43,11 +42,12 @@ export function registerPub(program: Command, run: RunCommand): void {
     .option("--partition <n>", "partition of every record, instead of one by key", integerArgument(0, 1023))
     .option("--ndjson", "the input is JSON objects")
     .addOption(urlOption())
+    .addOption(tlsCaOption())
     .option("--json", "print a JSON object a record, one a line")
     .addHelpText("after", HELP)
     .action((topic: string, values: string[], options: PubOptions) =>
       run((context) =>
-        withClient(context, options.url, async (client, interruption) => {
+        withClient(context, options, async (client, interruption) => {
           const defaults: RecordDefaults = {
             key: options.key,
             headers: options.header,

@@ -6,7 +6,7 @@ import {
   type SubscriptionSettingOptions,
   subscriptionSettingOptions,
 } from "../arguments/subscription-settings.ts";
-import { urlOption } from "../arguments/url-argument.ts";
+import { type BrokerAddress, tlsCaOption, urlOption } from "../arguments/url-argument.ts";
 import { withClient } from "../client-session.ts";
 import type { CommandContext, RunCommand } from "../command-context.ts";
 import { CommandError } from "../command-error.ts";
@@ -18,8 +18,7 @@ import { recordToJson, valueToOutput } from "../output/record-json.ts";
 import { printMessages } from "./sub-consume.ts";
 
 /** Options of `sub`, as they were parsed. */
-export interface SubOptions extends SubscriptionSettingOptions {
-  readonly url: string;
+export interface SubOptions extends SubscriptionSettingOptions, BrokerAddress {
   readonly from?: Exclude<SubscribeFrom, { readonly offsets: unknown }>;
   readonly subscription?: string;
   readonly mode?: ConsumeMode;
@@ -63,12 +62,13 @@ export function registerSub(program: Command, run: RunCommand): void {
     .option("--ack", "acknowledge what is printed, the default", true)
     .option("--no-ack", "acknowledge nothing")
     .addOption(urlOption())
+    .addOption(tlsCaOption())
     .option("--json", "print a JSON object a record, one a line")
     .addHelpText("after", HELP)
     .action((topic: string, options: SubOptions) =>
       run((context) => {
         checkCombination(options);
-        return withClient(context, options.url, (client, interruption) =>
+        return withClient(context, options, (client, interruption) =>
           (options.subscription === undefined ? printRecords : printMessages)(
             context,
             client,

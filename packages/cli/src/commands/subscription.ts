@@ -12,7 +12,7 @@ import {
   subscriptionSettingOptions,
   subscriptionSettings,
 } from "../arguments/subscription-settings.ts";
-import { urlOption } from "../arguments/url-argument.ts";
+import { type BrokerAddress, tlsCaOption, urlOption } from "../arguments/url-argument.ts";
 import { withClient } from "../client-session.ts";
 import type { CommandContext, RunCommand } from "../command-context.ts";
 import { EXIT } from "../exit-code.ts";
@@ -23,8 +23,7 @@ import {
   subscriptionListText,
 } from "../output/subscription-text.ts";
 
-interface CommonOptions {
-  readonly url: string;
+interface CommonOptions extends BrokerAddress {
   readonly json?: boolean;
 }
 
@@ -92,10 +91,11 @@ function registerList(parent: Command, run: RunCommand): void {
     .command("list [topic]")
     .description("list the subscriptions of a topic, or of all")
     .addOption(urlOption())
+    .addOption(tlsCaOption())
     .option("--json", "print a JSON object a subscription, one a line")
     .action((topic: string | undefined, options: CommonOptions) =>
       run((context) =>
-        withClient(context, options.url, async (client, { signal }) => {
+        withClient(context, options, async (client, { signal }) => {
           const subscriptions = await client.subscriptions.list(topic, { signal });
           await print(context, options, subscriptions);
           return EXIT.OK;
@@ -109,10 +109,11 @@ function registerDescribe(parent: Command, run: RunCommand): void {
     .command("describe <topic> <name>")
     .description("show a subscription with its backlog, partition by partition")
     .addOption(urlOption())
+    .addOption(tlsCaOption())
     .option("--json", "print a JSON object")
     .action((topic: string, name: string, options: CommonOptions) =>
       run((context) =>
-        withClient(context, options.url, async (client, { signal }) => {
+        withClient(context, options, async (client, { signal }) => {
           const subscription = await client.subscriptions.describe(topic, name, { signal });
           const lines =
             options.json === true
@@ -176,10 +177,11 @@ function registerDelete(parent: Command, run: RunCommand): void {
     .command("delete <topic> <name>")
     .description("delete a subscription with its position; its consumers are told")
     .addOption(urlOption())
+    .addOption(tlsCaOption())
     .option("--json", "print a JSON object")
     .action((topic: string, name: string, options: CommonOptions) =>
       run((context) =>
-        withClient(context, options.url, async (client, { signal }) => {
+        withClient(context, options, async (client, { signal }) => {
           await client.subscriptions.delete(topic, name, { signal });
           const deleted = { topic, name, deleted: true };
           await printLines(context, [
@@ -210,10 +212,11 @@ function change<O extends CommonOptions>(
     .command(`${verb} <topic> <name>`)
     .description(description)
     .addOption(urlOption())
+    .addOption(tlsCaOption())
     .option("--json", "print a JSON object")
     .action((topic: string, name: string, options: O) =>
       run((context) =>
-        withClient(context, options.url, async (client, { signal }) => {
+        withClient(context, options, async (client, { signal }) => {
           await print(context, options, [await work(client, topic, name, options, { signal })]);
           return EXIT.OK;
         }),

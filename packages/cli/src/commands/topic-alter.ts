@@ -9,7 +9,7 @@ import {
   retentionPolicyOption,
   retentionSettings,
 } from "../arguments/topic-settings.ts";
-import { urlOption } from "../arguments/url-argument.ts";
+import { type BrokerAddress, tlsCaOption, urlOption } from "../arguments/url-argument.ts";
 import { withClient } from "../client-session.ts";
 import type { RunCommand } from "../command-context.ts";
 import { CommandError } from "../command-error.ts";
@@ -17,8 +17,7 @@ import { EXIT } from "../exit-code.ts";
 import { LineWriter } from "../output/line-writer.ts";
 import { topicListText } from "../output/topic-text.ts";
 
-interface TopicAlterOptions extends RetentionOptions {
-  readonly url: string;
+interface TopicAlterOptions extends RetentionOptions, BrokerAddress {
   readonly durability?: Durability;
   readonly json?: boolean;
 }
@@ -34,6 +33,7 @@ export function registerTopicAlter(parent: Command, run: RunCommand): void {
     .addOption(overflowOption())
     .addOption(durabilityOption())
     .addOption(urlOption())
+    .addOption(tlsCaOption())
     .option("--json", "print a JSON object")
     .action((name: string, options: TopicAlterOptions) =>
       run((context) => {
@@ -41,7 +41,7 @@ export function registerTopicAlter(parent: Command, run: RunCommand): void {
         if (Object.values(changes).every((value) => value === undefined)) {
           throw new CommandError("USAGE", "nothing to change: state at least one setting; see --help");
         }
-        return withClient(context, options.url, async (client, interruption) => {
+        return withClient(context, options, async (client, interruption) => {
           const topic = await client.topics.alter(name, changes, { signal: interruption.signal });
           const writer = new LineWriter(context.stdout);
           const lines = options.json === true ? [JSON.stringify(topic)] : topicListText([topic]);

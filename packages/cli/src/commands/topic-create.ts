@@ -10,15 +10,14 @@ import {
   retentionPolicyOption,
   retentionSettings,
 } from "../arguments/topic-settings.ts";
-import { urlOption } from "../arguments/url-argument.ts";
+import { type BrokerAddress, tlsCaOption, urlOption } from "../arguments/url-argument.ts";
 import { withClient } from "../client-session.ts";
 import type { RunCommand } from "../command-context.ts";
 import { EXIT } from "../exit-code.ts";
 import { LineWriter } from "../output/line-writer.ts";
 import { topicListText } from "../output/topic-text.ts";
 
-interface TopicCreateOptions extends RetentionOptions {
-  readonly url: string;
+interface TopicCreateOptions extends RetentionOptions, BrokerAddress {
   readonly partitions: number;
   readonly durability?: Durability;
   readonly ifNotExists?: boolean;
@@ -38,10 +37,11 @@ export function registerTopicCreate(parent: Command, run: RunCommand): void {
     .addOption(durabilityOption(" (default: fsynced)"))
     .option("--if-not-exists", "succeed, and print the topic, if it is there already")
     .addOption(urlOption())
+    .addOption(tlsCaOption())
     .option("--json", "print a JSON object")
     .action((name: string, options: TopicCreateOptions) =>
       run((context) =>
-        withClient(context, options.url, async (client, interruption) => {
+        withClient(context, options, async (client, interruption) => {
           const config: TopicConfig = {
             partitions: options.partitions,
             ...retentionSettings(options),
@@ -70,7 +70,11 @@ async function create(
   } catch (error) {
     const exists = error instanceof Error && "code" in error && error.code === "TOPIC_EXISTS";
     if (!exists || options.ifNotExists !== true) throw error;
-    const { partitionInfo: _bounds, ...topic } = await client.topics.describe(name, { signal });
+    const {
+      partitionInfo: _bounds,
+      owners: _owners,
+      ...topic
+    } = await client.topics.describe(name, { signal });
     return topic;
   }
 }

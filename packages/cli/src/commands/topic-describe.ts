@@ -1,13 +1,12 @@
 import type { Command } from "commander";
-import { urlOption } from "../arguments/url-argument.ts";
+import { type BrokerAddress, tlsCaOption, urlOption } from "../arguments/url-argument.ts";
 import { withClient } from "../client-session.ts";
 import type { RunCommand } from "../command-context.ts";
 import { EXIT } from "../exit-code.ts";
 import { LineWriter } from "../output/line-writer.ts";
 import { topicDescriptionText } from "../output/topic-text.ts";
 
-interface TopicDescribeOptions {
-  readonly url: string;
+interface TopicDescribeOptions extends BrokerAddress {
   readonly json?: boolean;
 }
 
@@ -17,10 +16,11 @@ export function registerTopicDescribe(parent: Command, run: RunCommand): void {
     .command("describe <name>")
     .description("show a topic's settings and the bounds of its partitions")
     .addOption(urlOption())
+    .addOption(tlsCaOption())
     .option("--json", "print a JSON object")
     .action((name: string, options: TopicDescribeOptions) =>
       run((context) =>
-        withClient(context, options.url, async (client, interruption) => {
+        withClient(context, options, async (client, interruption) => {
           const topic = await client.topics.describe(name, { signal: interruption.signal });
           const writer = new LineWriter(context.stdout);
           const lines = options.json === true ? [JSON.stringify(topic)] : topicDescriptionText(topic);

@@ -1,13 +1,12 @@
 import type { Command } from "commander";
-import { urlOption } from "../arguments/url-argument.ts";
+import { type BrokerAddress, tlsCaOption, urlOption } from "../arguments/url-argument.ts";
 import { withClient } from "../client-session.ts";
 import type { RunCommand } from "../command-context.ts";
 import { EXIT } from "../exit-code.ts";
 import { LineWriter } from "../output/line-writer.ts";
 import { topicListText } from "../output/topic-text.ts";
 
-interface TopicListOptions {
-  readonly url: string;
+interface TopicListOptions extends BrokerAddress {
   readonly json?: boolean;
 }
 
@@ -17,10 +16,11 @@ export function registerTopicList(parent: Command, run: RunCommand): void {
     .command("list")
     .description("list the topics, sorted by name")
     .addOption(urlOption())
+    .addOption(tlsCaOption())
     .option("--json", "print a JSON object a topic, one a line")
     .action((options: TopicListOptions) =>
       run((context) =>
-        withClient(context, options.url, async (client, interruption) => {
+        withClient(context, options, async (client, interruption) => {
           const topics = await client.topics.list({ signal: interruption.signal });
           topics.sort((a, b) => (a.name < b.name ? -1 : 1));
           const writer = new LineWriter(context.stdout);

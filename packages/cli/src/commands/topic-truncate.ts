@@ -2,15 +2,14 @@ import type { TruncateBefore } from "@millrace/client";
 import type { Command } from "commander";
 import { type BeforeArgument, beforeArgument } from "../arguments/before-argument.ts";
 import { integerArgument } from "../arguments/numeric-argument.ts";
-import { urlOption } from "../arguments/url-argument.ts";
+import { type BrokerAddress, tlsCaOption, urlOption } from "../arguments/url-argument.ts";
 import { withClient } from "../client-session.ts";
 import type { RunCommand } from "../command-context.ts";
 import { EXIT } from "../exit-code.ts";
 import { LineWriter } from "../output/line-writer.ts";
 import { truncatedText } from "../output/topic-text.ts";
 
-interface TopicTruncateOptions {
-  readonly url: string;
+interface TopicTruncateOptions extends BrokerAddress {
   readonly before: BeforeArgument;
   readonly partition?: readonly number[];
   readonly json?: boolean;
@@ -34,10 +33,11 @@ export function registerTopicTruncate(parent: Command, run: RunCommand): void {
       (text, previous: readonly number[] | undefined) => [...(previous ?? []), partitionNumber(text)],
     )
     .addOption(urlOption())
+    .addOption(tlsCaOption())
     .option("--json", "print a JSON object a partition, one a line")
     .action((name: string, options: TopicTruncateOptions) =>
       run((context) =>
-        withClient(context, options.url, async (client, interruption) => {
+        withClient(context, options, async (client, interruption) => {
           const truncation = {
             before: beforeOf(options.before, context.clock.wallMs()),
             partitions: options.partition,

@@ -1,7 +1,8 @@
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { BrokerOptions } from "@millrace/gateway";
 import t from "tap";
 import { type CommandRun, runCommand } from "../command-run.ts";
+import { configFile } from "../config/config-file.ts";
 import { failure } from "../memory-client.ts";
 
 /** Serves until it says that it listens, then delivers SIGTERM. */
@@ -9,9 +10,11 @@ async function serve(
   args: readonly string[],
   url: string,
   close: () => Promise<void> = async () => {},
+  env: Readonly<Record<string, string>> = {},
 ): Promise<{ run: CommandRun; options: BrokerOptions }> {
   let options: BrokerOptions | undefined;
   const run = await runCommand(["serve", ...args], {
+    env,
     loadBroker: async () => async (given) => {
       options = given;
       return { url, close };
@@ -31,7 +34,14 @@ t.test("defaults, and what to try next", async (t) => {
   t.equal(closed, 1);
   const { logger: _logger, ...rest } = options;
   const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
-  t.same(given, { dataDir: resolve("millrace-data"), host: "127.0.0.1", port: 7070 });
+  t.same(given, {
+    dataDir: resolve("millrace-data"),
+    host: "127.0.0.1",
+    port: 7070,
+    insecure: false,
+    allowOrigins: [],
+    autoCreateTopics: false,
+  });
   const lines = run.stdout.split("\n");
   t.equal(lines[0], "millrace listens on ws://127.0.0.1:7070, data in ./millrace-data");
   t.equal(
@@ -66,6 +76,30 @@ t.test("every option reaches the broker; json says listening", async (t) => {
     { event: "draining" },
     { event: "closed" },
   ]);
+});
+
+t.test("the file and the environment reach the broker, too", async (t) => {
+  const file = configFile(t, "host: 0.0.0.0\ninsecure: true\ndata: d\nshards: 4\nauto-create: true\n");
+  const env = { MILLRACE_CONFIG: file, MILLRACE_SHARDS: "8", MILLRACE_PROT: "1" };
+  const args = ["--no-auto-create", "--log-format", "json"];
+  const { run, options } = await serve(args, "ws://0.0.0.0:7070", undefined, env);
+  t.match(options, {
+    dataDir: join(file, "../d"),
+    host: "0.0.0.0",
+    shards: 8,
+    insecure: true,
+    autoCreateTopics: false,
+  });
+  t.match(JSON.parse(run.stdout.split("\n", 1)[0] ?? ""), {
+    level: "warn",
+    event: "configuration",
+    warning: /is MILLRACE_PORT meant/,
+  });
+  t.match(await runCommand(["serve", "--config", configFile(t, "prot: 1")]), {
+    exitCode: 1,
+    stdout: "",
+    stderr: /^error CONFIG_INVALID: .*:1:1: there is no key "prot"; is port meant\?\n$/,
+  });
 });
 
 t.test("on another port the lines to try next name it", async (t) => {

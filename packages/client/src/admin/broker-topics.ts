@@ -100,7 +100,7 @@ export class BrokerTopics implements Topics {
 type Encode = Parameters<RequestTable["request"]>[0]["encode"];
 
 function toTopic(value: unknown): Topic {
-  const { partitionInfo: _, ...topic } = value as TopicInfo;
+  const { partitionInfo: _partitionInfo, owners: _owners, ...topic } = value as TopicInfo;
   return topic;
 }
 

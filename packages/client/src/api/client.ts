@@ -1,4 +1,5 @@
 import type { MillraceError } from "@millrace/protocol";
+import type { TlsOptions } from "../connection/transport.ts";
 import type { ConsumeOptions, Consumer, HandlerOptions, MessageHandler, PullConsumer } from "./consumer.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type { Producer, ProducerOptions } from "./producer.ts";
@@ -32,10 +33,17 @@ export interface ConnectOptions {
   readonly deadAfterMs?: number | undefined;
   /** Longest that `close()` waits for unacknowledged records. Default 10,000. */
   readonly closeTimeoutMs?: number | undefined;
+  /**
+   * With a broker of several nodes, publish each partition straight to the node that owns it where that can be reached, over
+   * a connection more for each such node; otherwise the node of this connection forwards. Default true.
+   */
+  readonly direct?: boolean | undefined;
   /** Aborts connecting (rejects with ABORTED); later it closes the client. */
   readonly signal?: AbortSignal | undefined;
   /** Extra HTTP headers of the WebSocket upgrade. Node only: browsers do not allow it. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Of `wss:` URLs. Node only: browsers trust what they trust. */
+  readonly tls?: TlsOptions | undefined;
 }
 
 /**
@@ -61,6 +69,8 @@ export interface ClientEvents {
 /** One client: a WebSocket that is made again when it is lost, with its producers and subscriptions. */
 export interface Client {
   readonly url: string;
+  /** What the broker calls itself, such as `millrace/0.1.0`; undefined before the first connection. */
+  readonly serverName: string | undefined;
   readonly state: ClientState;
   readonly topics: Topics;
   readonly subscriptions: Subscriptions;

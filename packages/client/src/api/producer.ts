@@ -7,9 +7,16 @@ export interface ProducerOptions {
    * event loop. Default 1.
    */
   readonly lingerMs?: number | undefined;
-  /** A batch is sent as soon as it holds so many bytes of encoded records; 1 KiB .. 1 MiB. Default 65,536. */
+  /**
+   * A batch is sent as soon as it holds so many bytes of encoded records; 1 KiB .. 1 MiB. Default 65,536.
+   * 0 = no batches: each record is a frame of its own and leaves at once, whatever `lingerMs` is. Costs many times as
+   * much a record, here and in the broker.
+   */
   readonly batchBytes?: number | undefined;
-  /** Bytes that may wait for their acknowledgement, all partitions together. Default 33,554,432. */
+  /**
+   * Bytes that may wait for their acknowledgement, all partitions together. Without batches a record counts as 4 KiB at
+   * least. Default 33,554,432.
+   */
   readonly maxBufferedBytes?: number | undefined;
   /** `send` calls that may wait for room in the buffer; one more rejects with BUFFER_FULL. Default 1,000,000. */
   readonly maxWaitingSends?: number | undefined;

@@ -88,9 +88,17 @@ export interface PartitionInfo {
   readonly retainedBytes: number;
 }
 
+/** Where the node that owns a shard takes clients itself. */
+export interface ShardOwner {
+  readonly shard: number;
+  readonly url: string;
+}
+
 /** A topic with the bounds of its partitions. */
 export interface TopicDescription extends Topic {
   readonly partitionInfo: readonly PartitionInfo[];
+  /** Of a broker of several nodes: of the topic's shards, those that have an owner now. */
+  readonly owners?: readonly ShardOwner[] | undefined;
 }
 
 /** Options of every request to the broker. */

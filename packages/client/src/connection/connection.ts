@@ -14,13 +14,14 @@ import {
   type WelcomeFrame,
 } from "@millrace/protocol";
 import type { Clock, TimerHandle } from "../system-clock.ts";
-import type { ConnectTransport, Transport } from "./transport.ts";
+import type { ConnectTransport, TlsOptions, Transport } from "./transport.ts";
 
 /** What a connection needs to know. */
 export interface ConnectionSettings {
   readonly url: string;
   readonly name: string;
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  readonly tls?: TlsOptions | undefined;
   readonly connectTimeoutMs: number;
   readonly pingIntervalMs: number;
   readonly deadAfterMs: number;
@@ -72,11 +73,11 @@ export class Connection {
     this.#clock = clock;
     this.#handlers = handlers;
     this.#heardAt = clock.now();
-    const { url, headers, connectTimeoutMs } = settings;
+    const { url, headers, tls, connectTimeoutMs } = settings;
     try {
       this.#transport = connectTransport(
         url,
-        { headers, messageBytesMax: MESSAGE_BYTES_MAX },
+        { headers, tls, messageBytesMax: MESSAGE_BYTES_MAX },
         {
           onOpen: () => this.#hello(),
           onMessage: (bytes) => this.#onMessage(bytes),

@@ -13,6 +13,7 @@ export const FRAME_HEADER_BYTES_MAX = 14;
 
 const FIN_BINARY = 0x82;
 const MASKED = 0x80;
+const LITTLE_ENDIAN: boolean = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /**
  * Writes the whole frame of `payload` at `at`, masked with the four bytes of `mask` (any int32), and returns the
@@ -70,9 +71,9 @@ export function maskInPlace(bytes: Uint8Array, start: number, end: number, mask:
 
 /** The mask, begun at the byte `shift`, as a word in this machine's byte order. */
 function maskWord(mask: number, shift: number): number {
-  const four = new Uint8Array(4);
-  for (let i = 0; i < 4; i += 1) four[i] = mask >>> ((shift + 24 * i) & 31);
-  return new Int32Array(four.buffer)[0] as number;
+  const begun = shift === 24 ? mask : (mask << (24 - shift)) | (mask >>> (shift + 8));
+  if (!LITTLE_ENDIAN) return begun;
+  return (begun << 24) | ((begun & 0xff00) << 8) | ((begun >>> 8) & 0xff00) | (begun >>> 24);
 }
 
 function maskWords(words: Int32Array, mask: number): void {

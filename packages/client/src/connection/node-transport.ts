@@ -1,6 +1,12 @@
 import WebSocket, { type ClientOptions } from "ws";
 import { FRAME_HEADER_BYTES_MAX, writeMaskedFrame } from "./masked-frame.ts";
-import type { ConnectTransport, Transport, TransportHandlers, TransportOptions } from "./transport.ts";
+import type {
+  ConnectTransport,
+  TlsOptions,
+  Transport,
+  TransportHandlers,
+  TransportOptions,
+} from "./transport.ts";
 
 // `ws` makes the connection and reads from it. Frames are written past it, straight to its socket: `ws` would mask them
 // byte by byte and write each by itself. Both sides write whole frames in one synchronous go, so they cannot mix.
@@ -42,6 +48,7 @@ class NodeTransport implements Transport {
       // How long a broker that does not answer a close keeps the process alive.
       closeTimeout: CLOSE_TIMEOUT_MS,
       ...(options.headers === undefined ? {} : { headers: { ...options.headers } }),
+      ...tlsSettings(options.tls),
     };
     const webSocket = new WebSocket(url, settings);
     let error: Error | undefined;
@@ -117,4 +124,11 @@ class NodeTransport implements Transport {
     }
     return this.#masks[this.#masksUsed++] as number;
   }
+}
+
+function tlsSettings(tls: TlsOptions | undefined): Pick<ClientOptions, "ca"> {
+  const ca = tls?.ca;
+  if (ca === undefined) return {};
+  const certificates = typeof ca === "string" || ca instanceof Uint8Array ? [ca] : ca;
+  return { ca: certificates.map((pem) => (typeof pem === "string" ? pem : Buffer.from(pem))) };
 }

@@ -25,6 +25,9 @@ interface Request {
   isSent: boolean;
 }
 
+/** Those of requests become ids of subscriptions, which must lie below the broker's ids of consumers. */
+const ID_MAX = 2 ** 23 - 1;
+
 /** Requests that wait for their answer, or for a connection. Bounded by what the protocol allows in flight. */
 export class RequestTable {
   readonly #clock: Clock;
@@ -32,6 +35,7 @@ export class RequestTable {
   readonly #requests: Map<number, Request> = new Map();
   #connection: Connection | undefined;
   #lastId = 0;
+  #isKept: (id: number) => boolean = () => false;
   /** Set once the client is closed. */
   #closed: MillraceError | undefined;
 
@@ -85,9 +89,15 @@ export class RequestTable {
 
   /** An id for a frame whose answer is not awaited here. */
   nextId(): number {
-    do this.#lastId = (this.#lastId + 1) >>> 0;
-    while (this.#lastId === 0 || this.#requests.has(this.#lastId));
+    do this.#lastId = this.#lastId >= ID_MAX ? 1 : this.#lastId + 1;
+    while (this.#requests.has(this.#lastId) || this.#isKept(this.#lastId));
     return this.#lastId;
+  }
+
+  /** Ids that live on with what they name are not given out meanwhile: `isKept` says which they are. */
+  keep(isKept: (id: number) => boolean): void {
+    const others = this.#isKept;
+    this.#isKept = (id) => isKept(id) || others(id);
   }
 
   onConnected(connection: Connection): void {

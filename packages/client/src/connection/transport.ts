@@ -19,9 +19,19 @@ export interface Transport {
   terminate(): void;
 }
 
+/** How a connection is secured; Node only, see ConnectOptions. */
+export interface TlsOptions {
+  /**
+   * Certificates in PEM that are trusted instead of those Node brings along, for a broker whose certificate no public
+   * authority has signed. NODE_EXTRA_CA_CERTS does the same for a whole process.
+   */
+  readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined;
+}
+
 /** What a transport may be told about a connection. */
 export interface TransportOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  readonly tls?: TlsOptions | undefined;
   readonly messageBytesMax: number;
 }
 

@@ -1,11 +1,17 @@
 import type { MillraceError } from "@millrace/protocol";
-import type { ConsumedMessage } from "./consumed-message.ts";
 
 /** What names a lease to the broker. */
 export interface LeaseToken {
   readonly partition: number;
   readonly leaseEpoch: number;
   readonly leaseCounter: number;
+}
+
+/** A message of a lease; `isHeld` until somebody settles it. */
+export interface HeldMessage {
+  readonly offset: number;
+  isHeld: boolean;
+  lose(error: MillraceError): void;
 }
 
 /** Messages that were leased together: consecutive records of one batch. */
@@ -19,7 +25,8 @@ export class Lease implements LeaseToken {
   renewAtMs: number;
   /** Its session is over: the broker knows nothing of it any more. */
   isOver = false;
-  readonly #messages: Set<ConsumedMessage> = new Set();
+  readonly #messages: HeldMessage[] = [];
+  #heldCount = 0;
 
   constructor(token: LeaseToken, renewAtMs: number, endMs: number) {
     this.partition = token.partition;
@@ -31,24 +38,29 @@ export class Lease implements LeaseToken {
 
   /** Messages that nobody has settled. */
   get heldCount(): number {
-    return this.#messages.size;
+    return this.#heldCount;
   }
 
   /** The offset of one of them. */
   get heldOffset(): number {
-    for (const { offset } of this.#messages) return offset;
-    return -1;
+    return this.#messages.find(isHeld)?.offset ?? -1;
   }
 
-  hold(message: ConsumedMessage): void {
-    this.#messages.add(message);
+  hold(message: HeldMessage): void {
+    this.#messages.push(message);
+    this.#heldCount += 1;
   }
 
-  drop(message: ConsumedMessage): void {
-    this.#messages.delete(message);
+  drop(message: HeldMessage): void {
+    message.isHeld = false;
+    this.#heldCount -= 1;
   }
 
   lose(error: MillraceError): void {
-    for (const message of this.#messages) message.lose(error);
+    for (const message of this.#messages) if (message.isHeld) message.lose(error);
   }
+}
+
+function isHeld(message: HeldMessage): boolean {
+  return message.isHeld;
 }

@@ -17,6 +17,8 @@ const { ACK, NACK, RELEASE, DEAD_LETTER } = SETTLE_ACTION;
 /** A message of mode `queue` or `keyed`. */
 export class LeasedMessage extends ConsumedMessage {
   readonly lease: Lease;
+  /** Set by its lease. */
+  isHeld = true;
   readonly #settler: Settler;
   #action: SettleAction | undefined;
   #settled: Promise<void> | undefined;

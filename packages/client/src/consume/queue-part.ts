@@ -44,6 +44,7 @@ export class QueuePart implements ConsumerPart, SessionHandlers, Settler {
   readonly #inHand: InHand<LeasedMessage>;
   /** Arrived and not begun. */
   readonly #ready: Deque<LeasedMessage> = new Deque();
+  #watched: { readonly settled: Promise<void>; readonly messages: ConsumedMessage[] } | undefined;
   #topicId = -1;
   #deadLetterTopic: string | null = null;
   #creditLimit = 0;
@@ -87,13 +88,26 @@ export class QueuePart implements ConsumerPart, SessionHandlers, Settler {
     const { isOver } = leased.lease;
     // Of a session that is over nothing can be settled, which was reported with its end.
     if (!leased.isSettled && !isOver) {
-      const settled = failure === undefined ? leased.ack() : leased.nack();
-      settled.catch((error: unknown) => this.#handlers.onError(error, message));
+      this.#watch(failure === undefined ? leased.ack() : leased.nack(), message);
     }
     if (failure !== undefined) this.#handlers.onError(failure.error, message);
     this.#inHand.delete(leased);
     // It took up a slot that the present session was not told of.
     if (isOver) this.#grant();
+  }
+
+  /** Reports the message if it could not be settled. Neighbours are settled by one promise, which is watched once. */
+  #watch(settled: Promise<void>, message: ConsumedMessage): void {
+    const watched = this.#watched;
+    if (watched?.settled === settled) {
+      watched.messages.push(message);
+      return;
+    }
+    const messages = [message];
+    this.#watched = { settled, messages };
+    settled.catch((error: unknown) => {
+      for (const one of messages) this.#handlers.onError(error, one);
+    });
   }
 
   pass(): void {}

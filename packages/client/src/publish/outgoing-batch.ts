@@ -4,6 +4,14 @@ import type { BatchResult, PublishResult } from "../api/record.ts";
 /** Settles the promise of one `send`. */
 export type ResolveSend = (result: PublishResult | Promise<PublishResult>) => void;
 
+type ResolveWhole = (result: BatchResult | Promise<BatchResult>) => void;
+
+// One function for all promises: a closure each would cost as much as the promise.
+let keptResolve: ResolveWhole | undefined;
+const keepResolve = (resolve: ResolveWhole): void => {
+  keptResolve = resolve;
+};
+
 /** Sequences were never given, or those of an earlier numbering. */
 export const UNNUMBERED = -1;
 
@@ -30,11 +38,10 @@ export class OutgoingBatch {
   /** Bytes that count against the producer's buffer. */
   bytes = 0;
   /** By index of the record; holes where `append` was used. */
-  #sends: (ResolveSend | undefined)[] = [];
-  #waiters: (() => void)[] = [];
-  #whole:
-    | { promise: Promise<BatchResult>; resolve: (result: BatchResult | Promise<BatchResult>) => void }
-    | undefined;
+  #sends: (ResolveSend | undefined)[] | undefined;
+  #waiters: (() => void)[] | undefined;
+  #whole: Promise<BatchResult> | undefined;
+  #resolveWhole: ResolveWhole | undefined;
 
   constructor(builder: BatchBuilder, createdAt: number) {
     this.builder = builder;
@@ -52,6 +59,7 @@ export class OutgoingBatch {
 
   /** Ties a promise to the record appended last. */
   addSend(resolve: ResolveSend): void {
+    this.#sends ??= [];
     const sends = this.#sends;
     const index = this.builder.count - 1;
     while (sends.length < index) sends.push(undefined);
@@ -61,45 +69,48 @@ export class OutgoingBatch {
   /** The promise of the whole batch. It may be ignored: its rejection never counts as unhandled. */
   get whole(): Promise<BatchResult> {
     if (this.#whole === undefined) {
-      let resolve!: (result: BatchResult | Promise<BatchResult>) => void;
-      const promise = new Promise<BatchResult>((settle) => {
-        resolve = settle;
-      });
-      promise.catch(() => {});
-      this.#whole = { promise, resolve };
+      this.#whole = new Promise(keepResolve);
+      this.#resolveWhole = keptResolve;
     }
-    return this.#whole.promise;
+    return this.#whole;
   }
 
   /** Resolves, never rejects, once its promises are settled: for `flush`. */
   get settled(): Promise<void> {
     if (this.abandoned) return Promise.resolve();
-    return new Promise((resolve) => this.#waiters.push(resolve));
+    this.#waiters ??= [];
+    const waiters = this.#waiters;
+    return new Promise((resolve) => waiters.push(resolve));
   }
 
   resolve(result: BatchResult): void {
     const sends = this.#sends;
     const { topic, topicId, partition, baseOffset, logEpoch, durability } = result;
-    for (let i = 0; i < sends.length; i += 1) {
-      const offset = baseOffset < 0 ? baseOffset : baseOffset + i;
-      sends[i]?.({ topic, topicId, partition, offset, logEpoch, durability });
+    if (sends !== undefined) {
+      for (let i = 0; i < sends.length; i += 1) {
+        const offset = baseOffset < 0 ? baseOffset : baseOffset + i;
+        sends[i]?.({ topic, topicId, partition, offset, logEpoch, durability });
+      }
     }
-    this.#whole?.resolve(result);
+    this.#resolveWhole?.(result);
     this.#finish();
   }
 
   reject(error: MillraceError): void {
     // One rejected promise for all of them: a `send` keeps its resolve function only.
     const failed = Promise.reject(error);
-    failed.catch(() => {});
-    for (const resolve of this.#sends) resolve?.(failed);
-    this.#whole?.resolve(failed);
+    failed.catch(ignore);
+    for (const resolve of this.#sends ?? []) resolve?.(failed);
+    this.#whole?.catch(ignore);
+    this.#resolveWhole?.(failed);
     this.#finish();
   }
 
   #finish(): void {
-    this.#sends = [];
-    for (const wake of this.#waiters) wake();
-    this.#waiters = [];
+    this.#sends = undefined;
+    for (const wake of this.#waiters ?? []) wake();
+    this.#waiters = undefined;
   }
 }
+
+function ignore(): void {}

@@ -3,6 +3,7 @@ import type { Backoff } from "../backoff.ts";
 import { Deque } from "../deque.ts";
 import type { Clock, TimerHandle } from "../system-clock.ts";
 import type { OutgoingBatch } from "./outgoing-batch.ts";
+import type { Publisher } from "./publisher.ts";
 
 /** One entry of an ACK frame. */
 export interface AckRange {
@@ -20,14 +21,10 @@ export interface AckRange {
 export interface OutboxOwner {
   readonly topic: string;
   readonly clock: Clock;
+  /** Batches of a partition that may be under way, if the session allows so many. */
+  readonly inFlightMax: number;
   /** Draws an id and has the outbox found under it from now on. */
   newProducerId(outbox: PartitionOutbox): number;
-  /** There may be something to send. */
-  schedule(outbox: PartitionOutbox): void;
-  /** So many batches fewer (or more) are without an answer in this session. */
-  countUnanswered(change: number): void;
-  /** Ends the session, so that nothing of it is under way any more. */
-  restartSession(): void;
   /** The batch was taken out of `building`. */
   onClosed(outbox: PartitionOutbox): void;
   /** The batch is settled and its memory free; `error` is undefined for a stored one. */
@@ -47,7 +44,7 @@ const NONE = Number.POSITIVE_INFINITY;
  * When one is refused for good it leaves a hole in the sequences, and nothing after it can have been stored. The
  * outbox waits until everything under way is answered and everything before the hole is settled; then it raises the
  * producer's epoch for this partition, which fences whatever may still be travelling, and numbers the rest anew
- * from 0. The same mends a partition whose broker lost acknowledged records (the oldest batch is then
+ * from 0. It may move to another connection, once nothing of it is under way on the one it has. The same mends a partition whose broker lost acknowledged records (the oldest batch is then
  * OUT_OF_SEQUENCE). UNKNOWN_PRODUCER and PRODUCER_FENCED are mended by a new producer id.
  */
 export class PartitionOutbox {
@@ -56,6 +53,10 @@ export class PartitionOutbox {
   readonly #owner: OutboxOwner;
   readonly #backoff: Backoff;
   readonly #batches: Deque<OutgoingBatch> = new Deque();
+  /** Sends for it, and gives it its answers. */
+  #publisher: Publisher;
+  /** Sends for it from when everything under way is answered. */
+  #nextPublisher: Publisher | undefined;
   /** The batch that takes records. Not yet one of the batches above. */
   building: OutgoingBatch | undefined;
   /** Whether it stands in the publisher's line. */
@@ -77,8 +78,15 @@ export class PartitionOutbox {
   #isUncertain = false;
   #retryTimer: TimerHandle;
 
-  constructor(owner: OutboxOwner, topicId: number, partition: number, backoff: Backoff) {
+  constructor(
+    owner: OutboxOwner,
+    publisher: Publisher,
+    topicId: number,
+    partition: number,
+    backoff: Backoff,
+  ) {
     this.#owner = owner;
+    this.#publisher = publisher;
     this.topicId = topicId;
     this.partition = partition;
     this.#backoff = backoff;
@@ -87,6 +95,29 @@ export class PartitionOutbox {
 
   get producerId(): number {
     return this.#producerId;
+  }
+
+  get publisher(): Publisher {
+    return this.#publisher;
+  }
+
+  /** Goes by another connection as soon as nothing is under way on the present one; until then nothing more is sent. */
+  moveTo(publisher: Publisher): void {
+    const isMoving = this.#nextPublisher !== undefined;
+    this.#nextPublisher = publisher === this.#publisher ? undefined : publisher;
+    if (this.#nextPublisher !== undefined) this.#move();
+    else if (isMoving) this.#publisher.schedule(this);
+  }
+
+  #move(): void {
+    const next = this.#nextPublisher;
+    if (next === undefined || this.#unanswered > 0) return;
+    this.#publisher.unregister(this, this.#producerId);
+    this.#publisher = next;
+    this.#nextPublisher = undefined;
+    this.scheduled = false;
+    next.register(this, this.#producerId);
+    next.schedule(this);
   }
 
   /** Whether nothing is left, neither building nor under way. */
@@ -105,9 +136,11 @@ export class PartitionOutbox {
     const batch = this.building;
     if (batch === undefined) return;
     this.building = undefined;
+    // Here and not when it is sent: behind many others its bytes would have to come from far.
+    batch.builder.complete();
     this.#batches.push(batch);
     this.#owner.onClosed(this);
-    this.#owner.schedule(this);
+    this.#publisher.schedule(this);
   }
 
   /**
@@ -115,7 +148,8 @@ export class PartitionOutbox {
    * but not full is closed only here: while it cannot be sent, it goes on taking records.
    */
   nextFrame(inFlightMax: number): Uint8Array | undefined {
-    if (this.#stalled || this.#sent >= inFlightMax) return undefined;
+    if (this.#nextPublisher !== undefined) return undefined;
+    if (this.#stalled || this.#sent >= inFlightMax || this.#sent >= this.#owner.inFlightMax) return undefined;
     if (this.#holeAt < NONE && !this.#isBeforeHole(this.#batches.at(this.#sent))) {
       if (this.#sent > 0) return undefined;
       this.#renumber();
@@ -167,7 +201,8 @@ export class PartitionOutbox {
     }
     this.#backoff.reset();
     this.#settle();
-    if (!this.#stalled) this.#owner.schedule(this);
+    this.#move();
+    if (!this.#stalled) this.#publisher.schedule(this);
   }
 
   /** An error for the sequences [firstSequence, end). */
@@ -176,6 +211,7 @@ export class PartitionOutbox {
       this.#refuse(i, error);
     }
     this.#settle();
+    this.#move();
   }
 
   /**
@@ -195,11 +231,12 @@ export class PartitionOutbox {
     this.#pausing = false;
     this.#isUncertain = false;
     this.#sent = 0;
+    this.#move();
   }
 
   /** The next session is there. */
   onConnected(): void {
-    if (this.#batches.length > 0 || this.building?.due === true) this.#owner.schedule(this);
+    if (this.#batches.length > 0 || this.building?.due === true) this.#publisher.schedule(this);
   }
 
   /** Rejects the batches created before `createdBefore`, with an error that may tell the broker's last refusal. */
@@ -304,7 +341,7 @@ export class PartitionOutbox {
 
   #countUnanswered(change: number): void {
     this.#unanswered += change;
-    if (change !== 0) this.#owner.countUnanswered(change);
+    if (change !== 0) this.#publisher.countUnanswered(change);
   }
 
   /** After a refusal: once everything under way is answered, sends it again. */
@@ -318,7 +355,7 @@ export class PartitionOutbox {
     if (oldest !== undefined && isLost && !isBehindHole) {
       if (this.#isUncertain) {
         // Numbering it anew while another copy may still be stored would store it twice. A new session is certain.
-        this.#owner.restartSession();
+        this.#publisher.restartSession();
         return;
       }
       this.#holeAt = oldest.baseSequence;
@@ -349,7 +386,7 @@ export class PartitionOutbox {
   #resume(): void {
     this.#stalled = false;
     this.#pausing = false;
-    this.#owner.schedule(this);
+    this.#publisher.schedule(this);
   }
 
   /** At least what the broker asked for. */

@@ -2,12 +2,12 @@ import {
   type AckFrame,
   encodeCreditRequest,
   encodeCreditReturned,
-  LIMITS,
   type MillraceError,
   type WelcomeFrame,
 } from "@millrace/protocol";
 import type { Connection } from "../connection/connection.ts";
 import { Deque } from "../deque.ts";
+import { IN_FLIGHT_BATCHES_MAX } from "../settings.ts";
 import type { PartitionOutbox } from "./partition-outbox.ts";
 import { PublishCredit } from "./publish-credit.ts";
 
@@ -23,7 +23,7 @@ export class Publisher {
   readonly #onAnswered: () => void;
   readonly #restartSession: () => void;
   #connection: Connection | undefined;
-  #inFlightMax: number = LIMITS.inFlightBatchesMax;
+  #inFlightMax: number = IN_FLIGHT_BATCHES_MAX;
   #unanswered = 0;
   #creditRequested = false;
   #isPumping = false;
@@ -76,10 +76,7 @@ export class Publisher {
   onConnected(connection: Connection, welcome: WelcomeFrame): void {
     this.#credit.reset(welcome.publishCredit);
     this.#creditRequested = false;
-    this.#inFlightMax = Math.min(
-      LIMITS.inFlightBatchesMax,
-      welcome.limits.inFlightBatchesMax ?? LIMITS.inFlightBatchesMax,
-    );
+    this.#inFlightMax = welcome.limits.inFlightBatchesMax ?? IN_FLIGHT_BATCHES_MAX;
     this.#connection = connection;
     for (const outbox of this.#all()) outbox.onConnected();
     this.#pump();
@@ -154,6 +151,11 @@ export class Publisher {
     while (connection !== undefined) {
       const outbox = this.#line.at(0);
       if (outbox === undefined) break;
+      if (outbox.publisher !== this) {
+        // It has moved to another connection.
+        this.#line.shift();
+        continue;
+      }
       const frame = outbox.nextFrame(this.#inFlightMax);
       if (frame !== undefined && !this.#credit.take(frame.length)) {
         this.#requestCredit(connection, frame.length);

@@ -1,12 +1,20 @@
-import { BatchBuilder, MillraceError } from "@millrace/protocol";
+import { MillraceError } from "@millrace/protocol";
 import { abortable } from "../abortable.ts";
 import type { FlushOptions, Producer } from "../api/producer.ts";
 import type { BatchResult, OutgoingRecord, PublishResult } from "../api/record.ts";
 import type { TopicDescription, Topics } from "../api/topics.ts";
 import { Backoff } from "../backoff.ts";
+import type { DirectLinks } from "../direct/direct-links.ts";
+import { PartitionWays } from "../direct/partition-ways.ts";
 import type { Entropy } from "../entropy.ts";
-import { closedError, type ProducerSettings } from "../settings.ts";
+import {
+  closedError,
+  IN_FLIGHT_BATCHES_MAX,
+  IN_FLIGHT_RECORDS_MAX,
+  type ProducerSettings,
+} from "../settings.ts";
 import type { Clock, TimerHandle } from "../system-clock.ts";
+import { BuilderPool } from "./builder-pool.ts";
 import { OutgoingBatch, type ResolveSend } from "./outgoing-batch.ts";
 import { type OutboxOwner, PartitionOutbox } from "./partition-outbox.ts";
 import { Partitioner } from "./partitioner.ts";
@@ -15,7 +23,10 @@ import { type WaitingRecord, WaitingRecords } from "./waiting-records.ts";
 
 /** What a producer needs of its client. */
 export interface ProducerContext {
+  /** Of the client's own connection. */
   readonly publisher: Publisher;
+  /** Connections to owners of shards; undefined: none are to be made. */
+  readonly direct: DirectLinks | undefined;
   readonly topics: Topics;
   readonly clock: Clock;
   readonly entropy: Entropy;
@@ -31,8 +42,9 @@ interface Destination {
   readonly outboxes: (PartitionOutbox | undefined)[];
 }
 
-const FREE_BUILDERS_MAX = 64;
 const SWEEP_MS_MAX = 1_000;
+/** A record counts for so much where it has a buffer and a promise to itself: 8,192 fill the default buffer. */
+const UNBATCHED_BYTES_MIN = 4_096;
 
 /** A producer: takes records, builds batches, bounds the memory, and hands the batches to its partitions' outboxes. */
 export class TopicProducer implements Producer, OutboxOwner {
@@ -40,7 +52,8 @@ export class TopicProducer implements Producer, OutboxOwner {
   readonly clock: Clock;
   readonly #settings: ProducerSettings;
   readonly #context: ProducerContext;
-  readonly #freeBuilders: BatchBuilder[] = [];
+  readonly #builders: BuilderPool;
+  readonly #ways: PartitionWays;
   /** Everything not yet settled, for flush. */
   readonly #unsettled: Set<OutgoingBatch> = new Set();
   readonly #waiting: WaitingRecords = new WaitingRecords();
@@ -58,6 +71,9 @@ export class TopicProducer implements Producer, OutboxOwner {
   #appendFailure: MillraceError | undefined;
   #closing: Promise<void> | undefined;
   #closed: MillraceError | undefined;
+  /** Whether each record is a batch of its own. */
+  readonly #isUnbatched: boolean;
+  readonly inFlightMax: number;
   /** Where the record of the `send` under way went; see #executor. */
   #sentTo: OutgoingBatch | undefined;
 
@@ -66,6 +82,17 @@ export class TopicProducer implements Producer, OutboxOwner {
     this.clock = context.clock;
     this.#settings = settings;
     this.#context = context;
+    this.#isUnbatched = settings.batchBytes === 0;
+    this.inFlightMax = this.#isUnbatched ? IN_FLIGHT_RECORDS_MAX : IN_FLIGHT_BATCHES_MAX;
+    this.#builders = new BuilderPool(settings.batchBytes, settings.maxBufferedBytes);
+    this.#ways = new PartitionWays({
+      topic,
+      topics: context.topics,
+      main: context.publisher,
+      links: context.direct,
+      clock: context.clock,
+      onChange: () => this.#choosePublishers(),
+    });
     this.#describe().catch(() => {});
   }
 
@@ -140,8 +167,9 @@ export class TopicProducer implements Producer, OutboxOwner {
     this.#rejectWaiting(error);
     for (const outbox of this.#outboxes) {
       outbox.abort(error);
-      this.#context.publisher.unregister(outbox, outbox.producerId);
+      outbox.publisher.unregister(outbox, outbox.producerId);
     }
+    this.#ways.close();
     this.#outboxes.clear();
     this.#wakeRoom();
     this.#context.onClosed(this);
@@ -150,24 +178,13 @@ export class TopicProducer implements Producer, OutboxOwner {
   // For the outboxes.
 
   newProducerId(outbox: PartitionOutbox): number {
-    const { publisher, entropy } = this.#context;
+    const { entropy } = this.#context;
+    const { publisher } = outbox;
     const isFirst = outbox.producerId === 0;
     if (!isFirst) publisher.unregister(outbox, outbox.producerId);
     const producerId = isFirst ? (this.#destination as Destination).producerId : entropy.producerId();
     publisher.register(outbox, producerId);
     return producerId;
-  }
-
-  schedule(outbox: PartitionOutbox): void {
-    this.#context.publisher.schedule(outbox);
-  }
-
-  countUnanswered(change: number): void {
-    this.#context.publisher.countUnanswered(change);
-  }
-
-  restartSession(): void {
-    this.#context.publisher.restartSession();
   }
 
   onClosed(outbox: PartitionOutbox): void {
@@ -180,10 +197,7 @@ export class TopicProducer implements Producer, OutboxOwner {
     this.#bufferedBytes -= batch.bytes;
     if (error !== undefined && batch.isAwaitedAsWhole) this.#appendFailure ??= error;
     if (error?.code === "UNKNOWN_TOPIC" || error?.code === "TOPIC_DELETED") this.#forgetTopic();
-    if (batch.bytes <= this.#settings.batchBytes && this.#freeBuilders.length < FREE_BUILDERS_MAX) {
-      batch.builder.reset();
-      this.#freeBuilders.push(batch.builder);
-    }
+    this.#builders.give(batch.builder);
     if (this.#waiting.length > 0) this.#placeWaiting();
     if (this.#roomWaiters.length > 0 && this.hasRoom) this.#wakeRoom();
   }
@@ -214,27 +228,45 @@ export class TopicProducer implements Producer, OutboxOwner {
   }
 
   #openBatch(outbox: PartitionOutbox, record: OutgoingRecord): OutgoingBatch {
-    const builder = this.#freeBuilders.at(-1) ?? new BatchBuilder(this.#settings.batchBytes);
-    // A first record always fits, or it throws; then nothing has happened yet.
+    const builder = this.#builders.take();
     const empty = builder.byteLength;
-    builder.append(record);
-    this.#freeBuilders.pop();
+    // A first record always fits, or it throws; then nothing has happened yet.
+    try {
+      builder.append(record);
+    } catch (error) {
+      this.#builders.give(builder);
+      throw error;
+    }
     const batch = new OutgoingBatch(builder, this.clock.now());
     batch.bytes = builder.byteLength - empty;
+    if (this.#isUnbatched) batch.bytes = Math.max(batch.bytes, UNBATCHED_BYTES_MIN);
     this.#bufferedBytes += batch.bytes;
     outbox.building = batch;
-    this.#open.add(outbox);
     this.#unsettled.add(batch);
-    this.#linger();
     this.#sweep();
+    if (this.#isUnbatched) {
+      outbox.closeBuilding();
+    } else {
+      this.#open.add(outbox);
+      this.#linger();
+    }
     return batch;
   }
 
   #newOutbox(destination: Destination, partition: number): PartitionOutbox {
-    const outbox = new PartitionOutbox(this, destination.topicId, partition, this.#newBackoff());
+    const publisher = this.#ways.publisherOf(partition);
+    const outbox = new PartitionOutbox(this, publisher, destination.topicId, partition, this.#newBackoff());
     destination.outboxes[partition] = outbox;
     this.#outboxes.add(outbox);
     return outbox;
+  }
+
+  #choosePublishers(): void {
+    for (const outbox of this.#outboxes) {
+      const isPresent = this.#destination?.outboxes[outbox.partition] === outbox;
+      // Of a topic that is gone nobody knows the owners any more.
+      outbox.moveTo(isPresent ? this.#ways.publisherOf(outbox.partition) : this.#context.publisher);
+    }
   }
 
   #linger(): void {
@@ -252,7 +284,7 @@ export class TopicProducer implements Producer, OutboxOwner {
     for (const outbox of [...this.#open]) {
       if (outbox.building === undefined) continue;
       outbox.building.due = true;
-      this.schedule(outbox);
+      outbox.publisher.schedule(outbox);
     }
   }
 
@@ -273,7 +305,11 @@ export class TopicProducer implements Producer, OutboxOwner {
         for (const outbox of this.#outboxes) outbox.expire(createdBefore, error);
         this.#waiting.reject(error, createdBefore);
         this.#dropFormerOutboxes();
-        if (this.#unsettled.size > 0 || this.#waiting.length > 0) this.#sweep();
+        const isIdle = this.#unsettled.size === 0 && this.#waiting.length === 0;
+        this.#builders.trim(isIdle);
+        if (isIdle) return;
+        this.#ways.refresh();
+        this.#sweep();
       },
       Math.min(SWEEP_MS_MAX, deliveryTimeoutMs),
     );
@@ -282,9 +318,11 @@ export class TopicProducer implements Producer, OutboxOwner {
   /** Learns the topic's id and partitions; one request at a time, repeated while the broker says "later". */
   #describe(): Promise<void> {
     this.#describing ??= this.#describeWithRetries().then(
-      ({ topicId, partitions }) => {
+      (description) => {
         this.#describing = undefined;
         const { entropy } = this.#context;
+        const { topicId, partitions } = description;
+        this.#ways.described(description);
         this.#destination = {
           topicId,
           producerId: entropy.producerId(),
@@ -337,7 +375,7 @@ export class TopicProducer implements Producer, OutboxOwner {
   #dropFormerOutboxes(): void {
     for (const outbox of this.#outboxes) {
       if (!outbox.isEmpty || outbox === this.#destination?.outboxes[outbox.partition]) continue;
-      this.#context.publisher.unregister(outbox, outbox.producerId);
+      outbox.publisher.unregister(outbox, outbox.producerId);
       this.#outboxes.delete(outbox);
     }
   }

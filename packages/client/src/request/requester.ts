@@ -29,6 +29,7 @@ interface Inbox {
 const TIMEOUT_MS = 30_000;
 /** That a topic has responders is believed for so long. */
 const BELIEF_MS = 1_000;
+const BELIEVED: Promise<void> = Promise.resolve();
 /** Replies are read at once; what is left after so long is nobody's. */
 const INBOX_RETENTION_MS = 600_000;
 /** Topics whose producers are kept for the next request. */
@@ -40,6 +41,8 @@ export class Requester {
   readonly #pending: Map<string, Deferred<Reply>> = new Map();
   /** Until when a topic is believed to have responders. */
   readonly #believed: Map<string, number> = new Map();
+  /** Looks for a topic's responders that are under way. */
+  readonly #looking: Map<string, Promise<void>> = new Map();
   readonly #producers: Map<string, Producer> = new Map();
   #inbox: Promise<Inbox> | undefined;
   #lastId = 0;
@@ -107,10 +110,19 @@ export class Requester {
     await this.#producerOf(topic).send({ key: options.key, headers, value });
   }
 
-  /** Rejects with NO_RESPONDERS unless somebody consumes the topic's requests. */
-  async #findResponders(topic: string): Promise<void> {
+  /** Rejects with NO_RESPONDERS unless somebody consumes the topic's requests. Requests at one time share one look. */
+  #findResponders(topic: string): Promise<void> {
+    if (this.#context.clock.now() < (this.#believed.get(topic) ?? Number.NEGATIVE_INFINITY)) return BELIEVED;
+    let looking = this.#looking.get(topic);
+    if (looking === undefined) {
+      looking = this.#lookForResponders(topic).finally(() => this.#looking.delete(topic));
+      this.#looking.set(topic, looking);
+    }
+    return looking;
+  }
+
+  async #lookForResponders(topic: string): Promise<void> {
     const { clock, subscriptions } = this.#context;
-    if (clock.now() < (this.#believed.get(topic) ?? Number.NEGATIVE_INFINITY)) return;
     let consumers = 0;
     try {
       ({ consumers } = await subscriptions.describe(topic, RESPONDERS));

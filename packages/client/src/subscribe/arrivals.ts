@@ -12,6 +12,7 @@ type Arrival =
       readonly kind: "frame";
       readonly cursor: PartitionCursor;
       readonly bytes: Uint8Array;
+      readonly buffer: ArrayBufferLike;
       readonly nextOffset: number;
     }
   | {
@@ -83,7 +84,7 @@ export class Arrivals {
     this.#heldBytes += bytes.length;
     this.window.onReceived(bytes.length);
     cursor.received = Math.max(cursor.received, nextOffset);
-    this.#arrivals.push({ kind: "frame", cursor, bytes, nextOffset });
+    this.#arrivals.push({ kind: "frame", cursor, bytes, buffer: bytes.buffer, nextOffset });
   }
 
   /** Queues the report of a gap behind what arrived before it. */
@@ -181,7 +182,7 @@ export class Arrivals {
   /** The next wanted batch of the frame; after the last one the frame's bytes are given back as credit. */
   #batchOf(frame: FrameArrival): ReceivedRecordBatch | undefined {
     const entry = this.#entry;
-    const { cursor, bytes } = frame;
+    const { cursor, bytes, buffer } = frame;
     const topic = this.#topic;
     while (!cursor.isDone && entry.next()) {
       const { baseOffset, count, appendTimeMs } = entry;
@@ -189,7 +190,7 @@ export class Arrivals {
       const from = Math.max(baseOffset, cursor.delivered);
       const to = Math.min(baseOffset + count, cursor.end);
       if (from >= to) continue;
-      const reader = openBatch(topic, cursor.partition, bytes, entry, this.#verify);
+      const reader = openBatch(topic, cursor.partition, bytes, buffer, entry, this.#verify);
       cursor.delivered = to;
       this.#cursor = cursor;
       return new ReceivedRecordBatch(topic, cursor.partition, reader, baseOffset, from, to, appendTimeMs);

@@ -90,27 +90,37 @@ export class ReceivedRecordBatch implements ReceivedBatch {
 }
 
 /**
- * Opens the batch of one entry and checks it against what the entry states.
+ * Opens the batch of one entry of `bytes`, whose memory is `buffer`, and checks it against what the entry states.
  * @throws MillraceError INVALID_BATCH, COUNT_MISMATCH, CHECKSUM_MISMATCH, UNSUPPORTED_FEATURE
  */
 export function openBatch(
   topic: string,
   partition: number,
   bytes: Uint8Array,
+  buffer: ArrayBufferLike,
   entry: BatchEntry,
   verifyChecksum: boolean,
 ): BatchReader {
   const reader = new BatchReader();
-  const { baseOffset, count } = entry;
-  const details = { topic, partition, baseOffset };
-  reader.reset(bytes, entry.batchStart, entry.entryEnd);
-  if (reader.count !== count) {
-    const message = `batch at offset ${baseOffset} of ${topic}/${partition} has ${reader.count} records, not ${count}`;
-    throw new MillraceError("COUNT_MISMATCH", message, { details });
+  reader.reset(bytes, entry.batchStart, entry.entryEnd, buffer);
+  if (reader.count !== entry.count) {
+    const what = `has ${reader.count} records, not ${entry.count}`;
+    throw refusal("COUNT_MISMATCH", topic, partition, entry.baseOffset, what);
   }
   if (verifyChecksum && !reader.verifyChecksum()) {
-    const message = `batch at offset ${baseOffset} of ${topic}/${partition} is not what its producer made`;
-    throw new MillraceError("CHECKSUM_MISMATCH", message, { details });
+    const what = "is not what its producer made";
+    throw refusal("CHECKSUM_MISMATCH", topic, partition, entry.baseOffset, what);
   }
   return reader;
+}
+
+function refusal(
+  code: "COUNT_MISMATCH" | "CHECKSUM_MISMATCH",
+  topic: string,
+  partition: number,
+  baseOffset: number,
+  what: string,
+): MillraceError {
+  const message = `batch at offset ${baseOffset} of ${topic}/${partition} ${what}`;
+  return new MillraceError(code, message, { details: { topic, partition, baseOffset } });
 }

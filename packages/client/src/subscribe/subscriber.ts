@@ -41,6 +41,10 @@ export class Subscriber {
     this.#all.delete(subscription);
   }
 
+  has(subscriptionId: number): boolean {
+    return this.#byId.has(subscriptionId);
+  }
+
   /** From now on frames of that subscription id are the subscription's. */
   register(subscriptionId: number, subscription: TopicSubscription): void {
     this.#byId.set(subscriptionId, subscription);

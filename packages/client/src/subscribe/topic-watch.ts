@@ -157,6 +157,10 @@ export class TopicWatches {
     this.#byId.delete(watchId);
   }
 
+  has(watchId: number): boolean {
+    return this.#byId.has(watchId);
+  }
+
   bind(watchId: number, watch: TopicWatch): void {
     this.#byId.set(watchId, watch);
   }

@@ -304,6 +304,16 @@ export class OneToOneRingBuffer implements RingBuffer {
     return this.headStart + this.readAhead + this.nextSkip;
   }
 
+  /** Consumer: gives back all that was published, read or not, without a look at the records. */
+  discard(): void {
+    const readable = this.poll();
+    this.nextBytes = 0;
+    this.readLow = (this.readLow + readable) | 0;
+    this.readAhead += readable;
+    this.readable = 0;
+    this.release();
+  }
+
   /**
    * Consumer: gives the space below `position` back to the producer, who overwrites it. Call it once a drain.
    *

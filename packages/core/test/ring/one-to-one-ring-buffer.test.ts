@@ -262,3 +262,18 @@ t.test("a record that somebody overwrote is not followed", async (t) => {
     t.throws(() => consumer.next(), { message: new RegExp(`damaged ring: record length=${length} index=0`) });
   }
 });
+
+t.test("what nobody can read any more is given back as a whole", async (t) => {
+  const buffer = OneToOneRingBuffer.allocate(1024);
+  const [producer, consumer] = [OneToOneRingBuffer.attach(buffer), OneToOneRingBuffer.attach(buffer)];
+  for (let lap = 0; lap < 5; lap += 1) {
+    for (let i = 0; i < 7; i += 1) producer.write(1, Buffer.alloc(100, lap));
+    producer.publish();
+    if (lap === 1) consumer.poll();
+    consumer.bytes.fill(0xff);
+    consumer.discard();
+    t.equal(consumer.next(), -1);
+    t.equal(consumer.headPosition, consumer.readPosition);
+    t.equal(producer.freeSpace(), 1024);
+  }
+});

@@ -1,4 +1,6 @@
 import {
+  type CatalogWanted,
+  type ClusterStatus,
   ENTRY_HEADER_BYTES,
   type GatewayHandler,
   type NodeStatus,
@@ -14,7 +16,7 @@ import type { GatewayNode } from "../../src/create-broker.ts";
 import { type FakeFrame, FakePartition } from "./fake-partition.ts";
 import { FakeQueues } from "./fake-queues.ts";
 import { deliverEvent, type FakePublish, FakeShard, readPublish, type ShardEvent } from "./fake-shard.ts";
-import { fakeStatus } from "./fake-status.ts";
+import { fakeClusterStatus, fakeStatus } from "./fake-status.ts";
 import { FakeSubscriptions } from "./fake-subscriptions.ts";
 
 interface FakeRead {
@@ -34,6 +36,7 @@ const CONFIG: TopicConfig = { partitions: 1, retentionMs: 0, retentionBytes: 0, 
  */
 export class FakeNode extends FakeSubscriptions implements GatewayNode {
   readonly shardCount: number;
+  readonly clusterId: string = "fake";
   ready = false;
   auto: boolean;
   /** Everything that was handed over, oldest first. */
@@ -91,7 +94,22 @@ export class FakeNode extends FakeSubscriptions implements GatewayNode {
   readonly conditions: readonly string[] = [];
   readonly status = (): Promise<NodeStatus> => Promise.resolve(fakeStatus(this.ready));
 
+  clusterStatus = (): Promise<ClusterStatus> => Promise.resolve(fakeClusterStatus(this.ready));
   // ---- catalog ----
+
+  /** What catchUp() answers; absent: this node always knows everything. */
+  onCatchUp: ((wanted: CatalogWanted) => Promise<void>) | undefined;
+
+  catchUp(wanted: CatalogWanted): Promise<void> | undefined {
+    return this.onCatchUp?.(wanted);
+  }
+
+  /** Owners of shards, as another node would show them. */
+  readonly ownerUrls: Map<number, string> = new Map();
+
+  ownerUrl(shardId: number): string | undefined {
+    return this.ownerUrls.get(shardId);
+  }
 
   topicByName(name: string): Topic | undefined {
     for (const topic of this.#topics.values()) if (topic.name === name) return topic;
@@ -138,6 +156,7 @@ export class FakeNode extends FakeSubscriptions implements GatewayNode {
     if (topic === undefined) throw new MillraceError("UNKNOWN_TOPIC", name);
     const altered = { ...topic, ...changes, catalogPosition: topic.catalogPosition + 100 };
     this.#topics.set(topic.topicId, altered);
+    this.handler?.onTopicAltered(altered);
     return altered;
   }
 

@@ -11,6 +11,7 @@ import {
   type Subscription,
   type SubscriptionChanges,
   type SubscriptionConfig,
+  type SubscriptionConsumers,
   type SubscriptionPartitionState,
   type SubscriptionPort,
   type SubscriptionStarts,
@@ -33,6 +34,8 @@ export interface FakeCursor {
  * ask of their home shard, and says what they are assigned; or real ones, after useHomes().
  */
 export abstract class FakeSubscriptions implements SubscriptionPort {
+  gateway = 0;
+  idStart = 0;
   abstract readonly shardCount: number;
   abstract handler: GatewayHandler | undefined;
   readonly named: Map<number, Subscription> = new Map();
@@ -124,6 +127,15 @@ export abstract class FakeSubscriptions implements SubscriptionPort {
   }
 
   // ---- what a test decides ----
+
+  /** Who consumes subscriptions at other nodes, by the subscription; absent: there are no other nodes. */
+  elsewhere: Map<number, SubscriptionConsumers> | undefined;
+
+  consumersElsewhere(subscriptionId: number): Promise<SubscriptionConsumers> | undefined {
+    const { elsewhere } = this;
+    if (elsewhere === undefined) return undefined;
+    return Promise.resolve(elsewhere.get(subscriptionId) ?? { count: 0, holders: [] });
+  }
 
   /** What describing any subscription finds. */
   states: SubscriptionPartitionState[] = [];
@@ -220,13 +232,14 @@ export abstract class FakeSubscriptions implements SubscriptionPort {
     subscription: Subscription,
     consumerId: number,
     held: readonly Assignment[],
+    again: boolean,
   ): Promise<void> {
     this.#askHome(subscription);
     this.#refuse("groupJoin");
     this.groupCalls.push(["join", consumerId, held]);
     const { subscriptionId, topicId } = subscription;
     const partitions = this.topicById(topicId)?.partitions ?? 0;
-    this.#home(subscription)?.join(this.#now(), subscriptionId, partitions, consumerId, held);
+    this.#home(subscription)?.join(this.#now(), subscriptionId, partitions, consumerId, held, again);
   }
 
   async groupLeave(subscription: Subscription, consumerId: number): Promise<void> {

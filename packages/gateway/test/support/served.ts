@@ -1,5 +1,6 @@
 import type { LogLevel } from "@millrace/broker/internal";
-import type { Broker, BrokerOptions, BrokerParts } from "../../src/create-broker.ts";
+import type { BrokerOptions } from "../../src/broker-options.ts";
+import type { Broker, BrokerParts } from "../../src/create-broker.ts";
 import { createBrokerOf } from "../../src/create-broker.ts";
 import { SYSTEM_CLOCK } from "../../src/system-clock.ts";
 import { listenWithUws } from "../../src/uws-listener.ts";

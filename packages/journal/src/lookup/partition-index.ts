@@ -4,6 +4,8 @@ const INITIAL_SEGMENTS = 4;
 /** Most partitions have no sealed segment most of the time. */
 const NO_UINTS = new Uint32Array(0);
 const NO_FLOATS = new Float64Array(0);
+const NO_POINTS: readonly IndexPoints[] = [];
+const NO_SEGMENTS: readonly OpenSegment[] = [];
 
 /** A segment whose sidecar is not durable yet: its points are in memory. */
 export interface OpenSegment {
@@ -23,8 +25,8 @@ export class PartitionIndex {
   readonly topicId: number;
   readonly partition: number;
   /** Points in segments without a durable sidecar, oldest first; `segments` has the segment of each. */
-  readonly points: IndexPoints[] = [];
-  readonly segments: OpenSegment[] = [];
+  points: readonly IndexPoints[] = NO_POINTS;
+  segments: readonly OpenSegment[] = NO_SEGMENTS;
   /** Sealed segments in which the partition has entries, oldest first. */
   sealedCount = 0;
   /** Numbers of the segments, see `JournalIndex.sealedSegment`. */
@@ -48,8 +50,9 @@ export class PartitionIndex {
     const last = this.segments.length - 1;
     if (this.segments[last] === segment) return this.points[last] as IndexPoints;
     const points = new IndexPoints();
-    this.points.push(points);
-    this.segments.push(segment);
+    // As long as they have to be: a push or spread makes room for seventeen, and most partitions have one.
+    this.points = last < 0 ? [points] : [...this.points, points];
+    this.segments = last < 0 ? [segment] : [...this.segments, segment];
     segment.partitions.push(this);
     return points;
   }
@@ -98,8 +101,8 @@ export class PartitionIndex {
   /** The sealed segment's sidecar is durable: forget its points. It is always the oldest one. */
   dropPoints(segment: OpenSegment): void {
     if (this.segments[0] !== segment) return;
-    this.segments.shift();
-    this.points.shift();
+    this.segments = this.segments.length === 1 ? NO_SEGMENTS : this.segments.slice(1);
+    this.points = this.points.length === 1 ? NO_POINTS : this.points.slice(1);
   }
 
   private grow(): void {

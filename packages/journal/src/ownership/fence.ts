@@ -1,11 +1,12 @@
 import { MillraceError } from "@millrace/protocol";
 import { readU32 } from "../entry/entry-layout.ts";
 import { checksumWords } from "../entry/header-checksum.ts";
-import { readFile, replaceFile, type Storage } from "../storage/storage.ts";
+import { readFile, type Storage, writeFully } from "../storage/storage.ts";
+import { holdsClaim } from "./claim.ts";
 
 /**
- * The fence: who owns the shard. An owner raises the epoch before it reads the journal, and looks here after each sync
- * and before each checkpoint; another epoch means that the shard has a new owner. Little-endian, replaced as a whole.
+ * The fence: what is known of the shard, and the epoch of its newest owner. An owner claims an epoch (claim.ts) and writes it
+ * here before it reads the journal. Little-endian, replaced as a whole.
  *
  *     byte
  *       0 | "MRFENCE1"                                        |
@@ -69,9 +70,13 @@ export function decodeFence(bytes: Uint8Array, path: string): Fence {
   };
 }
 
-/** Replaces the fence; durable when it returns. */
+/**
+ * Writes the fence of the owner that has the claim of this epoch; durable when it returns.
+ * @throws MillraceError JOURNAL_FAILED when another owner has taken over
+ */
 export function writeFence(storage: Storage, directory: string, fence: Fence): void {
-  replaceFile(storage, directory, FENCE_FILE, encodeFence(fence));
+  const { epoch } = fence;
+  replaceFileFenced(storage, directory, FENCE_FILE, encodeFence(fence), epoch);
 }
 
 /** The whole file. */
@@ -87,15 +92,61 @@ export function encodeFence(fence: Fence): Uint8Array {
   return new Uint8Array(words.buffer);
 }
 
-/** True when `epoch` still owns the shard. An unreadable fence counts as lost: who cannot tell must stop. */
+/**
+ * Makes a small file appear whole or not at all, unless another owner has taken over: that one finds the temporary file
+ * before it reads anything, and renaming it fails, or the claim is gone when it is looked at.
+ * @throws MillraceError JOURNAL_FAILED when another owner has taken over; what the storage throws
+ */
+export function replaceFileFenced(
+  storage: Storage,
+  directory: string,
+  name: string,
+  bytes: Uint8Array,
+  epoch: number,
+): void {
+  const temporary = `${directory}/${name}.${epoch}.tmp`;
+  const fd = storage.open(temporary, "create");
+  try {
+    writeFully(storage, fd, bytes, 0, bytes.length, 0);
+    storage.sync(fd);
+  } finally {
+    storage.close(fd);
+  }
+  renameFenced(storage, directory, temporary, name, epoch);
+  storage.syncDirectory(directory);
+}
+
+/** Gives the file its name, unless another owner has taken over. The name is not durable yet. @throws as replaceFileFenced */
+export function renameFenced(
+  storage: Storage,
+  directory: string,
+  temporary: string,
+  name: string,
+  epoch: number,
+): void {
+  requireFence(storage, directory, epoch);
+  try {
+    storage.rename(temporary, `${directory}/${name}`);
+  } catch (error) {
+    // Removed by the new owner.
+    requireFence(storage, directory, epoch);
+    throw error;
+  }
+}
+
+/** True while `epoch` owns the shard. Cheap: one look at one name. Who cannot tell must stop, so that counts as no. */
 export function holdsFence(storage: Storage, directory: string, epoch: number): boolean {
-  return readFence(storage, directory)?.epoch === epoch;
+  return holdsClaim(storage, directory, epoch);
 }
 
 /** @throws MillraceError JOURNAL_FAILED when another owner has taken over */
 export function requireFence(storage: Storage, directory: string, epoch: number): void {
-  if (holdsFence(storage, directory, epoch)) return;
-  throw new MillraceError("JOURNAL_FAILED", `another owner has taken over ${directory}: epoch=${epoch}`, {
+  if (!holdsFence(storage, directory, epoch)) throw fenced(directory, epoch);
+}
+
+/** The failure of an owner whose shard another one has taken over. */
+export function fenced(directory: string, epoch: number): MillraceError {
+  return new MillraceError("JOURNAL_FAILED", `another owner has taken over ${directory}: epoch=${epoch}`, {
     details: { reason: "fenced", epoch, directory },
   });
 }

@@ -1,8 +1,9 @@
 import { MillraceError } from "@millrace/protocol";
 import { crc32 } from "@millrace/protocol/internal";
 import { releaseReserve } from "../storage/disk-reserve.ts";
-import { isDiskFull, replaceFile, type Storage } from "../storage/storage.ts";
-import { holdsFence } from "./fence.ts";
+import { isDiskFull, type Storage } from "../storage/storage.ts";
+import { highestClaim } from "./claim.ts";
+import { holdsFence, replaceFileFenced, requireFence } from "./fence.ts";
 
 /** Present in a shard's folder after a write or sync failed there: what the disk holds is no longer known. */
 export const QUARANTINE_FILE = "quarantined";
@@ -22,11 +23,12 @@ export function refuseQuarantined(storage: Storage, directory: string): void {
 function markQuarantined(
   storage: Storage,
   directory: string,
+  epoch: number,
   reason: string,
   committedPosition: number,
 ): void {
   try {
-    writeMark(storage, directory, Buffer.from(markText(reason, committedPosition)));
+    writeMark(storage, directory, epoch, Buffer.from(markText(reason, committedPosition)));
   } catch {
     // The disk is failing already, and the caller reports the first failure.
   }
@@ -50,14 +52,16 @@ function checksumText(text: string): string {
   return crc32(Buffer.from(text), 0, text.length).toString(16).padStart(8, "0");
 }
 
-function writeMark(storage: Storage, directory: string, bytes: Uint8Array): void {
+function writeMark(storage: Storage, directory: string, epoch: number, bytes: Uint8Array): void {
   try {
-    replaceFile(storage, directory, QUARANTINE_FILE, bytes);
+    replaceFileFenced(storage, directory, QUARANTINE_FILE, bytes, epoch);
   } catch (error) {
     if (!isDiskFull(error)) throw error;
-    if (releaseReserve(storage, directory)) replaceFile(storage, directory, QUARANTINE_FILE, bytes);
-    else {
+    if (releaseReserve(storage, directory)) {
+      replaceFileFenced(storage, directory, QUARANTINE_FILE, bytes, epoch);
+    } else {
       // Its name is what counts, and takes hardly any room.
+      requireFence(storage, directory, epoch);
       storage.close(storage.open(`${directory}/${QUARANTINE_FILE}`, "create"));
       storage.syncDirectory(directory);
     }
@@ -76,12 +80,13 @@ export function quarantineFor(
   committedPosition: number,
 ): void {
   if (failure.details.reason === "fenced" || !isOwner(storage, directory, epoch)) return;
-  markQuarantined(storage, directory, failure.message, committedPosition);
+  markQuarantined(storage, directory, epoch, failure.message, committedPosition);
 }
 
+/** A disk that fails may fail to say: then nobody else is known to own the shard. */
 function isOwner(storage: Storage, directory: string, epoch: number): boolean {
   try {
-    return holdsFence(storage, directory, epoch);
+    return holdsFence(storage, directory, epoch) || highestClaim(storage.list(directory)) <= epoch;
   } catch {
     return true;
   }

@@ -23,13 +23,12 @@ import {
 } from "../entry/entry-layout.ts";
 import { JournalIndex } from "../lookup/journal-index.ts";
 import { sidecarJob } from "../lookup/sidecar-writer.ts";
-import { FENCE_FILE, readFence, writeFence } from "../ownership/fence.ts";
+import { FENCE_FILE, replaceFileFenced, requireFence } from "../ownership/fence.ts";
 import { refuseQuarantined } from "../ownership/quarantine.ts";
 import { chainSegments, type LiveSegment } from "../segment/segment-chain.ts";
 import {
   decodeSegmentHeader,
   encodeSegmentHeader,
-  parseSegmentFileName,
   SEGMENT_FORMAT_VERSION,
   SEGMENT_HEADER_BYTES,
   segmentFileName,
@@ -38,14 +37,13 @@ import {
 } from "../segment/segment-layout.ts";
 import { type BadEntry, type ScanEnd, scanEntries } from "../segment/segment-scan.ts";
 import { SegmentWindow } from "../segment/segment-window.ts";
-import { parseManifestFileName } from "../settled/manifest-layout.ts";
-import { parseSettledFileName } from "../settled/settled-layout.ts";
 import type { RecoveredSettling } from "../settled/settler.ts";
-import { readFile, type Storage, writeFully } from "../storage/storage.ts";
+import { readFile, type Storage } from "../storage/storage.ts";
 import { findDurabilityProof } from "./durability-proof.ts";
 import { refuseDamaged, refuseNewer } from "./refusal.ts";
 import { SettledRecovery } from "./settled-recovery.ts";
 import { TailCut } from "./tail-cut.ts";
+import { takeShardOver } from "./take-over.ts";
 
 /** Takes what recovery finds, in order. It runs inside `Journal.open`; a throw ends the recovery. */
 export interface ReplayHandler {
@@ -97,14 +95,6 @@ export interface Recovered {
 
 const WINDOW_BYTES = 1_048_576;
 const FIRST_SEQUENCE = 1;
-/** Names that only a journal with a fence has. */
-const JOURNAL_FILES: readonly ((name: string) => unknown)[] = [
-  parseSegmentFileName,
-  parseCheckpointFileName,
-  parseManifestFileName,
-  parseSettledFileName,
-];
-
 /** The end of the journal. */
 interface JournalEnd {
   readonly position: number;
@@ -139,8 +129,10 @@ class Recovery {
   /** Everything before it is settled: replayed for the shard's state where no checkpoint covers it, but not indexed. */
   private settledPosition = 0;
   private manifestName = "";
-  /** A segment without entries where the journal ends. */
-  private superseded: LiveSegment | undefined;
+  /** Segments that hold nothing of the journal: they go once this epoch's first segment says where it has ended. */
+  private readonly superseded: LiveSegment[] = [];
+  /** The segment in which the journal ends, and the length that it has left of it. */
+  private ended: { readonly segment: LiveSegment; readonly length: number } | undefined;
   private entries = 0;
   private bytes = 0;
   /** Names and headers say that everything before it was durable. */
@@ -161,7 +153,20 @@ class Recovery {
       storage.syncDirectory(parentOf(directory));
     }
     refuseQuarantined(storage, directory);
-    const previousEpoch = this.takeFence();
+    const { epoch, journalId, previousEpoch } = takeShardOver(storage, options);
+    this.epoch = epoch;
+    this.journalId = journalId;
+    try {
+      return this.recover(previousEpoch);
+    } catch (error) {
+      // Where somebody else has taken it over meanwhile, what looks like damage is what that one did.
+      requireFence(storage, directory, epoch);
+      throw error;
+    }
+  }
+
+  private recover(previousEpoch: number): Recovered {
+    const { storage, directory, options } = this;
     const settled = this.readNames();
     options.replay.onIndex?.(this.index);
     settled.restore(this.index);
@@ -169,6 +174,7 @@ class Recovery {
     const { position, sequence } = this.replay();
     const settling = settled.takeOver(this.segments);
     this.beginSegment(position);
+    requireFence(storage, directory, this.epoch);
     const { checkpoint } = this;
     const cleanBehind = checkpoint?.clean === true && checkpoint.position === position;
     return {
@@ -192,38 +198,19 @@ class Recovery {
     };
   }
 
-  /** Makes this the owner before anything is read. @returns the epoch of the owner before, 0 for a new shard. */
-  private takeFence(): number {
-    const { storage, directory } = this;
-    const { shardId, entropy } = this.options;
-    const fence = readFence(storage, directory);
-    if (fence === undefined) {
-      const names = storage.list(directory);
-      const first = names.find((name) => JOURNAL_FILES.some((parse) => parse(name) !== undefined));
-      // The fence is durable before the first file of a journal is made, so somebody removed it.
-      if (first !== undefined) this.refuse(FENCE_FILE, 0, `fence file is missing beside ${first}`);
-    } else if (fence.shardId !== shardId) {
-      this.refuse(FENCE_FILE, 0, `folder belongs to shard ${fence.shardId}, not ${shardId}`);
-    }
-    this.epoch = (fence?.epoch ?? 0) + 1;
-    this.journalId = fence?.journalId ?? entropy.uint32();
-    writeFence(storage, directory, { shardId, epoch: this.epoch, journalId: this.journalId });
-    return fence?.epoch ?? 0;
-  }
-
-  /** Sorts the folder's files, and removes what does not count: temporary files and what a newer epoch cut off. */
+  /** Sorts the folder's files, and removes what a newer epoch cut off. Temporary files are gone already. */
   private readNames(): SettledRecovery {
     const { storage, directory, epoch: ownEpoch } = this;
     const { shardId } = this.options;
     const names = storage.list(directory);
-    const unwanted = names.filter((name) => name.endsWith(".tmp"));
+    const unwanted: string[] = [];
     const { live, dead } = chainSegments(names, directory, this.journalId);
     for (const { basePosition, epoch } of dead) {
       unwanted.push(segmentFileName(basePosition, epoch));
       const sidecar = sidecarFileName(basePosition, epoch);
       if (names.includes(sidecar)) unwanted.push(sidecar);
     }
-    for (const name of unwanted) storage.unlink(`${directory}/${name}`);
+    for (const name of unwanted) this.tail.unlink(name);
     this.segments = live;
     const newest = live.at(-1);
     if (newest !== undefined && newest.epoch >= this.epoch) {
@@ -406,21 +393,25 @@ class Recovery {
   }
 
   /**
-   * Ends the journal at `position` in the i-th segment: removes later segments, frees what is behind, and makes everything
-   * that replay has seen (from the segment `first` on) durable. A segment without entries goes when it has a successor.
+   * Ends the journal at `position` in the i-th segment: makes everything that replay has seen (from the segment `first` on)
+   * durable. What is behind goes when this epoch's first segment stands there: should this owner be replaced meanwhile, the
+   * next one finds what it has found, or where it has ended.
    */
   private cut(i: number, first: number, position: number, sequence: number): JournalEnd {
     const { index, segments } = this;
     const segment = segments[i];
     const isEmpty = segment !== undefined && position <= segment.basePosition + SEGMENT_HEADER_BYTES;
     const end = isEmpty ? segment.basePosition : position;
-    this.tail.remove(segments.splice(i + 1));
-    if (isEmpty) this.superseded = segments.pop();
+    this.superseded.push(...segments.splice(i + 1));
+    if (isEmpty) this.superseded.unshift(segments.pop() as LiveSegment);
+    this.tail.countTornOf(this.superseded);
     // Settled segments can be settled files at the same time, and are durable.
     const unsettled = segments
       .slice(first)
       .filter(({ basePosition }) => basePosition >= this.settledPosition);
     this.tail.settle(unsettled, end, this.provenPosition);
+    const last = unsettled.at(-1);
+    if (last !== undefined) this.ended = { segment: last, length: end - last.basePosition };
     const active = index.openSegments.at(-1);
     if (isEmpty && active?.basePosition === segment.basePosition) index.forgetSegment(active);
     index.endSegment(end);
@@ -430,22 +421,17 @@ class Recovery {
 
   /**
    * Makes the first segment of this epoch, durable before anything is served: it records where the old owner's journal ends,
-   * should that one still be writing. Only then may an empty segment of an earlier epoch, which says the same, go.
+   * should that one still be writing. Only then may go what stands behind that.
    */
   private beginSegment(basePosition: number): void {
     const { storage, directory, epoch } = this;
     const { shardId } = this.options;
     const seed = segmentSeed(this.journalId, basePosition, epoch);
     const header = encodeSegmentHeader({ seed, shardId, epoch, basePosition, syncedPosition: basePosition });
-    const fd = storage.open(`${directory}/${segmentFileName(basePosition, epoch)}`, "create");
-    try {
-      writeFully(storage, fd, header, 0, header.length, 0);
-      storage.sync(fd);
-    } finally {
-      storage.close(fd);
-    }
-    storage.syncDirectory(directory);
-    if (this.superseded !== undefined) this.tail.remove([this.superseded]);
+    const name = segmentFileName(basePosition, epoch);
+    replaceFileFenced(storage, directory, name, header, epoch);
+    this.tail.remove(this.superseded);
+    if (this.ended !== undefined) this.tail.free(this.ended.segment, this.ended.length);
     this.index.beginSegment(basePosition, epoch);
   }
 

@@ -1,5 +1,6 @@
 import { crc32 } from "@millrace/protocol/internal";
 import type { JournalIndex } from "../lookup/journal-index.ts";
+import { replaceFileFenced } from "../ownership/fence.ts";
 import type { LiveSegment } from "../segment/segment-chain.ts";
 import { segmentFileName } from "../segment/segment-layout.ts";
 import type { SettledSegment } from "../settled/file-removal.ts";
@@ -13,7 +14,7 @@ import {
 } from "../settled/manifest-layout.ts";
 import { parseSettledFileName, settledFileName } from "../settled/settled-layout.ts";
 import type { RecoveredSettling } from "../settled/settler.ts";
-import { errorCodeOf, readFile, replaceFile, type Storage } from "../storage/storage.ts";
+import { errorCodeOf, readFile, type Storage } from "../storage/storage.ts";
 import { type RecoveredFolder, refuseDamaged, refuseNewer } from "./refusal.ts";
 
 /**
@@ -75,7 +76,7 @@ export class SettledRecovery {
     if (this.manifest !== undefined || settled.length > 0) {
       generation = (this.manifest?.generation ?? 0) + 1;
       const content = encodeManifest({ shardId, epoch, generation, settledPosition, files, partitions });
-      replaceFile(storage, directory, manifestFileName(epoch), withChecksum(content));
+      replaceFileFenced(storage, directory, manifestFileName(epoch), withChecksum(content), epoch);
     }
     const listed = new Set(files.map(settledFileName));
     const logs = new Set(segments.map(({ basePosition, epoch: of }) => segmentFileName(basePosition, of)));

@@ -1,7 +1,7 @@
 import type { LiveSegment } from "../segment/segment-chain.ts";
-import { sidecarFileName } from "../segment/segment-layout.ts";
+import { segmentFileName, sidecarFileName } from "../segment/segment-layout.ts";
 import type { SegmentWindow } from "../segment/segment-window.ts";
-import { type Storage, writeFully } from "../storage/storage.ts";
+import { errorCodeOf, type Storage, writeFully } from "../storage/storage.ts";
 
 /** Ends the journal at a position and makes durable what is before it. */
 export class TailCut {
@@ -19,18 +19,41 @@ export class TailCut {
 
   /** Removes segments that hold nothing any more, newest first: what a crash leaves of them is found torn again. */
   remove(segments: readonly LiveSegment[]): void {
-    const { storage, directory } = this;
-    for (const { path, basePosition, epoch } of [...segments].reverse()) {
-      this.countTorn(path, 0);
-      storage.unlink(path);
-      const sidecar = `${directory}/${sidecarFileName(basePosition, epoch)}`;
-      if (storage.exists(sidecar)) storage.unlink(sidecar);
+    for (const { basePosition, epoch } of [...segments].reverse()) {
+      this.unlink(segmentFileName(basePosition, epoch));
+      this.unlink(sidecarFileName(basePosition, epoch));
     }
   }
 
+  /** Removes a file, if it is there: another owner may be removing it as well. */
+  unlink(name: string): void {
+    try {
+      this.storage.unlink(`${this.directory}/${name}`);
+    } catch (error) {
+      if (errorCodeOf(error) !== "ENOENT") throw error;
+    }
+  }
+
+  /** Frees what stands behind the end in the last segment. */
+  free({ path }: LiveSegment, length: number): void {
+    const { storage } = this;
+    const fd = storage.open(path, "readWrite");
+    try {
+      if (storage.size(fd) <= length) return;
+      storage.truncate(fd, length);
+      storage.sync(fd);
+    } finally {
+      storage.close(fd);
+    }
+  }
+
+  /** Counts what is lost of segments that go. */
+  countTornOf(segments: readonly LiveSegment[]): void {
+    for (const { path } of segments) this.countTorn(path, 0);
+  }
+
   /**
-   * Frees what stands behind `end` in the last of the segments, writes once more what nothing proves to be durable, and
-   * syncs them and the folder.
+   * Writes once more what nothing proves to be durable, and syncs the segments, which end at `end`, and the folder.
    *
    * Once more: if a sync failed when the last owner ran and it could not even mark the shard, the system may believe those
    * bytes to be written and show them to us from its cache; a sync alone would do nothing then.
@@ -45,7 +68,7 @@ export class TailCut {
       const fd = storage.open(path, "readWrite");
       try {
         // Longer, where the last entry is whole and only zeros behind it are missing.
-        if (next === undefined && storage.size(fd) !== length) storage.truncate(fd, length);
+        if (next === undefined && storage.size(fd) < length) storage.truncate(fd, length);
         this.writeAgain(fd, Math.max(0, provenPosition - basePosition), length);
         storage.sync(fd);
       } finally {

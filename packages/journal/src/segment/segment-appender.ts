@@ -188,7 +188,8 @@ export class SegmentAppender {
     let written: number;
     if (single !== undefined) {
       const { memory, start, end } = single;
-      written = storage.write(segment.fd, memory.bytes, start, end - start, offset);
+      const length = Math.min(end - start, JOURNAL_LIMITS.writeBytesMax);
+      written = storage.write(segment.fd, memory.bytes, start, length, offset);
     } else {
       const pieces = runs.pieces();
       const first = pieces[0] as Uint8Array;

@@ -112,20 +112,6 @@ export function readFile(storage: Storage, path: string): Uint8Array | undefined
   }
 }
 
-/** Makes a small file appear whole or not at all: temporary file, sync, rename, sync of the folder. */
-export function replaceFile(storage: Storage, directory: string, name: string, bytes: Uint8Array): void {
-  const temporary = `${directory}/${name}.tmp`;
-  const fd = storage.open(temporary, "create");
-  try {
-    writeFully(storage, fd, bytes, 0, bytes.length, 0);
-    storage.sync(fd);
-  } finally {
-    storage.close(fd);
-  }
-  storage.rename(temporary, `${directory}/${name}`);
-  storage.syncDirectory(directory);
-}
-
 const ZEROS_BYTES = 1024 * 1024;
 let zeros: Uint8Array | undefined;
 

@@ -66,7 +66,7 @@ function syncWhileOpen(requests: SyncRequest[]): number {
     try {
       return syncRequests(storage, data.directory, data.epoch, requests) === FENCED ? FAILURE_FENCED : 0;
     } catch (error) {
-      // The folder or the fence could not be opened, so no sync has failed: those that succeeded may be repeated.
+      // The folder could not be opened, so no sync has failed: those that succeeded may be repeated.
       if (!isOutOfFiles(error)) return errnoOf(error);
       if (Atomics.load(words, CLOSING_WORD) === 1) return GAVE_UP;
       Atomics.wait(words, CLOSING_WORD, 0, OUT_OF_FILES_WAIT_MS);

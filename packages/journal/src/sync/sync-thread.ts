@@ -2,6 +2,7 @@ import { getSystemErrorName } from "node:util";
 import { Worker } from "node:worker_threads";
 import type { MillraceError } from "@millrace/protocol";
 import { JOURNAL_LIMITS } from "../limits.ts";
+import { fenced } from "../ownership/fence.ts";
 import {
   CLOSING_WORD,
   COMMITTED_WORD,
@@ -22,14 +23,7 @@ import {
   type SyncThreadData,
   slotWord,
 } from "./sync-thread-layout.ts";
-import {
-  fenced,
-  mergeRequest,
-  type Syncer,
-  type SyncerContext,
-  type SyncRequest,
-  syncFailed,
-} from "./syncer.ts";
+import { mergeRequest, type Syncer, type SyncerContext, type SyncRequest, syncFailed } from "./syncer.ts";
 
 /** How long `close` waits for a sync that is under way; a disk may hang for ever. */
 const CLOSE_TIMEOUT_MS = 10_000;
@@ -52,6 +46,7 @@ export class SyncThread implements Syncer {
   private committed: number;
   private failed: MillraceError | undefined;
   private closed = false;
+  private asked = false;
 
   /** @param doorbell the memory of a Doorbell that is rung when a position is committed or a sync failed. */
   constructor(context: SyncerContext, doorbell?: SharedArrayBuffer) {
@@ -113,6 +108,8 @@ export class SyncThread implements Syncer {
     this.waiting.length = 0;
     Atomics.store(this.words, CLOSING_WORD, 1);
     this.signal();
+    // One that was never asked has no files, and may still be starting: whoever hosts other shards does not wait for that.
+    if (!this.asked) return;
     // The files may be closed when this returns, and their numbers given to others.
     Atomics.wait(this.words, ENDED_WORD, 0, CLOSE_TIMEOUT_MS);
   }
@@ -134,6 +131,7 @@ export class SyncThread implements Syncer {
       pushed++;
     }
     if (pushed === 0) return;
+    this.asked = true;
     waiting.splice(0, pushed);
     this.signal();
   }

@@ -1,5 +1,5 @@
 import { MillraceError } from "@millrace/protocol";
-import { holdsFence } from "../ownership/fence.ts";
+import { fenced, holdsFence } from "../ownership/fence.ts";
 import { errorCodeOf, type Storage } from "../storage/storage.ts";
 
 /** What a syncer is made for: one shard's folder in one epoch. */
@@ -76,13 +76,6 @@ export function writeFailed(directory: string, cause: unknown): MillraceError {
   return new MillraceError("JOURNAL_FAILED", `write failed with ${errno} in ${directory}`, {
     details: { reason: "write", errno, directory },
     cause,
-  });
-}
-
-/** The failure of a journal whose shard another owner has taken over. */
-export function fenced(directory: string, epoch: number): MillraceError {
-  return new MillraceError("JOURNAL_FAILED", `another owner has taken over ${directory}: epoch=${epoch}`, {
-    details: { reason: "fenced", epoch, directory },
   });
 }
 

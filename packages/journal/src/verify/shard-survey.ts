@@ -6,6 +6,7 @@ import {
   decodeCheckpoint,
   parseCheckpointFileName,
 } from "../checkpoint/checkpoint-layout.ts";
+import { parseClaimFileName } from "../ownership/claim.ts";
 import { FENCE_FILE, type Fence, readFence } from "../ownership/fence.ts";
 import { QUARANTINE_FILE } from "../ownership/quarantine.ts";
 import { chainSegments, type LiveSegment } from "../segment/segment-chain.ts";
@@ -124,6 +125,7 @@ function isKnown(name: string): boolean {
     name === QUARANTINE_FILE ||
     name.endsWith(".tmp") ||
     SIDECAR.test(name) ||
+    parseClaimFileName(name) !== undefined ||
     parseSegmentFileName(name) !== undefined ||
     parseCheckpointFileName(name) !== undefined ||
     parseManifestFileName(name) !== undefined ||

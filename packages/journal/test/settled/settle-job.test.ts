@@ -10,7 +10,6 @@ import {
   SimulatedStorage,
   type Storage,
 } from "../../src/internal.ts";
-import { writeFence } from "../../src/ownership/fence.ts";
 import { segmentFileName, sidecarFileName } from "../../src/segment/segment-layout.ts";
 import { SegmentWindow } from "../../src/segment/segment-window.ts";
 import { EntryList, LIST_FULL, LISTED } from "../../src/settled/entry-list.ts";
@@ -22,6 +21,7 @@ import { SETTLE_FIELDS } from "../../src/settled/settle-jobs.ts";
 import { sortEntries } from "../../src/settled/sort-entries.ts";
 import { readFile } from "../../src/storage/storage.ts";
 import { DelegatingStorage } from "../broken-storage.ts";
+import { placeFence } from "../placed-fence.ts";
 import {
   type BuiltJournal,
   buildJournal,
@@ -139,7 +139,7 @@ for (const [name, plan, rows] of [
   t.test(`a former owner whose segments would be ${name}`, async (t) => {
     const { storage, job, ...built } = world(plan, rows);
     const before = contentsOf(storage, built);
-    writeFence(storage, DIRECTORY, { shardId: 3, epoch: 2, journalId: job.journalId });
+    placeFence(storage, DIRECTORY, { shardId: 3, epoch: 2, journalId: job.journalId });
     t.throws(() => runSettleJob(storage, job), { code: "JOURNAL_FAILED" });
     t.same(settledNames(storage), []);
     t.same(contentsOf(storage, built), before);

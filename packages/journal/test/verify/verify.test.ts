@@ -4,9 +4,10 @@ import t, { type Test } from "tap";
 import { type Finding, SeededRandom, SimulatedCrash, type SimulatedStorage } from "../../src/internal.ts";
 import { segmentSeed } from "../../src/segment/segment-layout.ts";
 import { decodeManifest, encodeManifest } from "../../src/settled/manifest-layout.ts";
-import { readFile, replaceFile, writeFully } from "../../src/storage/storage.ts";
+import { readFile, writeFully } from "../../src/storage/storage.ts";
 import { erasedPayload } from "../../src/verify/erased-batch.ts";
 import { journalIdOf } from "../../src/verify/journal-id.ts";
+import { placeFile } from "../placed-file.ts";
 import { DIRECTORY, examine, makeShard, readRecords, repair, start } from "./damaged-shard.ts";
 
 const made = makeShard(7);
@@ -183,7 +184,7 @@ t.test("a manifest that says something else than the files", async (t) => {
   if (manifest === undefined) throw new Error("a good manifest");
   const [first, ...others] = manifest.files;
   const files = [{ ...first, records: 1 } as (typeof manifest.files)[number], ...others];
-  replaceFile(
+  placeFile(
     storage,
     DIRECTORY,
     path.slice(DIRECTORY.length + 1),
@@ -196,7 +197,7 @@ t.test("a manifest that says something else than the files", async (t) => {
 t.test("leftovers go, and strangers stay", async (t) => {
   const storage = copy();
   for (const name of ["x.log.3.tmp", "0000000000000008-00000003-0007.settled", "notes"]) {
-    replaceFile(storage, DIRECTORY, name, Buffer.from("x"));
+    placeFile(storage, DIRECTORY, name, Buffer.from("x"));
   }
   t.same(codes(examine(storage)).sort(), [
     "leftover LEFTOVER_FILE",
@@ -214,7 +215,7 @@ t.test("a quarantined shard", async (t) => {
   const size = storage.contents().find(({ path }) => path === last)?.size as number;
   t.throws(
     () => {
-      replaceFile(storage, DIRECTORY, "quarantined", Buffer.from("sync failed with EIO\n"));
+      placeFile(storage, DIRECTORY, "quarantined", Buffer.from("sync failed with EIO\n"));
       start(storage);
     },
     { code: "JOURNAL_QUARANTINED" },
@@ -224,7 +225,7 @@ t.test("a quarantined shard", async (t) => {
   mend(t, whole);
   t.same(changed(whole), [], "a mark that states no position: what is whole stays");
 
-  replaceFile(storage, DIRECTORY, "quarantined", Buffer.from(markAt(base + size)));
+  placeFile(storage, DIRECTORY, "quarantined", Buffer.from(markAt(base + size)));
   overwrite(storage, last, size, Buffer.alloc(100, 1));
   mend(t, storage);
   t.same(changed(storage), []);
@@ -276,6 +277,6 @@ t.test("a later format is refused", async (t) => {
   const path = filesLike(storage, /manifest/)[0] as string;
   const bytes = (readFile(storage, path) as Uint8Array).slice();
   bytes[8] = 2;
-  replaceFile(storage, DIRECTORY, path.slice(DIRECTORY.length + 1), withChecksum(bytes.subarray(0, -4)));
+  placeFile(storage, DIRECTORY, path.slice(DIRECTORY.length + 1), withChecksum(bytes.subarray(0, -4)));
   t.throws(() => examine(storage), { code: "DATA_FORMAT_NEWER" });
 });

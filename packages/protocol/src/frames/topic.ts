@@ -25,9 +25,16 @@ export interface PartitionInfo {
   readonly retainedBytes: number;
 }
 
+/** Where the node that owns a shard takes clients itself. */
+export interface ShardOwner {
+  readonly shard: number;
+  /** Such as `ws://10.0.0.3:40123`. */
+  readonly url: string;
+}
+
 /**
  * A topic as the catalog knows it, on the wire a map of these names; `partitionInfo` there is
- * `[[partition, shard, logStartOffset, highWatermark, logEpoch, retainedBytes]]`.
+ * `[[partition, shard, logStartOffset, highWatermark, logEpoch, retainedBytes]]`, `owners` is `[[shard, url]]`.
  */
 export interface TopicInfo {
   readonly name: string;
@@ -51,6 +58,8 @@ export interface TopicInfo {
   readonly catalogPosition: number;
   /** Only in the answer to DESCRIBE_TOPIC. */
   readonly partitionInfo?: readonly PartitionInfo[] | undefined;
+  /** Only in the answer to DESCRIBE_TOPIC of a server of several nodes: of the topic's shards, those that have an owner now. */
+  readonly owners?: readonly ShardOwner[] | undefined;
 }
 
 /** Server to client, the answer to CREATE_TOPIC, ALTER_TOPIC and DESCRIBE_TOPIC: `[49, requestId, topic]` */
@@ -71,6 +80,7 @@ export const TOPIC_BYTES_MAX: number =
 const PARTITION_ELEMENTS = 6;
 /** What the first servers sent. */
 const PARTITION_ELEMENTS_MIN = 5;
+const OWNER_ELEMENTS = 2;
 
 export function encodeTopic(writer: FrameWriter, frame: TopicFrame): void {
   writer.arrayHeader(3);
@@ -87,8 +97,8 @@ export function decodeTopic(reader: FrameReader): TopicFrame {
 }
 
 export function writeTopicInfo(writer: FrameWriter, topic: TopicInfo): void {
-  const { retention, overflow, deadLetterOf, partitionInfo } = topic;
-  const optional = [retention, overflow, deadLetterOf, partitionInfo];
+  const { retention, overflow, deadLetterOf, partitionInfo, owners } = topic;
+  const optional = [retention, overflow, deadLetterOf, partitionInfo, owners];
   writer.mapHeader(PAIRS + optional.filter((value) => value !== undefined).length);
   writer.str("name");
   writer.str(topic.name);
@@ -118,7 +128,18 @@ export function writeTopicInfo(writer: FrameWriter, topic: TopicInfo): void {
     writer.str("deadLetterOf");
     writer.uint(deadLetterOf);
   }
-  if (partitionInfo === undefined) return;
+  if (partitionInfo !== undefined) writePartitionInfo(writer, partitionInfo);
+  if (owners === undefined) return;
+  writer.str("owners");
+  writer.arrayHeader(owners.length);
+  for (const { shard, url } of owners) {
+    writer.arrayHeader(OWNER_ELEMENTS);
+    writer.uint(shard);
+    writer.str(url);
+  }
+}
+
+function writePartitionInfo(writer: FrameWriter, partitionInfo: readonly PartitionInfo[]): void {
   writer.str("partitionInfo");
   writer.arrayHeader(partitionInfo.length);
   for (const info of partitionInfo) {
@@ -145,6 +166,7 @@ export function readTopicInfo(reader: FrameReader): TopicInfo {
   let overflow: TopicOverflow | undefined;
   let deadLetterOf: number | undefined;
   let partitionInfo: PartitionInfo[] | undefined;
+  let owners: ShardOwner[] | undefined;
   for (let left = reader.mapHeader(); left > 0; left -= 1) {
     const field = reader.str();
     if (field === "name") name = reader.str();
@@ -159,6 +181,7 @@ export function readTopicInfo(reader: FrameReader): TopicInfo {
     else if (field === "overflow") overflow = readOverflow(reader);
     else if (field === "deadLetterOf") deadLetterOf = reader.nil() ? undefined : reader.uint();
     else if (field === "partitionInfo") partitionInfo = reader.nil() ? undefined : readPartitionInfo(reader);
+    else if (field === "owners") owners = reader.nil() ? undefined : readOwners(reader);
     else reader.skip();
   }
   if (name === undefined || topicId === undefined || partitions === undefined) {
@@ -177,7 +200,18 @@ export function readTopicInfo(reader: FrameReader): TopicInfo {
     overflow,
     deadLetterOf,
     partitionInfo,
+    owners,
   };
+}
+
+function readOwners(reader: FrameReader): ShardOwner[] {
+  const owners: ShardOwner[] = [];
+  for (let left = reader.arrayHeader(); left > 0; left -= 1) {
+    const elements = readRow(reader, OWNER_ELEMENTS);
+    owners.push({ shard: reader.uint(), url: reader.str() });
+    skipRest(reader, elements, OWNER_ELEMENTS);
+  }
+  return owners;
 }
 
 function readDurability(reader: FrameReader): Durability {
