@@ -38,3 +38,4 @@ if (installed !== wanted) {
 }
 for (const folder of compiledFolders(root)) deleteStaleOutput(folder);
 run(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-b"]);
+run(process.execPath, [join(root, "scripts", "bundle-threads.mjs")]);

@@ -4,11 +4,12 @@ import { join } from "node:path";
 
 const OUTPUT = /\.(?:d\.ts|js)(?:\.map)?$/;
 
-/** `workspace` is a folder with dist/; dist/src/a.js stems from src/a.ts. */
+/** `workspace` is a folder with dist/; dist/src/a.js stems from src/a.ts, and dist/threads is written anew by each build. */
 export function deleteStaleOutput(workspace) {
   const dist = join(workspace, "dist");
   if (!existsSync(dist)) return;
   for (const name of readdirSync(dist, { recursive: true })) {
+    if (name.startsWith("threads")) continue;
     const path = join(dist, name);
     if (!OUTPUT.test(name) || !statSync(path).isFile()) continue;
     if (!existsSync(join(workspace, name.replace(OUTPUT, ".ts")))) rmSync(path);

@@ -3,6 +3,7 @@ import type { VerifyJob, VerifyResult } from "@millrace/journal/internal";
 import { Piscina } from "piscina";
 import { errorOfJob } from "../thread/job-outcome.ts";
 import { POOL_EXEC_ARGV } from "../thread/pool-exec-argv.ts";
+import { threadFile } from "../thread/thread-file.ts";
 import type { VerifyOutcome, VerifyTask } from "../thread/verify-worker.ts";
 
 const KIB = 1024;
@@ -10,7 +11,7 @@ const KIB = 1024;
 /** Reads files on all cores. */
 export class VerifyPool {
   readonly #piscina: Piscina = new Piscina({
-    filename: new URL("../thread/verify-worker.js", import.meta.url).href,
+    filename: threadFile(new URL("../thread/verify-worker.js", import.meta.url)).href,
     minThreads: 0,
     maxThreads: availableParallelism(),
     execArgv: [...POOL_EXEC_ARGV],

@@ -3,6 +3,7 @@ import type { BackgroundJob } from "@millrace/journal";
 import { Piscina } from "piscina";
 import { type JobOutcome, jobErrorOf } from "../thread/job-outcome.ts";
 import { POOL_EXEC_ARGV } from "../thread/pool-exec-argv.ts";
+import { threadFile } from "../thread/thread-file.ts";
 
 /** Jobs that take milliseconds … */
 const QUICK_THREADS = 2;
@@ -34,7 +35,7 @@ export class BackgroundPool {
 
 function piscina(maxThreads: number): Piscina {
   return new Piscina({
-    filename: new URL("../thread/background-worker.js", import.meta.url).href,
+    filename: threadFile(new URL("../thread/background-worker.js", import.meta.url)).href,
     minThreads: 0,
     maxThreads,
     idleTimeout: 30_000,

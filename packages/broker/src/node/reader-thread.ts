@@ -5,6 +5,7 @@ import { LINK_STATE } from "../link/link-buffers.ts";
 import type { ReaderLinkBuffers } from "../link/reader-link-buffers.ts";
 import { allocateAhead } from "../reader/ahead-slots.ts";
 import { LiveWrites } from "../reader/live-writes.ts";
+import { threadFile } from "../thread/thread-file.ts";
 import {
   CONTROL_PENDING,
   CONTROL_WORDS,
@@ -84,7 +85,7 @@ export class ReaderThread {
       liveWrites: this.liveWritesBuffer,
       ahead,
     };
-    const worker = new Worker(new URL("../thread/reader-thread-worker.js", import.meta.url), {
+    const worker = new Worker(threadFile(new URL("../thread/reader-thread-worker.js", import.meta.url)), {
       workerData,
       // None of the process's own: a loader or agent given to it by --import would run in each thread.
       execArgv: [],
@@ -111,7 +112,7 @@ export class ReaderThread {
 
   /** The reader thread waits for what it has begun: without it that would have to be started anew, too. */
   #startReadAhead(workerData: ReadAheadThreadData): Worker {
-    const worker = new Worker(new URL("../thread/read-ahead-worker.js", import.meta.url), {
+    const worker = new Worker(threadFile(new URL("../thread/read-ahead-worker.js", import.meta.url)), {
       workerData,
       execArgv: [],
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MIB },

@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { Doorbell } from "@millrace/core";
 import { allocateReaderLink, type ReaderLinkBuffers } from "../link/reader-link-buffers.ts";
+import { threadFile } from "../thread/thread-file.ts";
 import {
   CONTROL_PENDING,
   CONTROL_WORDS,
@@ -57,8 +58,7 @@ export class ShardThread {
       liveWrites: options.liveWrites,
       storage: options.storage,
     };
-    // The compiled file: workers need real files, and rewriteRelativeImportExtensions leaves URLs alone.
-    const worker = new Worker(new URL("../thread/shard-thread-worker.js", import.meta.url), {
+    const worker = new Worker(threadFile(new URL("../thread/shard-thread-worker.js", import.meta.url)), {
       workerData,
       // None of the process's own: a loader or agent given to it by --import would run in each thread.
       execArgv: [],
