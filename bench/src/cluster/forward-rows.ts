@@ -83,8 +83,8 @@ async function runForward(context: ClusterContext, cluster: Cluster): Promise<Ro
     counts: true,
     raw: { directRate, forwardedRate, directCost, forwardedCost },
     details: [
-      `direct ${formatSpread(directRate, 0, "records/s")}, ${formatSpread(directCost, 3, "us of both nodes a record")}`,
-      `forwarded ${formatSpread(forwardedRate, 0, "records/s")}, ${formatSpread(forwardedCost, 3, "us of both nodes a record")}`,
+      `direct ${formatSpread(directRate, 1e6, "M records/s")}, ${formatSpread(directCost, 1, "us of both nodes a record")}`,
+      `forwarded ${formatSpread(forwardedRate, 1e6, "M records/s")}, ${formatSpread(forwardedCost, 1, "us of both nodes a record")}`,
     ],
   };
 }
@@ -99,7 +99,7 @@ async function runHop(context: ClusterContext, cluster: Cluster): Promise<RowOut
     counts: true,
     raw: { directMs, forwardedMs, hopMs },
     details: [
-      `until acknowledged, p50: direct ${formatSpread(directMs, 3, "ms")}, forwarded ${formatSpread(forwardedMs, 3, "ms")}`,
+      `until acknowledged, p50: direct ${formatSpread(directMs, 1, "ms")}, forwarded ${formatSpread(forwardedMs, 1, "ms")}`,
     ],
   };
 }

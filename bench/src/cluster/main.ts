@@ -11,7 +11,8 @@ import { scalingRow } from "./scaling-row.ts";
 
 const ROWS: readonly BenchRow<ClusterContext>[] = [forwardRow, hopRow, failOverRow, scalingRow];
 
-const PLAN: SamplingPlan = { rounds: 5, warmUpMs: 0, settleMs: 1500, durationMs: 3000 };
+/** Nodes are new in each sample, or idle before it: it takes seconds of load until all of their code is compiled. */
+const PLAN: SamplingPlan = { rounds: 5, warmUpMs: 0, settleMs: 8000, durationMs: 5000 };
 const QUICK_PLAN: SamplingPlan = { rounds: 2, warmUpMs: 0, settleMs: 500, durationMs: 700 };
 const KILLS = 50;
 const QUICK_KILLS = 6;
@@ -20,7 +21,7 @@ const NODES: number = Math.max(2, Math.floor(availableParallelism() / 4));
 
 const options = parseBenchOptions("pnpm bench:cluster", process.argv.slice(2), {
   quick: "short samples and few kills, for a first look",
-  duration: "length of each sample (default 3; 0.7 with --quick)",
+  duration: "length of each sample (default 5; 0.7 with --quick)",
   rounds: "samples per subject (default 5; 2 with --quick)",
 });
 const base = options.quick ? QUICK_PLAN : PLAN;

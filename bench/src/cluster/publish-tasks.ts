@@ -3,8 +3,9 @@ import type { MeasuredProcess } from "@millrace/load/internal";
 import { BATCH_BYTES, VALUE_BYTES } from "../harness/bench-row.ts";
 import type { SamplingPlan } from "../harness/sampling.ts";
 
-const IN_FLIGHT_RECORDS = 50_000;
-const BURST_RECORDS = 64;
+/** The client's own bounds come first. */
+const IN_FLIGHT_RECORDS = 1_000_000;
+const BURST_RECORDS = 500;
 const DRAIN_MS = 20_000;
 
 /**

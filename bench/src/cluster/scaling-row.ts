@@ -1,5 +1,5 @@
 import { connect } from "@millrace/client";
-import type { LoadTask } from "@millrace/load";
+import type { LoadTask, Repetition } from "@millrace/load";
 import { type Spread, spreadOf } from "@millrace/load/internal";
 import type { BenchRow, RowOutcome } from "../harness/bench-row.ts";
 import { formatSpread } from "../harness/terminal.ts";
@@ -20,8 +20,8 @@ export const scalingRow: BenchRow<ClusterContext> = {
 
 async function runScaling(context: ClusterContext): Promise<RowOutcome> {
   const { nodes, plan } = context;
-  const one: number[] = [];
-  const many: number[] = [];
+  const one: Repetition[] = [];
+  const many: Repetition[] = [];
   for (let round = 0; round < plan.rounds; round++) {
     const sizes = [
       { count: 1, into: one },
@@ -30,24 +30,37 @@ async function runScaling(context: ClusterContext): Promise<RowOutcome> {
     for (const { count, into } of round % 2 === 0 ? sizes : sizes.reverse()) {
       const size = { nodes: count, shards: nodes };
       context.progress.say(`${count} of ${nodes} nodes: sample ${round + 1} of ${plan.rounds}`);
-      into.push(await withCluster(context, `scaling-${count}`, size, (cluster) => rate(context, cluster)));
+      into.push(
+        await withCluster(context, `scaling-${count}`, size, (cluster) =>
+          publishEverywhere(context, cluster),
+        ),
+      );
     }
   }
-  const spreads = { one: spreadOf(one), many: spreadOf(many) };
+  const rates = { one: ratesOf(one), many: ratesOf(many) };
+  const costs = { one: costsOf(one), many: costsOf(many) };
   return {
-    ratio: spreads.many.median / spreads.one.median,
+    ratio: rates.many.median / rates.one.median,
     counts: true,
-    raw: { nodes, ...spreads },
-    details: [line("one node", spreads.one), line(`${nodes} nodes`, spreads.many)],
+    raw: { nodes, rates, costs },
+    details: [line("one node", rates.one, costs.one), line(`${nodes} nodes`, rates.many, costs.many)],
   };
 }
 
-function line(name: string, spread: Spread): string {
-  return `${name}: ${formatSpread(spread, 0, "records/s")}`;
+function ratesOf(samples: readonly Repetition[]): Spread {
+  return spreadOf(samples.map(({ recordsPerSecond }) => recordsPerSecond));
+}
+
+function costsOf(samples: readonly Repetition[]): Spread {
+  return spreadOf(samples.map(({ brokerCpuSecondsPerMillion }) => brokerCpuSecondsPerMillion));
+}
+
+function line(name: string, rates: Spread, costs: Spread): string {
+  return `${name}: ${formatSpread(rates, 1e6, "M records/s")}, ${formatSpread(costs, 1, "us of all nodes a record")}`;
 }
 
 /** A producer for each shard, whose client finds the shard's owner. */
-async function rate(context: ClusterContext, cluster: Cluster): Promise<number> {
+async function publishEverywhere(context: ClusterContext, cluster: Cluster): Promise<Repetition> {
   const tasks: LoadTask[] = [];
   const admin = await connect(cluster.url);
   for (let shard = 0; shard < context.nodes; shard++) {
@@ -58,5 +71,5 @@ async function rate(context: ClusterContext, cluster: Cluster): Promise<number> 
   await admin.close();
   const { nodes } = await cluster.whole();
   const processes = nodes.map(nodeProcess);
-  return (await publishOnce(tasks, context.plan, processes)).recordsPerSecond;
+  return await publishOnce(tasks, context.plan, processes);
 }

@@ -42,6 +42,7 @@ export class ClusterPlan {
   #hasGivenUp = false;
   #hasStopped = false;
   #gatherUntilMs = Number.POSITIVE_INFINITY;
+  #toldAtMs = Number.NEGATIVE_INFINITY;
   #out: PlanCommand[] = [];
 
   constructor(nodes: number, shards: number, limits: SupervisorLimits) {
@@ -217,10 +218,10 @@ export class ClusterPlan {
     return this.#done(nowMs);
   }
 
-  /** When `timer` wants to be called; Infinity: not as things stand. */
-  nextTimerMs(nowMs: number): number {
-    let timerMs = this.#isStopping ? Number.POSITIVE_INFINITY : this.placement.timerMs(nowMs);
-    if (!this.placement.hasBegun && this.#gatherUntilMs > nowMs) {
+  /** When `timer` wants to be called, which may be over already; Infinity: not as things stand. */
+  get nextTimerMs(): number {
+    let timerMs = this.#isStopping ? Number.POSITIVE_INFINITY : this.placement.timerMs;
+    if (!this.placement.hasBegun && this.#gatherUntilMs > this.#toldAtMs) {
       timerMs = Math.min(timerMs, this.#gatherUntilMs);
     }
     for (const life of this.#lives.values()) timerMs = Math.min(timerMs, life.timerMs);
@@ -301,6 +302,7 @@ export class ClusterPlan {
 
   /** Everything that follows from what was told, and the commands that came of it. */
   #done(nowMs: number): PlanCommand[] {
+    this.#toldAtMs = nowMs;
     if (!this.#isStopping) {
       this.#gather(nowMs);
       // A move may be what a step of the restart waits for, and the step what shards have to be moved for.

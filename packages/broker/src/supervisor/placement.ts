@@ -74,6 +74,7 @@ export class Placement {
   #hasEnded = false;
   #wantsBalance = false;
   #holds = 0;
+  #actedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(shards: number, limits: PlacementLimits) {
     this.#limits = limits;
@@ -254,6 +255,7 @@ export class Placement {
   /** What is to be done now; each command is given once. */
   act(nowMs: number): ShardCommand[] {
     if (this.#hasEnded) return [];
+    this.#actedAtMs = nowMs;
     const commands = this.#joins;
     this.#joins = [];
     for (const row of this.#shards) this.#actOn(row, nowMs, commands);
@@ -262,11 +264,11 @@ export class Placement {
     return commands;
   }
 
-  /** When to `act` although nothing has happened; Infinity: never. */
-  timerMs(nowMs: number): number {
+  /** When to `act` although nothing has happened; Infinity: never. What became due since it acted last is due in the past. */
+  get timerMs(): number {
     let timerMs = Number.POSITIVE_INFINITY;
     const later = (ms: number): void => {
-      if (ms > nowMs && ms < timerMs) timerMs = ms;
+      if (ms > this.#actedAtMs && ms < timerMs) timerMs = ms;
     };
     for (const row of this.#shards) if (isFree(row)) later(row.notBeforeMs);
     if (this.#wantsBalance) for (const node of this.#nodes.values()) later(movableAtMs(node));

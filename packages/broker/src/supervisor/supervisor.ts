@@ -282,12 +282,11 @@ export class Supervisor {
     this.#onPlan?.();
     if (this.#isOver) return;
     clearTimeout(this.#timer);
-    const nowMs = this.#now();
-    const timerMs = this.#plan.nextTimerMs(nowMs);
+    const timerMs = this.#plan.nextTimerMs;
     if (timerMs === Number.POSITIVE_INFINITY) return;
     this.#timer = setTimeout(
       () => this.#do(this.#plan.timer(this.#now())),
-      Math.max(1, Math.ceil(timerMs - nowMs)),
+      Math.max(1, Math.ceil(timerMs - this.#now())),
     );
   }
 

@@ -66,7 +66,7 @@ export class ModelCluster {
 
   wait(ms: number): void {
     this.#nowMs += ms;
-    if (this.#plan.nextTimerMs(this.#nowMs - ms) <= this.#nowMs) this.#tell(this.#plan.timer(this.#nowMs));
+    if (this.#plan.nextTimerMs <= this.#nowMs) this.#tell(this.#plan.timer(this.#nowMs));
   }
 
   // ---- what goes wrong ----
@@ -166,7 +166,7 @@ export class ModelCluster {
     for (let steps = 0; ; steps += 1) {
       assert.ok(steps < CALM_STEPS_MAX, "it comes to rest");
       if (this.step()) continue;
-      const timerMs = this.#plan.nextTimerMs(this.#nowMs);
+      const timerMs = this.#plan.nextTimerMs;
       if (timerMs === Number.POSITIVE_INFINITY) return;
       this.wait(Math.max(0, timerMs - this.#nowMs) + 1);
     }
