@@ -42,7 +42,8 @@ export const GATEWAY_LIMITS = {
   throttleRetryAfterMs: 250,
   /** Topics that this node may not have heard of yet, whose publishes wait until it is sure. */
   unplacedTopicsMax: 1_024,
-  shardRestartRetryAfterMs: 500,
+  /** As a rule a shard is back within 0.3 s, here or at another node; who comes too early backs off by itself. */
+  shardRestartRetryAfterMs: 100,
   /** Runs of acks and publish errors that wait for a slow socket. */
   ackRunsMax: 16_384,
   /** Deliveries to tail groups, and their bytes, that one turn of the event loop sends before it lets others run. */

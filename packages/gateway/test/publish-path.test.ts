@@ -242,7 +242,7 @@ t.test("a lost shard fails what it held and what waited for it, once a partition
     {
       name: "SHARD_RESTARTED",
       retriable: true,
-      details: { topicId: topic.topicId, partition: 0, retryAfterMs: 500 },
+      details: { topicId: topic.topicId, partition: 0, retryAfterMs: 100 },
     },
     { name: "SHARD_RESTARTED", details: { topicId: topic.topicId, partition: 2 } },
   ]);
@@ -254,7 +254,7 @@ t.test("a lost shard fails what it held and what waited for it, once a partition
   client.sendBytes(publishFrame(topic.topicId, 0, 1, ["again"]));
   bench.clock.settle();
   t.match(client.socket.all("ERROR"), [
-    { name: "SHARD_RESTARTED", details: { firstSequence: 1, count: 1, retryAfterMs: 500 } },
+    { name: "SHARD_RESTARTED", details: { firstSequence: 1, count: 1, retryAfterMs: 100 } },
   ]);
 
   shard.capacityBytes = Number.POSITIVE_INFINITY;

@@ -36,7 +36,16 @@ export class SmallDisk {
 
   /** Takes `bytes`, or all that is left. @returns bytes taken */
   fill(bytes: number = Number.POSITIVE_INFINITY): number {
-    const fd = openSync(this.fillerPath, "w");
+    return this.#fill(this.fillerPath, bytes);
+  }
+
+  /** Takes all that is left, beside what was taken before. */
+  fillRest(): void {
+    this.#fill(this.restPath, Number.POSITIVE_INFINITY);
+  }
+
+  #fill(path: string, bytes: number): number {
+    const fd = openSync(path, "w");
     const chunk = Buffer.alloc(CHUNK_BYTES, 1);
     let taken = 0;
     try {
@@ -49,9 +58,14 @@ export class SmallDisk {
     return taken;
   }
 
-  /** Gives back what `fill` took. */
+  /** Gives back what `fill` and `fillRest` took. */
   free(): void {
     rmSync(this.fillerPath, { force: true });
+    rmSync(this.restPath, { force: true });
+  }
+
+  private get restPath(): string {
+    return join(this.path, "filler-rest");
   }
 
   private get fillerPath(): string {

@@ -24,6 +24,8 @@ export class StreamMember {
   readonly held: Map<number, MemberPartition> = new Map();
   readonly records: MemberRecord[] = [];
   readonly #byStream: Map<number, MemberPartition> = new Map();
+  /** Of commits that have to be answered before these partitions are given back, by request id. */
+  readonly #releasing: Map<number, readonly { partition: number; assignmentEpoch: number }[]> = new Map();
   #seen = 0;
 
   private constructor(client: RawClient, consumerId: number) {
@@ -55,13 +57,14 @@ export class StreamMember {
     return new StreamMember(client, consumerId);
   }
 
-  /** Handles what has come. What is revoked is committed and released. */
+  /** Handles what has come. What is revoked is committed, and then released. */
   work(): void {
     const { history } = this.client;
     for (; this.#seen < history.length; this.#seen += 1) {
       const { frame } = history[this.#seen] as (typeof history)[number];
       if (frame.name === "ASSIGNED") this.#assigned(frame.value);
       else if (frame.name === "REVOKED") this.#revoked(frame.value);
+      else if (frame.name === "COMMITTED") this.#release(frame.value.requestId);
       else if (frame.name === "STREAM") this.#moved(frame.value);
       else if (frame.name === "DELIVER") this.#deliver(frame.value);
     }
@@ -70,8 +73,12 @@ export class StreamMember {
   /** How far it has come in everything that it holds. */
   async commit(): Promise<FrameValues["COMMITTED"]> {
     this.work();
-    this.#commit([...this.held.values()]);
-    return this.client.next("COMMITTED");
+    const requestId = this.#commit([...this.held.values()]);
+    // Before it come the answers to what work() and commitSoon() sent.
+    for (;;) {
+      const committed = await this.client.next("COMMITTED");
+      if (committed.requestId === requestId) return committed;
+    }
   }
 
   /** As commit(), without waiting for the answer. */
@@ -79,12 +86,14 @@ export class StreamMember {
     if (this.held.size > 0) this.#commit([...this.held.values()]);
   }
 
-  #commit(partitions: readonly MemberPartition[]): void {
+  #commit(partitions: readonly MemberPartition[]): number {
     const { consumerId } = this;
+    const requestId = this.client.nextRequestId();
     const positions = partitions.map(({ partition, epoch, next, logEpoch }) => {
       return { partition, assignmentEpoch: epoch, offset: next, logEpoch };
     });
-    this.client.send("COMMIT", { requestId: this.client.nextRequestId(), consumerId, positions });
+    this.client.send("COMMIT", { requestId, consumerId, positions });
+    return requestId;
   }
 
   #assigned({ partitions }: FrameValues["ASSIGNED"]): void {
@@ -96,12 +105,17 @@ export class StreamMember {
   }
 
   #revoked({ partitions, withinMs }: FrameValues["REVOKED"]): void {
-    const { consumerId } = this;
     const revoked = partitions.flatMap(({ partition }) => this.held.get(partition) ?? []);
     for (const { partition } of revoked) this.held.delete(partition);
     if (withinMs === 0) return;
-    this.#commit(revoked);
-    this.client.send("RELEASE", { consumerId, partitions });
+    this.#releasing.set(this.#commit(revoked), partitions);
+  }
+
+  #release(requestId: number): void {
+    const partitions = this.#releasing.get(requestId);
+    if (partitions === undefined) return;
+    this.#releasing.delete(requestId);
+    this.client.send("RELEASE", { consumerId: this.consumerId, partitions });
   }
 
   #moved({ fromStreamId, toStreamId }: FrameValues["STREAM"]): void {

@@ -1,6 +1,6 @@
 // Runs against one process: it fills a disk until the broker says so, and each node of a cluster would say so for itself.
 import { join } from "node:path";
-import type { ReceivedRecord } from "@millrace/client";
+import type { MillraceError, ReceivedRecord } from "@millrace/client";
 import t, { type Test } from "tap";
 import { BrokerProcess } from "../harness/broker-process.ts";
 import { connectedClient } from "../harness/connected-client.ts";
@@ -83,7 +83,17 @@ t.test(
       "what was acknowledged can be read",
     );
     await take(follower, full.acked.size);
-    await t.rejects(client.topics.create("one-more"), { code: "DISK_FULL" });
+    // The shard of the catalog may have found room in its own files so far, and the disk not be below the mark.
+    disk.fillRest();
+    const codes: string[] = [];
+    await until(async () => {
+      await client.topics.create(`one-more-${codes.length}`).then(
+        () => codes.push("created"),
+        ({ code }: MillraceError) => codes.push(code),
+      );
+      return codes.at(-1) !== "created";
+    }, "no topic can be created");
+    t.equal(codes.at(-1), "DISK_FULL");
     t.equal((await broker.get("/healthz")).status, 200);
 
     // The SDK takes DISK_FULL for what it is, and tries again until there is space.
