@@ -15,8 +15,8 @@ export function refuseOpenHost(host: string, insecure: boolean): void {
   if (insecure || isLoopbackHost(host)) return;
   throw new MillraceError(
     "INSECURE_HOST",
-    `${host} can be reached by others, who could read and write everything: there is no authentication yet. ` +
-      "Say insecure if that is meant.",
+    `${host} is not a loopback address: others may reach it, who could read and write everything, since there is no ` +
+      "authentication yet. Set insecure (--insecure) if that is meant.",
     { details: { host } },
   );
 }

@@ -4,6 +4,7 @@ import { BrokerProcess } from "../harness/broker-process.ts";
 import { connectedClient } from "../harness/connected-client.ts";
 import { jsonOutput, runCommand } from "../harness/millrace-command.ts";
 import { temporaryFolder } from "../harness/temporary-folder.ts";
+import { until } from "../harness/waiting.ts";
 
 t.test("a cluster outlives its supervisor, is adopted, moved, restarted and ended", async (t) => {
   const dataDir = temporaryFolder(t);
@@ -22,7 +23,10 @@ t.test("a cluster outlives its supervisor, is adopted, moved, restarted and ende
   await first.process.kill("SIGKILL");
   await publish();
   t.match(await jsonOutput(t, ["status", "--url", url, "--json"]), [{ supervisor: { pid: null } }]);
-  t.match(await runCommand(t, ["restart", "--data", dataDir]), { code: 1, stderr: /NO_SUPERVISOR/ });
+  t.match(await runCommand(t, ["restart", "--data", dataDir]), {
+    code: 1,
+    stderr: /NO_SUPERVISOR: nodes serve/,
+  });
   const refused = await BrokerProcess.refused(t, { dataDir, target: "process" });
   t.match(refused.message, /DATA_DIR_IN_USE.*node \d of a cluster runs without a supervisor/);
   const elsewhere = { dataDir: temporaryFolder(t), port, target: "cluster" } as const;
@@ -37,6 +41,12 @@ t.test("a cluster outlives its supervisor, is adopted, moved, restarted and ende
   t.match(await runCommand(t, ["restart", "--data", dataDir]), { code: 0 });
   const after = [...next.nodes].map(([, { pid }]) => pid);
   t.notOk(after.some((pid) => before.includes(pid)));
+  await publish();
+  const own = next.nodes.get(1)?.pid as number;
+  process.kill(own, "SIGTERM");
+  await until(() => next.nodes.get(1)?.pid !== own && next.nodes.has(1), "the node to be there again");
+  await until(() => next.logged("node-ended").at(-1)?.nodeId === 1, "it is said that it has ended");
+  t.same([...next.logged("node-killed"), ...next.logged("node-died")], []);
   await publish();
   await next.nodes.get(0)?.kill();
   await publish();

@@ -54,7 +54,7 @@ export class ControlClient {
       return new ControlClient(channel, holder);
     } catch (error) {
       channel.destroy();
-      throw error instanceof BackupError ? error : gone(error);
+      throw failure(error);
     }
   }
 
@@ -64,7 +64,7 @@ export class ControlClient {
     try {
       line = await this.#channel.next(timeoutMs);
     } catch (error) {
-      throw error instanceof BackupError ? error : gone(error);
+      throw failure(error);
     }
     if (line === undefined) throw gone();
     const answer = objectOfLine(line);
@@ -82,6 +82,13 @@ export class ControlClient {
   close(): void {
     this.#channel.destroy();
   }
+}
+
+function failure(cause: unknown): BackupError {
+  if (!(cause instanceof BackupError)) return gone(cause);
+  if (cause.code !== "TIMEOUT") return cause;
+  const message = `the process that holds the data folder does not answer: ${cause.message}`;
+  return new BackupError("TIMEOUT", message, { cause });
 }
 
 function gone(cause?: unknown): BackupError {

@@ -8,6 +8,7 @@ import {
   shardDirectory,
   shardFolderName,
 } from "../node/data-folder.ts";
+import { makeFolder } from "../node/make-folder.ts";
 import type { Clock } from "../shard/clock.ts";
 import { SYSTEM_CLOCK } from "../system-clock.ts";
 import { VERSION } from "../version.ts";
@@ -64,7 +65,7 @@ export async function createBackup(options: BackupOptions): Promise<BackupSummar
   const destination = await requireFreshFolder(options.destination, dataDir);
   const source = await openBackupSource(resolve(dataDir));
   try {
-    const wasMade = (await mkdir(destination, { recursive: true })) !== undefined;
+    const wasMade = makeFolder(resolve(destination)) !== undefined;
     try {
       return await new Copying(options, source, destination).run();
     } catch (error) {

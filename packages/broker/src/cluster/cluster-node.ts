@@ -256,6 +256,7 @@ export class ClusterNode extends NodePort {
   async drain(): Promise<void> {
     if (this.#closed !== undefined) return;
     this.#isDraining = true;
+    this.#control?.say("draining", {});
     this.#upkeep.stop();
     this.turn.flush();
     await this.#own.locals.drain();

@@ -89,6 +89,8 @@ export interface NodeEventData {
   "shard-failed": { readonly shardId: number; readonly code: string; readonly message: string };
   /** Another owner has opened it: the node has it no longer. */
   "shard-fenced": { readonly shardId: number; readonly epoch: number };
+  /** It ends, whoever told it to: it opens no shard any more, closes those that it has, and its process follows. */
+  draining: Record<string, never>;
   /** The node ends, told to or not, and has closed it; it opens none any more. */
   "shard-drained": { readonly shardId: number };
   /** It was lost with its thread, and the node has opened it again by itself, with a later epoch. */

@@ -14,6 +14,7 @@ import { dirname, join, resolve } from "node:path";
 import { MillraceError } from "@millrace/protocol";
 import { BROKER_LIMITS } from "../limits.ts";
 import { refuseNetworkFileSystem } from "./file-system.ts";
+import { makeFolder } from "./make-folder.ts";
 
 /** Raised when a data folder of the new version cannot be read by the old one. */
 export const DATA_FORMAT_VERSION = 1;
@@ -48,7 +49,7 @@ export function shardsDirectory(dataDir: string): string {
 export function ensureFolder(dataDir: string): void {
   const target = resolve(dataDir);
   try {
-    const made = mkdirSync(target, { recursive: true });
+    const made = makeFolder(target);
     // The names of new folders have to be durable too, or a power failure takes the journals with them.
     for (let path = target; made !== undefined; path = dirname(path)) {
       syncFolder(dirname(path));

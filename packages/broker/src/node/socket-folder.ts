@@ -1,4 +1,4 @@
-import { closeSync, openSync } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 import { join } from "node:path";
 import { MillraceError } from "@millrace/protocol";
 
@@ -22,9 +22,15 @@ export class SocketFolder {
   static open(dataDir: string): SocketFolder {
     let fd: number;
     try {
-      fd = openSync(dataDir, "r");
+      fd = openSync(dataDir, constants.O_RDONLY | (constants.O_DIRECTORY ?? 0));
     } catch (cause) {
-      throw new MillraceError("DATA_DIR_UNUSABLE", `cannot open the data folder: ${dataDir}`, { cause });
+      throw new MillraceError(
+        "DATA_DIR_UNUSABLE",
+        `cannot open the data folder ${dataDir}: ${(cause as Error).message}`,
+        {
+          cause,
+        },
+      );
     }
     try {
       return new SocketFolder(fd, shortPath(dataDir, fd));

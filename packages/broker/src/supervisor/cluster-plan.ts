@@ -93,6 +93,13 @@ export class ClusterPlan {
     return this.#done(nowMs);
   }
 
+  /** It says that it ends, told to by us or by somebody else, who may want it to be started anew. */
+  nodeDraining(nodeId: number, nowMs: number): PlanCommand[] {
+    this.#life(nodeId).leaves();
+    this.placement.nodeDraining(nodeId);
+    return this.#done(nowMs);
+  }
+
   /** It does not answer, or answers what it must not: it is ended. */
   nodeLost(nodeId: number, reason: string, nowMs: number): PlanCommand[] {
     if (this.#life(nodeId).lost()) this.#out.push({ kind: "kill", nodeId, reason });
@@ -108,7 +115,7 @@ export class ClusterPlan {
     this.#silent.delete(nodeId);
     this.#restart?.nodeGone(nodeId);
     const end = life.gone(nowMs);
-    if (end === "drained") this.#log("info", "node-ended", { nodeId, ...how });
+    if (end === "drained" || end === "left") this.#log("info", "node-ended", { nodeId, ...how });
     else this.#log("error", "node-died", { nodeId, shards, deaths: life.deaths, ...how });
     for (const shard of deadly) this.#log("error", "shard-kills-nodes", { ...shard, nodeId });
     if (end === "given-up") {
@@ -239,8 +246,10 @@ export class ClusterPlan {
     return this.#lives.get(nodeId);
   }
 
+  /** Those that there are to be, and others that are still there. */
   get nodeIds(): number[] {
-    return [...this.#lives.keys()].sort((a, b) => a - b);
+    const lives = [...this.#lives.values()].filter((life) => life.nodeId < this.#nodes || life.hasProcess);
+    return lives.map(({ nodeId }) => nodeId).sort((a, b) => a - b);
   }
 
   shards(): ClusterShardEntry[] {

@@ -23,8 +23,8 @@ type LifeLimits = Pick<
   | "settleMaxMs"
 >;
 
-/** How a process ended, as seen by who keeps it: on request, by itself, or so often that it is not started again. */
-export type NodeEnd = "drained" | "died" | "given-up";
+/** How a process ended, as seen by who keeps it: on request, on somebody else's, by itself, or so often that it is not started again. */
+export type NodeEnd = "drained" | "left" | "died" | "given-up";
 
 /** The life of one node through all its processes. No clock, no I/O: times come with the events, in monotonic ms. */
 export class NodeLife {
@@ -33,6 +33,7 @@ export class NodeLife {
   #phase: NodePhase = "absent";
   #isReady = false;
   #wasDraining = false;
+  #isLeaving = false;
   #readyAtMs = Number.POSITIVE_INFINITY;
   #startAtMs = Number.POSITIVE_INFINITY;
   /** When it died, of late. */
@@ -81,6 +82,7 @@ export class NodeLife {
     this.#phase = "starting";
     this.#isReady = false;
     this.#wasDraining = false;
+    this.#isLeaving = false;
     this.#readyAtMs = Number.POSITIVE_INFINITY;
   }
 
@@ -108,6 +110,13 @@ export class NodeLife {
     return true;
   }
 
+  /** It drains without having been asked to by us: it is started again. */
+  leaves(): void {
+    if (this.#phase !== "up") return;
+    this.#phase = "draining";
+    this.#isLeaving = true;
+  }
+
   /** It does not answer. True if it is to be killed now. */
   lost(): boolean {
     if (!this.hasProcess || this.#phase === "ending") return false;
@@ -130,6 +139,11 @@ export class NodeLife {
       this.#deathsMs = [];
       this.#phase = "absent";
       return "drained";
+    }
+    if (this.#isLeaving) {
+      this.#phase = "waiting";
+      this.#startAtMs = nowMs + backoffMinMs;
+      return "left";
     }
     this.#deathsMs = wasStable ? [] : this.#deathsMs.filter((ms) => nowMs - ms < crashLoopWindowMs);
     this.#deathsMs.push(nowMs);

@@ -65,9 +65,13 @@ export class NodeWatch {
     return this.#state === "watched" || this.#state === "ending" ? this.#client : undefined;
   }
 
+  /** It ends by itself; it is lost when it takes too long. */
+  leaves(): void {
+    if (this.#state === "watched") this.#awaitEnd();
+  }
+
   /** Asks it to end; it is lost when it takes too long. */
   drain(): void {
-    const { limits } = this.#options;
     const client = this.client;
     this.#state = "ending";
     if (client === undefined) {
@@ -77,6 +81,12 @@ export class NodeWatch {
     client.request("drain", {}).catch((error: unknown) => {
       if (error instanceof NodeRefusal) this.#lose(`it refused to drain: ${error.code}: ${error.message}`);
     });
+    this.#awaitEnd();
+  }
+
+  #awaitEnd(): void {
+    const { limits } = this.#options;
+    this.#state = "ending";
     this.#deadline = setTimeout(() => {
       this.#options.process.hurry();
       afterPendingInput(() => this.#lose(`it had not ended ${limits.drainMsMax} ms after it was asked to`));

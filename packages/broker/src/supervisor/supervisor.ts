@@ -427,11 +427,8 @@ export class Supervisor {
   #sendMap(watch: NodeWatch, map: ClusterMap): void {
     watch.client?.request("map", { map }).catch((error: unknown) => {
       if (!(error instanceof NodeRefusal)) return;
-      this.#options.logger.log("warn", "map-refused", {
-        pid: watch.pid,
-        code: error.code,
-        reason: error.message,
-      });
+      const { code, message: reason } = error;
+      this.#options.logger.log("warn", "map-refused", { pid: watch.pid, code, reason });
     });
   }
 
@@ -449,7 +446,10 @@ export class Supervisor {
     const { shardId, epoch, code, message } = data;
     const nowMs = this.#now();
     if (event === "ready") this.#do(this.#plan.nodeReady(nodeId, nowMs));
-    else if (event === "shard-failed") {
+    else if (event === "draining") {
+      this.#watches.get(nodeId)?.leaves();
+      this.#do(this.#plan.nodeDraining(nodeId, nowMs));
+    } else if (event === "shard-failed") {
       const error = { code: String(code), message: String(message) };
       this.#do(this.#plan.shardFailed(nodeId, Number(shardId), error, nowMs));
     } else if (event === "shard-fenced") {

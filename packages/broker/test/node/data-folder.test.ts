@@ -111,6 +111,9 @@ t.test("a path that cannot be a folder is refused", async (t) => {
   writeFileSync(join(dataDir, "file"), "");
   t.throws(() => ensureFolder(join(dataDir, "file")), { code: "DATA_DIR_UNUSABLE" });
   t.throws(() => ensureFolder(join(dataDir, "file", "below")), { code: "DATA_DIR_UNUSABLE" });
+  // Node's own recursive mkdir never came back from there.
+  const refused = process.platform === "linux" ? "/proc/millrace/a" : join(dataDir, "file", "c");
+  t.throws(() => ensureFolder(refused), { code: "DATA_DIR_UNUSABLE" });
   t.doesNotThrow(() => ensureFolder(join(dataDir, "a", "b")));
   t.doesNotThrow(() => ensureFolder(join(dataDir, "a", "b")));
 });

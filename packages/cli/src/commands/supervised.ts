@@ -86,13 +86,13 @@ async function ask(
   command: string,
   params: object,
 ): Promise<Readonly<Record<string, unknown>>> {
-  const { ControlClient } = await import("@millrace/broker/internal");
+  const { ControlClient, folderUse } = await import("@millrace/broker/internal");
   const client = await ControlClient.request(data, command, params);
   if (client === undefined) {
-    throw new CommandError(
-      "NO_SUPERVISOR",
-      `nobody runs on ${data}: start one with "millrace serve --nodes N"`,
-    );
+    const { nodePids } = await folderUse(data);
+    const who =
+      nodePids.length > 0 ? `nodes serve ${data}, but no supervisor runs` : `nobody runs on ${data}`;
+    throw new CommandError("NO_SUPERVISOR", `${who}: start one with "millrace serve --nodes N"`);
   }
   try {
     for (;;) {
