@@ -16,13 +16,14 @@ const PLAN: SamplingPlan = { rounds: 5, warmUpMs: 0, settleMs: 8000, durationMs:
 const QUICK_PLAN: SamplingPlan = { rounds: 2, warmUpMs: 0, settleMs: 500, durationMs: 700 };
 const KILLS = 50;
 const QUICK_KILLS = 6;
-/** Nodes of a machine: one for every four cores, and two at least. */
+/** As `serve` has them, but two at least. */
 const NODES: number = Math.max(2, Math.floor(availableParallelism() / 4));
 
 const options = parseBenchOptions("pnpm bench:cluster", process.argv.slice(2), {
   quick: "short samples and few kills, for a first look",
   duration: "length of each sample (default 5; 0.7 with --quick)",
   rounds: "samples per subject (default 5; 2 with --quick)",
+  nodes: `of nodes-over-one (default ${NODES}: one for every four cores, two at least)`,
 });
 const base = options.quick ? QUICK_PLAN : PLAN;
 const plan: SamplingPlan = {
@@ -36,5 +37,5 @@ await runBench<ClusterContext>({
   rows: ROWS,
   plan,
   method: `medians of ${plan.rounds} samples of ${plan.durationMs / 1000} s`,
-  open: (run) => ({ ...run, nodes: NODES, kills: options.quick ? QUICK_KILLS : KILLS }),
+  open: (run) => ({ ...run, nodes: options.nodes ?? NODES, kills: options.quick ? QUICK_KILLS : KILLS }),
 });

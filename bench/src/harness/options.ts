@@ -14,6 +14,8 @@ export interface BenchOptions {
   /** Where the temporary folder goes; it decides which disk is measured. */
   readonly folder: string | undefined;
   readonly list: boolean;
+  /** Where the command takes it. */
+  readonly nodes: number | undefined;
 }
 
 /** What the help says of the options whose defaults are the command's own. */
@@ -21,6 +23,8 @@ export interface OptionTexts {
   readonly quick: string;
   readonly duration: string;
   readonly rounds: string;
+  /** Undefined: the command knows no such option. */
+  readonly nodes?: string;
 }
 
 const help = (texts: OptionTexts): string => `
@@ -28,7 +32,7 @@ const help = (texts: OptionTexts): string => `
   --quick            ${texts.quick}
   --only NAME        only rows whose name contains NAME (may be repeated)
   --duration SECONDS ${texts.duration}
-  --rounds N         ${texts.rounds}
+  --rounds N         ${texts.rounds}${texts.nodes === undefined ? "" : `\n  --nodes N          ${texts.nodes}`}
   --folder DIR       where temporary data goes (default: the system's temporary folder)
   --list             print the names of the rows and stop
   --help             this text
@@ -50,6 +54,7 @@ export function parseBenchOptions(
         duration: { type: "string" },
         rounds: { type: "string" },
         folder: { type: "string" },
+        ...(texts.nodes === undefined ? {} : { nodes: { type: "string" as const } }),
         list: { type: "boolean", default: false },
         help: { type: "boolean", default: false },
       },
@@ -67,6 +72,7 @@ export function parseBenchOptions(
       rounds: positive("--rounds", values.rounds),
       folder: values.folder,
       list: values.list,
+      nodes: positive("--nodes", values.nodes as string | undefined),
     };
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\nUsage: ${command} [options]\n${help(texts)}`);

@@ -25,6 +25,7 @@ export interface ServedBroker {
 
 /** How many processes and threads there are, and why. */
 export interface ServedTopology {
+  /** 0: one process, without a supervisor. */
   readonly nodes: number;
   readonly nodeThreads: number;
   readonly reason: string;
@@ -42,18 +43,15 @@ export async function serveBroker(
   logger: BrokerLog,
   load: () => Settings,
   signal: AbortSignal,
-): Promise<{ readonly broker: ServedBroker; readonly topology: ServedTopology | undefined }> {
+): Promise<{ readonly broker: ServedBroker; readonly topology: ServedTopology }> {
   try {
     const topology = await topologyOf(context, settings);
-    if (topology !== undefined)
+    if (topology.nodes > 0)
       return { broker: await startCluster(context, settings, topology, logger, load, signal), topology };
     const createBroker = await context.loadBroker();
     const broker = await createBroker({ ...brokerSettings(settings), logger });
     const { url } = broker;
-    return {
-      broker: { url, close: () => broker.close(), ended: NEVER, reload: undefined },
-      topology: undefined,
-    };
+    return { broker: { url, close: () => broker.close(), ended: NEVER, reload: undefined }, topology };
   } catch (error) {
     // For whoever reads the log by machine; for people the command's own last line is enough.
     if (settings.logFormat === "json" && !signal.aborted) logger.log("error", "start-failed", { error });
@@ -61,20 +59,24 @@ export async function serveBroker(
   }
 }
 
-/** Undefined: one process, without a supervisor. */
 async function topologyOf(
   { cores }: CommandContext,
   { nodes, nodeThreads, threads }: Settings,
-): Promise<ServedTopology | undefined> {
+): Promise<ServedTopology> {
   if (nodes !== undefined) {
     const own = nodeThreads ?? threadsOfNode(cores - nodes, nodes);
     return { nodes, nodeThreads: own, reason: textOf(nodes, own, "as configured") };
   }
   // Who says how many threads one process has wants one process.
-  if (threads !== undefined) return undefined;
+  if (threads !== undefined) {
+    const reason = `one process with ${counted(threads, "shard thread")}: as configured`;
+    return { nodes: 0, nodeThreads: threads, reason };
+  }
   const { defaultTopology } = await import("@millrace/broker/internal");
   const machine = defaultTopology(cores);
-  if (machine.nodes === 1) return undefined;
+  if (machine.nodes === 1) {
+    return { nodes: 0, nodeThreads: machine.shardThreads, reason: `one process: ${machine.reason}` };
+  }
   const own = nodeThreads ?? threadsOfNode(machine.shardThreads, machine.nodes);
   return { nodes: machine.nodes, nodeThreads: own, reason: machine.reason };
 }
@@ -83,8 +85,11 @@ function threadsOfNode(shardThreads: number, nodes: number): number {
   return Math.max(1, Math.floor(shardThreads / nodes));
 }
 
+function counted(amount: number, noun: string): string {
+  return `${amount} ${noun}${amount === 1 ? "" : "s"}`;
+}
+
 function textOf(nodes: number, nodeThreads: number, why: string): string {
-  const counted = (amount: number, noun: string): string => `${amount} ${noun}${amount === 1 ? "" : "s"}`;
   return `${counted(nodes, "node")} with ${counted(nodeThreads, "shard thread")} each: ${why}`;
 }
 
@@ -107,7 +112,7 @@ async function startCluster(
     async reload() {
       const changed = load();
       // The number of nodes stays what it was when the supervisor was started.
-      const own = (await topologyOf(context, { ...changed, nodes }))?.nodeThreads ?? nodeThreads;
+      const own = (await topologyOf(context, { ...changed, nodes })).nodeThreads;
       return { ...brokerSettings(changed), nodeThreads: own };
     },
   });

@@ -69,10 +69,8 @@ async function serve(context: CommandContext, { config: file, ...flags }: ServeF
   try {
     const { broker, topology } = await serveBroker(context, settings, logger, reload, interruption.signal);
     reloading.begin(broker);
-    if (topology !== undefined) {
-      if (settings.logFormat === "json") logger.log("info", "topology", { ...topology });
-      else print(topology.reason);
-    }
+    if (settings.logFormat === "json") logger.log("info", "topology", { ...topology });
+    else print(topology.reason);
     if (settings.logFormat === "json") logger.log("info", "listening", { url: broker.url });
     else for (const line of listeningText(broker.url, settings.data)) print(line);
     const failure = await Promise.race([interrupted(interruption.signal), reloading.hungUp, broker.ended]);

@@ -43,12 +43,13 @@ t.test("defaults, and what to try next", async (t) => {
     autoCreateTopics: false,
   });
   const lines = run.stdout.split("\n");
-  t.equal(lines[0], "millrace listens on ws://127.0.0.1:7070, data in ./millrace-data");
+  t.match(lines[0], /^one process: 1 node and \d+ shard threads? for \d+ cores?: /);
+  t.equal(lines[1], "millrace listens on ws://127.0.0.1:7070, data in ./millrace-data");
   t.equal(
-    lines[2],
+    lines[3],
     '  npx millrace topic create hello --if-not-exists && npx millrace pub hello "first record"',
   );
-  t.equal(lines[3], "  npx millrace sub hello --from earliest");
+  t.equal(lines[4], "  npx millrace sub hello --from earliest");
 });
 
 t.test("every option reaches the broker; json says listening", async (t) => {
@@ -72,6 +73,12 @@ t.test("every option reaches the broker; json says listening", async (t) => {
     .split("\n")
     .map((line) => JSON.parse(line));
   t.match(events, [
+    {
+      event: "topology",
+      nodes: 0,
+      nodeThreads: 2,
+      reason: "one process with 2 shard threads: as configured",
+    },
     { level: "info", event: "listening", url: "ws://0.0.0.0:4711" },
     { event: "draining" },
     { event: "closed" },
