@@ -126,7 +126,7 @@ export class Gateway implements ListenerHandler, SessionHost, DispatchHost {
     this.#parts.acks.flush();
   }
 
-  /** Ends all sessions, once their clients have read what was sent or closeGraceMs are over. */
+  /** Ends all sessions, once their publishes are answered and their clients have read it, or closeGraceMs are over. */
   async endSessions(): Promise<void> {
     this.#parts.acks.flush();
     await this.#sessions.end();

@@ -96,10 +96,14 @@ export class SessionTable {
     }
   }
 
-  /** Ends all sessions, once their clients have read what was sent or closeGraceMs are over. */
+  /**
+   * Ends all sessions, once their publishes are answered and their clients have read what was sent, or closeGraceMs are over.
+   * Own shards have answered before; those of other nodes may still be at it.
+   */
   async end(): Promise<void> {
     const deadline = this.#clock.monotonicMs() + GATEWAY_LIMITS.closeGraceMs;
-    while (this.#hasUnsent() && this.#clock.monotonicMs() < deadline) await this.#clock.sleep(CLOSE_POLL_MS);
+    while ((this.#hasUnanswered() || this.#hasUnsent()) && this.#clock.monotonicMs() < deadline)
+      await this.#clock.sleep(CLOSE_POLL_MS);
     const hadSessions = this.#sessions.size > 0;
     for (const session of [...this.#sessions.values()]) {
       session.fail(new MillraceError("SERVER_DRAINING", "the broker is shutting down"));
@@ -115,6 +119,11 @@ export class SessionTable {
     writer.reset();
     encodePing(writer, { nonce });
     session.sendWritten();
+  }
+
+  #hasUnanswered(): boolean {
+    for (const { credit } of this.#sessions.values()) if (credit.unanswered > 0) return true;
+    return false;
   }
 
   #hasUnsent(): boolean {

@@ -21,10 +21,12 @@ class Witness {
   readonly #begun: Map<string, number> = new Map();
   readonly #atWork: Map<string, Message> = new Map();
   /**
-   * Those beside which another of their key came. The broker learns first that a connection is cut, and may hand
-   * its keys to the other before the client learns it: only if such a message is still acked was its key lent twice.
+   * Those beside which another of their key came, and the other way round. The broker learns first that a connection is cut,
+   * and may hand its keys to the other before the client learns it, or has read what it was given last: only if both
+   * are acked was the key lent twice.
    */
-  readonly #overtaken: Map<Message, Message> = new Map();
+  readonly #beside: Map<Message, Message> = new Map();
+  readonly #ackedMessages: Set<Message> = new Set();
   readonly #mode: string;
 
   constructor(mode: string) {
@@ -39,14 +41,17 @@ class Witness {
     this.seen.add(id);
     await pauseMs(this.seen.size % 3);
     if (this.#atWork.get(key) === message) this.#atWork.delete(key);
-    const isOvertaken = this.#overtaken.has(message);
-    if (message.offset % 23 === 0 && message.deliveryCount === 1 && !isOvertaken) {
+    const isAlone = !this.#beside.has(message);
+    if (message.offset % 23 === 0 && message.deliveryCount === 1 && isAlone) {
       throw new Error("as it happens");
     }
     await message.ack();
     this.#acked.add(id);
-    const other = this.#overtaken.get(message);
-    if (other !== undefined) this.problems.push(`${other.value} beside ${message.value}, which was acked`);
+    this.#ackedMessages.add(message);
+    const other = this.#beside.get(message);
+    if (other !== undefined && this.#ackedMessages.has(other)) {
+      this.problems.push(`${other.value} beside ${message.value}, and both were acked`);
+    }
   };
 
   #checkOrder(message: Message, key: string, index: number): void {
@@ -54,7 +59,10 @@ class Witness {
     if (index > begun + 1) this.problems.push(`${message.value} after ${key}:${begun}`);
     this.#begun.set(key, Math.max(begun, index));
     const other = this.#atWork.get(key);
-    if (other !== undefined && !other.signal.aborted) this.#overtaken.set(other, message);
+    if (other !== undefined && !other.signal.aborted) {
+      this.#beside.set(other, message);
+      this.#beside.set(message, other);
+    }
     this.#atWork.set(key, message);
   }
 }
